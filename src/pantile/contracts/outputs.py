@@ -1,0 +1,56 @@
+"""What models give. One frozen type per kind of model; a technique reads and replaces these, never a model."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LabelMix:
+    """A softened class target for matched queries: ``(1 - weight) * one_hot + weight * soft``.
+
+    Attributes:
+        soft: (B, N, K) float32, 0..1; rows need not sum to one.
+        weight: 0..1.
+    """
+
+    soft: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class MaskOutput:
+    """Output of a mask classification model (kMaX, MaX, CMT, MaskFormer, Mask2Former, Panoptic FCN).
+
+    B images, N queries, K classes, maps of h x w at the prediction's own stride.
+
+    Attributes:
+        class_logits: (B, N, K+1); the last column is no-object.
+        mask_logits: (B, N, h, w).
+        query_embed: (B, N, D), what the mask head multiplies with ``pixel_embed``.
+        pixel_embed: (B, D, h, w).
+        pixel_feature: (B, C, h, w), the wider feature from which ``pixel_embed`` is made; a semantic head may read it.
+        layers: the same for each earlier decoder layer, first layer first; their own ``layers`` are empty.
+            Empty in eval mode unless the model is asked for them.
+        semantic_logits: (B, K+1, h', w') per-pixel class logits where a head made them (the last channel is void
+            and never a target), else None. Training only.
+        label_mix: a softened class target, set by a technique before the loss, else None.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    query_embed: Tensor
+    pixel_embed: Tensor
+    pixel_feature: Tensor
+    layers: tuple["MaskOutput", ...] = ()
+    semantic_logits: Tensor | None = None
+    label_mix: LabelMix | None = None
+
+    @property
+    def num_queries(self) -> int:
+        return self.class_logits.shape[1]
+
+    @property
+    def num_classes(self) -> int:
+        """K, without no-object."""
+        return self.class_logits.shape[2] - 1

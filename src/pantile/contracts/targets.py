@@ -1,0 +1,132 @@
+"""PanopticTargets: a batch of ground truth as id maps plus tables; dense masks are made late, on the device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """Ground-truth masks of a batch at the resolution a criterion wants.
+
+    Masks do not overlap, so a map of row numbers says everything; ``one_hot`` makes dense masks where a matrix
+    product needs them.
+
+    Attributes:
+        index: (B, h, w) int64, the row of the mask that covers the pixel, or -1 on void.
+        labels: (B, G) int64 class index of each row, or -1 for a row without a mask (padding of the table,
+            crowd, or a mask that vanished at this resolution).
+    """
+
+    index: Tensor
+    labels: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """(B, G) bool: the rows that hold a mask."""
+        return self.labels >= 0
+
+    @property
+    def void(self) -> Tensor:
+        """(B, h, w) bool."""
+        return self.index < 0
+
+    def one_hot(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(B, G, h*w) of 0 and 1."""
+        flat = self.index.flatten(1)
+        rows = torch.arange(self.labels.shape[1], device=flat.device)
+        return (flat[:, None, :] == rows[None, :, None]).to(dtype)
+
+    def areas(self) -> Tensor:
+        """(B, G) float32: pixels of each mask."""
+        flat = self.index.flatten(1)
+        counts = torch.zeros(self.labels.shape[0], self.labels.shape[1] + 1, device=flat.device)
+        counts.scatter_add_(1, flat + 1, torch.ones_like(flat, dtype=counts.dtype))
+        return counts[:, 1:]
+
+    def semantic(self) -> Tensor:
+        """(B, h, w) int64 class index per pixel, -1 on void."""
+        with_void = torch.cat([self.labels.new_full((self.labels.shape[0], 1), -1), self.labels], dim=1)
+        return with_void.gather(1, self.index.flatten(1) + 1).view_as(self.index)
+
+
+@dataclass(frozen=True)
+class PanopticTargets:
+    """A batch of panoptic ground truth, after augmentation.
+
+    One row of the table per non-crowd thing segment, per stuff class and per crowd region. Zero rows is a normal
+    case.
+
+    Attributes:
+        ids: (B, H, W) integer; 0 is void (unlabelled or padding), r + 1 is row r of that image's table.
+        classes: (B, R) int64 class index of each row, -1 where the table is padded; R >= 0 is the batch's longest.
+        crowd: (B, R) bool.
+        names: the images' names, for messages.
+    """
+
+    ids: Tensor
+    classes: Tensor
+    crowd: Tensor
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "PanopticTargets":
+        return replace(
+            self,
+            ids=self.ids.to(device, non_blocking=non_blocking),
+            classes=self.classes.to(device, non_blocking=non_blocking),
+            crowd=self.crowd.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> "PanopticTargets":
+        return replace(
+            self, ids=self.ids.pin_memory(), classes=self.classes.pin_memory(), crowd=self.crowd.pin_memory()
+        )
+
+    def masks_at(self, size: tuple[int, int]) -> MaskTargets:
+        """Ground-truth masks at (h, w), taken from every (H-1)/(h-1)-th pixel; crowd becomes void.
+
+        Sizes of the form 32k+1 keep corners aligned at every stride, so there the step is a whole number and this
+        is ``ids[::s, ::s]``; otherwise it is the nearest pixel. Rows whose mask vanishes get label -1.
+        """
+        sampled = _sample_aligned(self.ids, size).long()
+        usable = (self.classes >= 0) & ~self.crowd
+        rows = torch.arange(1, self.classes.shape[1] + 1, device=sampled.device)
+        row_of_id = torch.where(usable, rows, 0)
+        row_of_id = torch.cat([row_of_id.new_zeros(row_of_id.shape[0], 1), row_of_id], dim=1)
+        index = row_of_id.gather(1, sampled.flatten(1)).view_as(sampled) - 1
+        targets = MaskTargets(index, torch.where(usable, self.classes, -1))
+        return replace(targets, labels=torch.where(targets.areas() > 0, targets.labels, -1))
+
+
+def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest sampling with aligned corners: output pixel i reads round(i * (H-1) / (h-1))."""
+    (full_h, full_w), (h, w) = ids.shape[-2:], size
+    if (full_h, full_w) == (h, w):
+        return ids
+    rows = torch.linspace(0, full_h - 1, h, dtype=torch.float64).round().long().to(ids.device)
+    columns = torch.linspace(0, full_w - 1, w, dtype=torch.float64).round().long().to(ids.device)
+    return ids[:, rows][:, :, columns]
+
+
+def collate_targets(
+    maps: Sequence[Tensor], classes: Sequence[Tensor], crowd: Sequence[Tensor], names: Sequence[str]
+) -> PanopticTargets:
+    """Stacks images of one size and pads their tables.
+
+    Args:
+        maps: (H, W) integer each, 0 void, r + 1 for row r.
+        classes: (R_i,) int64 each.
+        crowd: (R_i,) bool each.
+    """
+    rows = max((len(c) for c in classes), default=0)
+    padded_classes = torch.full((len(maps), rows), -1, dtype=torch.int64)
+    padded_crowd = torch.zeros((len(maps), rows), dtype=torch.bool)
+    for image, (image_classes, image_crowd) in enumerate(zip(classes, crowd, strict=True)):
+        padded_classes[image, : len(image_classes)] = image_classes
+        padded_crowd[image, : len(image_crowd)] = image_crowd
+    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names))
