@@ -6,6 +6,25 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class MaskSpec:
+    """What a technique may know of a mask classification model before its first batch (``model.mask_spec``).
+
+    Attributes:
+        num_layers: how many earlier layer outputs it gives in training.
+        num_queries: N.
+        num_classes: K, without no-object.
+        embed_channels: D of ``MaskOutput.pixel_embed``.
+        feature_channels: C of ``MaskOutput.pixel_feature`` in the layers.
+    """
+
+    num_layers: int
+    num_queries: int
+    num_classes: int
+    embed_channels: int
+    feature_channels: int
+
+
+@dataclass(frozen=True)
 class LabelMix:
     """A softened class target for matched queries: ``(1 - weight) * one_hot + weight * soft``.
 

@@ -1,0 +1,64 @@
+"""``pantile eval CKPT --data DIR``"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
+    parser.add_argument("--data", required=True, help="a COCO-panoptic folder, or `scenes`")
+    parser.add_argument("--split", default="val", help="default: val")
+    parser.add_argument("--limit", type=int, help="only the first N images")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from pantile.data import open_dataset
+    from pantile.engine.checkpoint import load_checkpoint
+    from pantile.engine.config import override
+    from pantile.engine.evaluate import evaluate
+    from pantile.engine.processes import processes
+
+    checkpoint = load_checkpoint(args.checkpoint)
+    checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
+    result = evaluate(checkpoint, open_dataset(args.data, args.split), args.limit)
+    if processes().rank == 0:
+        print_quality(result.quality)
+        if args.json:
+            write_json(result.quality.to_dict(), args.json)
+    return 0
+
+
+def print_quality(quality: object) -> None:
+    """The table that every verb shows: PQ, SQ and RQ in percent, groups first, then classes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("", "PQ", "SQ", "RQ", "TP", "FP", "FN"):
+        table.add_column(column, justify="left" if not column else "right")
+    content = quality.to_dict()["panoptic"]
+    for group in ("all", "things", "stuff"):
+        values = content[group]
+        table.add_row(f"{group} ({values['n']} classes)", *map(_percent, (values["pq"], values["sq"], values["rq"])))
+    table.add_section()
+    for name, values in content["per_class"].items():
+        counts = (str(values[k]) for k in ("tp", "fp", "fn"))
+        table.add_row(name, *map(_percent, (values["pq"], values["sq"], values["rq"])), *counts)
+    Console().print(table)
+
+
+def write_json(content: dict, path: Path) -> None:
+    """Atomic."""
+    from pantile.contracts.atomic import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2))
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,59 @@
+"""``pantile VERB``: every verb is a plain function in its own file; this file only finds it and prints mistakes."""
+
+import argparse
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+#: verb -> what it does; the module of the same name has ``add_arguments(parser)`` and ``run(args)``.
+VERBS = {
+    "demo": "train, evaluate and draw on generated scenes, in minutes on a CPU",
+    "train": "train a recipe on a COCO-panoptic folder",
+    "eval": "panoptic quality of a checkpoint",
+    "predict": "segment images; writes COCO-panoptic files and overlays",
+    "models": "list recipes, count parameters and multiply-adds",
+    "report": "draw a run as one HTML page",
+    "convert": "load checkpoints of the original repositories, and export back",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb. Returns the exit code: 0, or 2 for bad input, which is told in one sentence on stderr."""
+    from pantile.contracts.errors import UserError
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.formatwarning = lambda message, *_, **__: f"pantile: warning: {message}\n"
+    parser = make_parser(verb=arguments[0] if arguments else None)
+    options = parser.parse_args(arguments)
+    try:
+        return options.function(options) or 0
+    except UserError as error:
+        print(f"pantile: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"pantile: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("pantile: interrupted; `pantile train ... --resume` continues a training.", file=sys.stderr)
+        return 130
+
+
+def make_parser(verb: str | None) -> argparse.ArgumentParser:
+    """A parser that imports only the verb in use, so that ``pantile --help`` is instant."""
+    from pantile import __version__
+
+    parser = argparse.ArgumentParser(prog="pantile", description="Panoptic segmentation.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, summary in VERBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary)
+        if name == verb:
+            module = importlib.import_module(f"pantile.cli.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(function=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

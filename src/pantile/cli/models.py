@@ -1,0 +1,70 @@
+"""``pantile models list`` and ``pantile models info NAME``"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="action", metavar="list|info|fields", required=True)
+    verbs.add_parser("list", help="names of all recipes")
+    verbs.add_parser("fields", help="every field that --set can change")
+    info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
+    info.add_argument("name")
+    info.add_argument("--size", type=_size, help="input HxW, for example 641x641 (default: the recipe's)")
+    info.add_argument("--classes", type=int, help="number of classes (default: of the data set in the name)")
+    info.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pantile.engine.config import field_names
+    from pantile.recipes import list_recipes
+
+    if args.action == "info":
+        return show_info(args)
+    print("\n".join(list_recipes() if args.action == "list" else field_names()))
+    return 0
+
+
+def show_info(args: argparse.Namespace) -> int:
+    import json
+
+    from pantile.recipes import make_recipe
+
+    config = make_recipe(args.name)
+    size = args.size or config.evaluation_size
+    classes = args.classes or number_of_classes(args.name)
+    cost = model_cost(config.model, classes, size)
+    if args.json:
+        print(json.dumps({"name": args.name, "size": list(size), "classes": classes} | vars(cost)))
+        return 0
+    print(f"{args.name}: {classes} classes, input {size[0]}x{size[1]}")
+    print(f"  parameters at inference   {cost.parameters:>15,}")
+    print(f"  training only             {cost.training_only_parameters:>15,}")
+    print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
+    return 0
+
+
+def model_cost(model_config: object, classes: int, size: tuple[int, int]) -> object:
+    """Counted on the meta device: no weights, no time."""
+    from dataclasses import replace
+
+    import torch
+
+    from pantile.models import create_model
+    from pantile.models.cost import count_cost
+
+    with torch.device("meta"):
+        model = create_model(replace(model_config, pretrained=False), classes)
+    return count_cost(model, size)
+
+
+def number_of_classes(recipe: str) -> int:
+    """Of the data set in a recipe's name; 133 (COCO) for names without one."""
+    return next((count for name, count in {"cityscapes": 19, "ade20k": 150}.items() if name in recipe), 133)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, for example 641x641") from None
+    return height, width

@@ -1,0 +1,27 @@
+"""``pantile predict CKPT IMAGE_OR_FOLDER... --out DIR``"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
+    parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
+    parser.add_argument("--out", type=Path, required=True, help="receives annotations/ (COCO-panoptic) and overlays/")
+    parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pantile.engine.processes import processes
+    from pantile.predict import find_images, load, predict_files
+    from pantile.predict.distributed import join_processes
+
+    world = processes()
+    images = find_images(args.images)
+    with join_processes(world):
+        path = predict_files(
+            load(args.checkpoint), images, args.out, world.rank, world.total, overlays=not args.no_overlays
+        )
+    if world.rank == 0:
+        print(path)
+    return 0

@@ -1,0 +1,107 @@
+"""``pantile report RUN``: one self-contained HTML page about a run."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--limit", type=int, help="evaluate the first N validation images only")
+    parser.add_argument("--images", type=int, default=4, help="how many best and worst images to show (default: 4)")
+    parser.add_argument("--out", type=Path, help="the page (default: RUN/report.html)")
+
+
+def run(args: argparse.Namespace) -> int:
+    print(report_run(args.run, args.limit, args.images, args.out))
+    return 0
+
+
+def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path | None = None) -> Path:
+    """Evaluates the run's weights on its validation split and writes the page.
+
+    Returns:
+        The page's path.
+    """
+    from pantile.engine.checkpoint import load_checkpoint
+    from pantile.engine.config import to_dict
+    from pantile.engine.evaluate import evaluate
+    from pantile.engine.run_record import load_record
+    from pantile.predict import load
+    from pantile.visualize.report import ReportData, write_report
+    from pantile.visualize.run_log import read_run_log
+
+    record = load_record(run)
+    checkpoint = load_checkpoint(run)
+    _, validation_set = record.datasets()
+    evaluation = evaluate(checkpoint, validation_set, limit)
+    predictor = load(run)
+    ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)
+    best, worst = ranked[:images], ranked[::-1][: min(images, max(0, len(ranked) - images))]
+    data = ReportData(
+        title=f"{checkpoint.config.recipe}: {run.name}",
+        recipe=checkpoint.config.recipe,
+        model=f"{checkpoint.config.model.architecture}, {checkpoint.config.model.backbone}",
+        parameters=inference_parameters(predictor.task.model),
+        date=record.started,
+        version=record.versions,
+        command=record.command,
+        seed=str(checkpoint.config.seed),
+        hardware=record.hardware,
+        dataset=f"{record.data} ({record.val_split}, {len(evaluation.per_image)} images)",
+        results=evaluation.quality.to_dict(),
+        taxonomy=checkpoint.taxonomy,
+        metrics=read_run_log(run),
+        best=[_example(predictor, validation_set, index, quality) for quality, index in best],
+        worst=[_example(predictor, validation_set, index, quality) for quality, index in worst],
+        clusters=[_clusters(predictor, validation_set, index) for _, index in best[:2]],
+        config=_yaml(to_dict(checkpoint.config)),
+    )
+    path = out or run / "report.html"
+    write_report(path, data)
+    return path
+
+
+def inference_parameters(model: object) -> int:
+    """Trainable parameters without the parts that only training needs."""
+    extra = tuple(f"{name}." for name in model.training_only)
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(extra))
+
+
+def _example(predictor: object, dataset: object, index: int, quality: float) -> object:
+    from pantile.visualize.report import draw_example
+
+    image, truth = dataset.load(index)
+    prediction = predictor(image).panoptic
+    return draw_example(dataset.name_of(index), image, dataset.taxonomy, truth, prediction, quality)
+
+
+def _clusters(predictor: object, dataset: object, index: int) -> object:
+    """Which pixels each query gathers, from the first decoder layer to the final output."""
+    from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
+    from pantile.visualize.report import ClusterExample
+
+    image = dataset.load_image(index)
+    output, placement = predictor.outputs(image, layer_outputs=True)
+    layers = [_without_padding(layer.mask_logits[0], placement) for layer in (*output.layers, output)]
+    classes = output.class_logits[0].float().cpu().numpy()
+    queries = choose_queries(layers[-1], classes, predictor.taxonomy)
+    names = [predictor.taxonomy.names[classes[query, :-1].argmax()] for query in queries]
+    return ClusterExample(
+        dataset.name_of(index),
+        cluster_figure(image, layers, queries, names) if queries else None,
+        assignment_figure(image, layers),
+    )
+
+
+def _without_padding(mask_logits: object, placement: object) -> object:
+    """(N, h, w) logits of the padded input to those of the image alone, as numpy."""
+    height, width = mask_logits.shape[-2:]
+    rows = max(1, round(height * placement.content[0] / placement.padded[0]))
+    columns = max(1, round(width * placement.content[1] / placement.padded[1]))
+    return mask_logits[:, :rows, :columns].float().cpu().numpy()
+
+
+def _yaml(content: dict) -> str:
+    import yaml
+
+    return yaml.safe_dump(content, sort_keys=False)

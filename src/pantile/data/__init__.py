@@ -1,0 +1,36 @@
+"""Data: data sets by format, augmentation, samplers and generated scenes."""
+
+from pantile.data.augment import AugmentConfig
+from pantile.data.coco_panoptic import CocoPanoptic, available_splits
+from pantile.data.dataset import PanopticDataset, open_dataset
+from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
+from pantile.data.loading import evaluation_loader, training_loader
+from pantile.data.resize import fit_to
+from pantile.data.sampler import InfiniteSampler
+from pantile.data.scenes import Scenes
+from pantile.data.subset import Subset, first_images
+from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
+from pantile.data.write_coco import write_coco_panoptic
+
+__all__ = [
+    "AugmentConfig",
+    "CocoPanoptic",
+    "EvaluationBatch",
+    "EvaluationSample",
+    "EvaluationSamples",
+    "InfiniteSampler",
+    "PanopticDataset",
+    "Scenes",
+    "Subset",
+    "TrainingSample",
+    "TrainingSamples",
+    "available_splits",
+    "collate",
+    "collate_evaluation",
+    "evaluation_loader",
+    "first_images",
+    "fit_to",
+    "open_dataset",
+    "training_loader",
+    "write_coco_panoptic",
+]

@@ -1,0 +1,144 @@
+"""The JSON of COCO-panoptic: reads and checks it once, and keeps it compact.
+
+What is checked here is everything that needs no pixels. ``area`` and ``bbox`` of the JSON are never read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class CocoTable:
+    """One JSON file: images in the file's order, segments of all images in flat arrays.
+
+    Flat arrays rather than dicts, because data workers share them with their parent without copying.
+
+    Attributes:
+        taxonomy: the file's categories in the file's order.
+        image_ids: identifiers, any JSON scalar.
+        image_names: ``file_name`` of each image.
+        png_names: ``file_name`` of each annotation.
+        starts: (images + 1,) int64; segments of image i are rows ``starts[i]:starts[i+1]`` of the arrays below.
+        segment_ids: (S,) int64, 1..2**24-1.
+        segment_classes: (S,) int64 class index.
+        segment_crowd: (S,) bool.
+    """
+
+    taxonomy: Taxonomy
+    image_ids: list
+    image_names: list[str]
+    png_names: list[str]
+    starts: np.ndarray
+    segment_ids: np.ndarray
+    segment_classes: np.ndarray
+    segment_crowd: np.ndarray
+
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        rows = slice(self.starts[index], self.starts[index + 1])
+        columns = (self.segment_ids, self.segment_classes, self.segment_crowd)
+        return tuple(Segment(*row) for row in zip(*(c[rows].tolist() for c in columns), strict=True))
+
+    def segment_counts(self) -> list[int]:
+        """Segments of each image, crowd left out."""
+        so_far = np.concatenate([[0], np.cumsum(~self.segment_crowd)])
+        return np.diff(so_far[self.starts]).tolist()
+
+
+def read_coco_json(path: str | Path) -> CocoTable:
+    """Reads ``panoptic_<split>.json``.
+
+    Raises:
+        UserError: the file is not JSON or not COCO-panoptic, an image has no annotation or two, a segment has
+            id 0, an id beyond 24 bits, an id twice in one image, or a category that the file does not list.
+    """
+    path = Path(path)
+    data = _read(path)
+    taxonomy = Taxonomy.from_coco(data["categories"], source=str(path))
+    annotation_of = _annotations_by_image(data, path)
+    starts, ids, classes, crowd = [0], [], [], []
+    for image in data["images"]:
+        annotation = annotation_of[image["id"]]
+        where = f"{path}: annotation {annotation['file_name']!r}"
+        own = annotation["segments_info"]
+        for segment in own:
+            _check_segment(segment, taxonomy, where)
+            ids.append(segment["id"])
+            classes.append(taxonomy.index_of_id[segment["category_id"]])
+            crowd.append(bool(segment.get("iscrowd", 0)))
+        if len({segment["id"] for segment in own}) < len(own):
+            raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
+        starts.append(len(ids))
+    return CocoTable(
+        taxonomy=taxonomy,
+        image_ids=[image["id"] for image in data["images"]],
+        image_names=[image["file_name"] for image in data["images"]],
+        png_names=[annotation_of[image["id"]]["file_name"] for image in data["images"]],
+        starts=np.array(starts, dtype=np.int64),
+        segment_ids=np.array(ids, dtype=np.int64),
+        segment_classes=np.array(classes, dtype=np.int64),
+        segment_crowd=np.array(crowd, dtype=bool),
+    )
+
+
+def _read(path: Path) -> dict:
+    try:
+        with path.open(encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: name the JSON of a COCO-panoptic split.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}): write it anew.") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(data, dict) or not isinstance(data.get(key), list):
+            raise UserError(f"{path} is not COCO-panoptic: it lacks the list {key!r}.")
+    for key, fields in (("images", ("id", "file_name")), ("annotations", ("image_id", "file_name", "segments_info"))):
+        for position, entry in enumerate(data[key]):
+            if not isinstance(entry, dict):
+                raise UserError(f"{path} is not COCO-panoptic: entry {position} of {key!r} is not an object.")
+            for field in fields:
+                if field in entry:
+                    continue
+                remedy = "COCO-panoptic needs it"
+                if field in ("segments_info", "file_name") and "segmentation" in entry:
+                    remedy = "this is a detection JSON with one entry per object; convert it to COCO-panoptic first"
+                raise UserError(f"{path}: entry {position} of {key!r} lacks the field {field!r}: {remedy}.")
+    return data
+
+
+def _annotations_by_image(data: dict, path: Path) -> dict:
+    annotation_of = {annotation["image_id"]: annotation for annotation in data["annotations"]}
+    listed = {image["id"] for image in data["images"]}
+    if len(annotation_of) < len(data["annotations"]):
+        raise UserError(f"{path} has two annotations for one image_id: keep one annotation per image.")
+    if len(listed) < len(data["images"]):
+        raise UserError(f"{path} lists an image id twice: make the image ids unique.")
+    for image in data["images"]:
+        if image["id"] not in annotation_of:
+            raise UserError(
+                f"{path}: image {image['file_name']!r} (id {image['id']}) has no annotation: "
+                "add one (an empty segments_info is fine) or remove the image from the JSON."
+            )
+    unknown = sorted(map(str, annotation_of.keys() - listed))
+    if unknown:
+        raise UserError(f"{path} annotates image_id {unknown[0]}, which 'images' does not list: add or remove it.")
+    return annotation_of
+
+
+def _check_segment(segment: dict, taxonomy: Taxonomy, where: str) -> None:
+    segment_id, category = segment.get("id"), segment.get("category_id")
+    if segment_id == 0:
+        raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
+    if not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
+        raise UserError(f"{where} has a segment with id {segment_id!r}: ids are whole numbers from 1 to {MAX_ID}.")
+    if category not in taxonomy.index_of_id:
+        raise UserError(
+            f"{where}, segment {segment_id} has the category_id {category!r}, which 'categories' does not list: "
+            "add the category or correct the segment."
+        )

@@ -1,0 +1,159 @@
+"""CocoPanoptic: a folder in the official COCO-panoptic layout.
+
+::
+
+    root/annotations/panoptic_<split>.json
+    root/annotations/panoptic_<split>/*.png     id = R + 256 G + 65536 B, 0 is void
+    root/<split>/*                              or root/images/<split>/*
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
+from pantile.data.coco_json import read_coco_json
+from pantile.data.image_files import read_image, read_panoptic_png
+from pantile.data.label_rows import count_pixels
+
+
+class CocoPanoptic:
+    """Images and panoptic maps of one split. The JSON is checked at opening, pixels when an image is loaded.
+
+    Args:
+        root: the folder that holds ``annotations``.
+        split: ``"train"``, ``"val2017"``, ...; ``"val"`` also finds the only ``val<digits>``.
+        need_images: False opens a split whose images are absent, for evaluation of maps only.
+
+    Raises:
+        UserError: a missing folder, split or file, or a JSON that is not COCO-panoptic.
+
+    Warns:
+        UserWarning: the split has images but not a single segment.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train", need_images: bool = True) -> None:
+        self.root = Path(root)
+        self.split = find_split(self.root, split)
+        self.json_path = self.root / "annotations" / f"panoptic_{self.split}.json"
+        self._table = read_coco_json(self.json_path)
+        self.taxonomy = self._table.taxonomy
+        self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")
+        _check_listing(self._png_folder, self._table.png_names, self.json_path)
+        self._image_folder = self.root / self.split
+        if need_images:
+            self._image_folder = _existing([self.root / self.split, self.root / "images" / self.split], "images")
+            _check_listing(self._image_folder, self._table.image_names, self.json_path)
+        if len(self) and not len(self._table.segment_ids):
+            warnings.warn(f"{self.json_path} has {len(self)} images and no segment at all.", stacklevel=2)
+
+    def __len__(self) -> int:
+        return len(self._table.image_names)
+
+    def name_of(self, index: int) -> str:
+        return self._table.image_names[index]
+
+    def image_id(self, index: int) -> int | str:
+        return self._table.image_ids[index]
+
+    def segment_counts(self) -> list[int]:
+        return self._table.segment_counts()
+
+    def load_image(self, index: int) -> np.ndarray:
+        return read_image(self._image_folder / self._table.image_names[index])
+
+    def load_map(self, index: int) -> PanopticMap:
+        """The map alone, without decoding the image."""
+        path = self._png_folder / self._table.png_names[index]
+        panoptic = PanopticMap(read_panoptic_png(path), self._table.segments_of(index))
+        check_ids(panoptic.ids, panoptic.segments, str(path), str(self.json_path))
+        return panoptic
+
+    def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
+        image, panoptic = self.load_image(index), self.load_map(index)
+        if image.shape[:2] != panoptic.size:
+            raise UserError(
+                f"{self._image_folder / self.name_of(index)} is {image.shape[1]}x{image.shape[0]} pixels but its "
+                f"panoptic PNG is {panoptic.size[1]}x{panoptic.size[0]}: "
+                + (
+                    "one of them is rotated (the image's EXIF orientation is not applied), so rotate its pixels."
+                    if image.shape[:2] == panoptic.size[::-1]
+                    else "make both the same size."
+                )
+            )
+        return image, panoptic
+
+
+def available_splits(root: str | Path) -> list[str]:
+    """Names of the splits in a COCO-panoptic folder, sorted: JSONs beside a folder of PNGs."""
+    files = (Path(root) / "annotations").glob("panoptic_*.json")
+    names = [path.stem.removeprefix("panoptic_") for path in files]
+    return sorted(name for name in names if any(folder.is_dir() for folder in _png_folders(Path(root), name)))
+
+
+def find_split(root: str | Path, split: str) -> str:
+    """The split's name on disk: ``val`` may be ``val2017``.
+
+    Raises:
+        UserError: no such folder or split, or several that fit.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"The data folder {root} does not exist: name a folder in COCO-panoptic layout, or 'scenes'.")
+    if (root / "annotations" / f"panoptic_{split}.json").is_file():
+        return split
+    splits = available_splits(root)
+    if not splits:
+        raise UserError(
+            f"{root} holds no annotations/panoptic_<split>.json with a folder panoptic_<split> of PNGs: "
+            "convert your labels to COCO-panoptic layout first."
+        )
+    fitting = [name for name in splits if name.rstrip("0123456789") == split]
+    if len(fitting) == 1:
+        return fitting[0]
+    problem = f"has several splits for {split!r}" if fitting else f"has no split {split!r}"
+    raise UserError(f"{root} {problem}: choose one of {', '.join(fitting or splits)}.")
+
+
+def check_ids(ids: np.ndarray, segments: tuple[Segment, ...], png: str, table: str) -> None:
+    """A map and its table must name the same ids.
+
+    Raises:
+        UserError: a pixel id that the table lacks, or a segment without pixels.
+    """
+    pixels = count_pixels(ids)
+    listed = {segment.id for segment in segments}
+    for segment_id, count in pixels.items():
+        if segment_id != VOID_ID and segment_id not in listed:
+            raise UserError(
+                f"{png} has {count} pixels of id {segment_id}, which {table} does not list for it: "
+                "add the segment to the JSON, or paint its pixels 0 (void)."
+            )
+    for segment_id in sorted(listed - pixels.keys()):
+        raise UserError(
+            f"{png} has no pixel of segment {segment_id}, which {table} lists for it: remove the segment from the JSON."
+        )
+
+
+def _png_folders(root: Path, split: str) -> list[Path]:
+    return [root / "annotations" / f"panoptic_{split}", root / f"panoptic_{split}"]
+
+
+def _existing(candidates: list[Path], what: str) -> Path:
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise UserError(f"The {what} are missing: neither {' nor '.join(map(str, candidates))} is a folder.")
+
+
+def _check_listing(folder: Path, names: list[str], json_path: Path) -> None:
+    """Missing files are told at opening: one listing of the folder, not one question per file."""
+    present = {entry.name for entry in folder.iterdir()}
+    missing = [name for name in names if (name not in present) and not ("/" in name and (folder / name).is_file())]
+    if missing:
+        raise UserError(
+            f"{folder / missing[0]} does not exist ({len(missing)} of the {len(names)} files that {json_path} names "
+            "are missing): restore the files or remove their entries from the JSON."
+        )

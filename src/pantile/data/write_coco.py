@@ -1,0 +1,105 @@
+"""Writes any data set as a folder in COCO-panoptic layout."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.dataset import PanopticDataset
+from pantile.data.label_rows import count_pixels, renumber
+
+
+def write_coco_panoptic(
+    dataset: PanopticDataset,
+    root: str | Path,
+    split: str,
+    indices: Iterable[int] | None = None,
+    image_format: str = "png",
+) -> Path:
+    """Writes images, id PNGs and the JSON, with areas and boxes counted from the pixels.
+
+    Every file appears under its name only when it is complete, the JSON last: a split that can be opened is whole.
+
+    Args:
+        root: the folder; made if absent.
+        split: name of the new split.
+        indices: which images, in which order; None for all.
+        image_format: ``"png"`` (lossless) or ``"jpg"``.
+
+    Returns:
+        The JSON's path.
+
+    Raises:
+        UserError: the split exists already, or the format is unknown.
+    """
+    root = Path(root)
+    json_path = root / "annotations" / f"panoptic_{split}.json"
+    if json_path.exists():
+        raise UserError(f"{json_path} exists already: choose another folder or split, or delete it first.")
+    if image_format not in ("png", "jpg"):
+        raise UserError(f"image_format is {image_format!r}: choose png or jpg.")
+    image_folder, png_folder = root / split, json_path.with_suffix("")
+    image_folder.mkdir(parents=True, exist_ok=True)
+    png_folder.mkdir(parents=True, exist_ok=True)
+
+    images, annotations, used = [], [], set()
+    for index in range(len(dataset)) if indices is None else indices:
+        image, panoptic = dataset.load(index)
+        stem = _flat_stem(dataset.name_of(index))
+        if stem in used:
+            raise UserError(f"Two images of the data set would be written as {stem!r}: make their names unique.")
+        used.add(stem)
+        image_name, png_name, image_id = f"{stem}.{image_format}", f"{stem}.png", dataset.image_id(index)
+        _save_image(image, image_folder / image_name)
+        _save_image(ids_to_rgb(panoptic.ids), png_folder / png_name)
+        height, width = panoptic.size
+        images.append({"id": image_id, "file_name": image_name, "height": height, "width": width})
+        annotations.append(
+            {"image_id": image_id, "file_name": png_name, "segments_info": segments_info(panoptic, dataset.taxonomy)}
+        )
+    data = {"images": images, "annotations": annotations, "categories": dataset.taxonomy.to_coco()}
+    temporary = json_path.with_suffix(".json.part")
+    temporary.write_text(json.dumps(data), encoding="utf-8")
+    temporary.replace(json_path)
+    return json_path
+
+
+def segments_info(panoptic: PanopticMap, taxonomy: Taxonomy) -> list[dict]:
+    """The JSON rows of a map, areas and boxes (left, top, width, height) counted from its pixels."""
+    areas = count_pixels(panoptic.ids)
+    order = {segment.id: row + 1 for row, segment in enumerate(panoptic.segments)}
+    boxes = ndimage.find_objects(renumber(panoptic.ids, order), max_label=len(order))
+    rows = []
+    for segment, box in zip(panoptic.segments, boxes, strict=True):
+        if box is None:
+            raise ValueError(f"segment {segment.id} has no pixel")
+        vertical, horizontal = box
+        bbox = [horizontal.start, vertical.start, horizontal.stop - horizontal.start, vertical.stop - vertical.start]
+        rows.append(
+            {
+                "id": segment.id,
+                "category_id": taxonomy.classes[segment.class_index].id,
+                "iscrowd": int(segment.is_crowd),
+                "area": areas[segment.id],
+                "bbox": bbox,
+            }
+        )
+    return rows
+
+
+def _flat_stem(name: str) -> str:
+    """``city/a_b.png`` -> ``city_a_b``: the layout has no subfolders."""
+    return "_".join(Path(name).with_suffix("").parts)
+
+
+def _save_image(pixels: np.ndarray, path: Path) -> None:
+    temporary = path.with_name(path.name + ".part")
+    options = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
+    Image.fromarray(pixels).save(temporary, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
+    temporary.replace(path)

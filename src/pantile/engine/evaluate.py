@@ -1,0 +1,74 @@
+"""evaluate(): a trained model and a data set in, a panoptic quality that people can trust out."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pantile.contracts.errors import UserError
+from pantile.data import PanopticDataset
+from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.config import RunConfig
+from pantile.engine.loaders import evaluation_loader
+from pantile.engine.processes import processes
+from pantile.engine.task import PanopticTask
+from pantile.engine.train import make_trainer
+from pantile.metrics import PanopticQualityResult
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Attributes:
+    quality: over the whole split and all processes.
+    per_image: (dataset index, PQ of that image, NaN where it has no segment), sorted by index; all processes.
+    """
+
+    quality: PanopticQualityResult
+    per_image: list[tuple[int, float]]
+
+
+def evaluate(checkpoint: Checkpoint, dataset: PanopticDataset, limit: int | None = None) -> Evaluation:
+    """Panoptic quality of a checkpoint on (the first ``limit`` images of) a data set.
+
+    Raises:
+        UserError: the data set's classes are not the checkpoint's.
+    """
+    check_same_classes(checkpoint, dataset)
+    task = load_task(checkpoint)
+    world = processes()
+    trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
+    loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
+    trainer.validate(task, loader, verbose=False)
+    return Evaluation(task.quality.compute(), _gather(task.image_quality, world.total))
+
+
+def load_task(checkpoint: Checkpoint, config: RunConfig | None = None) -> PanopticTask:
+    """A task with the checkpoint's weights, in eval mode. Strict: every tensor that inference needs must be there."""
+    config = config or checkpoint.config
+    config.model.pretrained = False  # the weights come from the file
+    task = PanopticTask(config, checkpoint.taxonomy)
+    task.model.load_state_dict(checkpoint.part("model"))
+    task.techniques.load_state_dict(checkpoint.part("techniques"))
+    return task.eval()
+
+
+def check_same_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> None:
+    own, theirs = checkpoint.taxonomy, dataset.taxonomy
+    if own.fingerprint == theirs.fingerprint:
+        return
+    missing = [name for name in theirs.names if name not in own.names]
+    surplus = [name for name in own.names if name not in theirs.names]
+    difference = [f"the model lacks {', '.join(missing[:5])}"] if missing else []
+    difference += [f"the data lacks {', '.join(surplus[:5])}"] if surplus else []
+    raise UserError(
+        f"{checkpoint.path}: its {len(own)} classes are not the data's {len(theirs)} "
+        f"({'; '.join(difference) or 'the order or the thing flags differ'}); "
+        "fine-tune with `pantile train ... --init` first."
+    )
+
+
+def _gather(per_image: list[tuple[int, float]], world_size: int) -> list[tuple[int, float]]:
+    if world_size == 1:
+        return sorted(per_image)
+    parts: list = [None] * world_size
+    torch.distributed.all_gather_object(parts, per_image)
+    return sorted(item for part in parts for item in part)

@@ -1,0 +1,56 @@
+"""Parameter groups and learning rate schedules, in fractions of a run."""
+
+from torch import nn, optim
+
+from pantile.engine.config import OptimizerConfig
+
+
+def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> list[dict]:
+    """Four groups: {backbone, the rest} x {decayed, not decayed}.
+
+    Weight decay is for convolution and linear kernels only: not for norms, biases, relative position tables,
+    cluster centres and layer scale, which ``model.no_weight_decay()`` names or which have one dimension.
+
+    Args:
+        model: has a ``backbone`` submodule and ``no_weight_decay()``.
+        others: modules that train with the model, such as a technique's heads.
+    """
+    exempt = model.no_weight_decay()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decayed = parameter.ndim > 1 and name not in exempt
+        groups.setdefault((name.startswith("backbone."), decayed), []).append(parameter)
+    for parameter in others.parameters():
+        groups.setdefault((False, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": config.learning_rate * (config.backbone_multiplier if in_backbone else 1.0),
+            "weight_decay": config.weight_decay if decayed else 0.0,
+            "name": ("backbone" if in_backbone else "decoder") + ("" if decayed else "_no_decay"),
+        }
+        for (in_backbone, decayed), parameters in sorted(groups.items(), reverse=True)
+    ]
+
+
+def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> optim.AdamW:
+    groups = parameter_groups(model, others, config)
+    # One fused pass over all parameters; hundreds of small tensors make the loop slow on CPUs.
+    return optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, fused=True)
+
+
+def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+    """What the learning rate of optimizer step ``step`` (0-based) of ``steps`` is multiplied with.
+
+    Linear warm-up; after it the schedule's own value at this step, so that poly makes a small jump as the original
+    does (kMaX-DeepLab: ``base * (1 - step / total) ** 0.9``, not shifted).
+    """
+    warmup_steps = config.warmup * steps
+    if step < warmup_steps:
+        return config.warmup_start + (1.0 - config.warmup_start) * step / warmup_steps
+    progress = min(step / steps, 1.0)
+    if config.schedule == "poly":
+        return (1.0 - progress) ** config.poly_power
+    if config.schedule == "step":
+        return config.step_factor ** sum(progress >= milestone for milestone in config.milestones)
+    return 1.0

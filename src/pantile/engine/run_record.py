@@ -1,0 +1,75 @@
+"""run.json: how a run was started, so that a report or another person can repeat it."""
+
+import json
+import platform
+import shlex
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from pantile import __version__
+from pantile.contracts.atomic import replacing
+from pantile.contracts.errors import UserError
+from pantile.data import PanopticDataset, first_images, open_dataset
+
+RECORD = "run.json"
+
+
+@dataclass
+class RunRecord:
+    """Attributes:
+    data, train_split, val_split, limit: as given to ``pantile train``.
+    command, started, hardware, versions: for people.
+    """
+
+    data: str
+    train_split: str = "train"
+    val_split: str = "val"
+    limit: int | None = None
+    command: str = ""
+    started: str = ""
+    hardware: str = ""
+    versions: str = ""
+
+    @classmethod
+    def now(cls, data: str, train_split: str, val_split: str, limit: int | None) -> "RunRecord":
+        location = data if data.startswith("scenes") else str(Path(data).resolve())
+        return cls(
+            location,
+            train_split,
+            val_split,
+            limit,
+            command=shlex.join(["pantile", *sys.argv[1:]]),
+            started=time.strftime("%Y-%m-%d %H:%M"),
+            hardware=describe_hardware(),
+            versions=f"pantile {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        )
+
+    def save(self, run: Path) -> None:
+        with replacing(run / RECORD) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=2))
+
+    def datasets(self) -> tuple[PanopticDataset, PanopticDataset]:
+        """The training and the validation set."""
+        training_set = first_images(open_dataset(self.data, self.train_split), self.limit)
+        return training_set, open_dataset(self.data, self.val_split)
+
+
+def load_record(run: Path) -> RunRecord:
+    """Raises UserError where the folder is no run."""
+    try:
+        return RunRecord(**json.loads((run / RECORD).read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{run}: not a run folder ({RECORD} is missing); give the --out of a training.") from None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"{run / RECORD}: damaged ({error}); restore it from a copy of the run.") from None
+
+
+def describe_hardware() -> str:
+    """Such as "NVIDIA H200" or "2 CPU threads (x86_64)"."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"

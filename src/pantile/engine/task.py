@@ -1,0 +1,138 @@
+"""PanopticTask: one training step and one validation step of any mask model with any techniques, for Lightning."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, optim
+
+from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.targets import PanopticTargets
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data import EvaluationBatch
+from pantile.engine.config import RunConfig, to_dict
+from pantile.engine.optimizer import learning_rate_factor, make_optimizer
+from pantile.losses import CriterionResult, KMaXCriterion
+from pantile.merge import merge
+from pantile.metrics import PanopticQuality, image_quality
+from pantile.models import create_model
+from pantile.techniques import build_techniques
+from pantile.techniques.base import rewrite_all
+
+
+class NonFiniteLoss(FloatingPointError):
+    """Training cannot go on: a loss term is not a number."""
+
+
+class PanopticTask(L.LightningModule):
+    """Model, techniques, criterion, merge and metric of one run.
+
+    Args:
+        config: the resolved run.
+        taxonomy: of the training data; decides all class counts.
+    """
+
+    def __init__(self, config: RunConfig, taxonomy: Taxonomy) -> None:
+        super().__init__()
+        self.config = config
+        self.taxonomy = taxonomy
+        self.model = create_model(config.model, taxonomy.num_classes)
+        self.techniques = build_techniques(config.techniques, self.model)
+        self.criterion = KMaXCriterion(config.criterion)
+        self.quality = PanopticQuality(taxonomy)
+        self.image_quality: list[tuple[int, float]] = []  # (dataset index, PQ) of the last validation, this process
+        self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor, layer_outputs: bool | None = None) -> MaskOutput:
+        """(B, C, H, W) uint8 or float images of 0..255 -> what merge takes."""
+        output = self.model((images.float() - self.mean) / self.std, layer_outputs=layer_outputs)
+        return rewrite_all(self.techniques.values(), output)
+
+    def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
+        images, targets = batch
+        losses, diagnostics = self.losses(images, targets)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise NonFiniteLoss(self._explain_non_finite(losses, targets))
+        self.log("loss", total.detach(), prog_bar=True, on_step=True, logger=False)
+        shown = {f"train/{name}": value.detach() for name, value in losses.items()}
+        rate = next(g["lr"] for g in self.trainer.optimizers[0].param_groups if g["name"].startswith("decoder"))
+        self.log_dict(shown | diagnostics | {"train/loss": total.detach(), "lr": rate}, on_step=True)
+        return total
+
+    def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """All named loss terms, weights applied, and what is only logged."""
+        raw = self(images)
+        output = raw
+        for technique in self.techniques.values():
+            output = technique.before_loss(output, raw, targets)
+        result = self.criterion(output, targets)
+        losses = dict(result.losses)
+        for name, technique in self.techniques.items():
+            extra = technique.extra_losses(output, targets, result.matching)
+            losses |= {f"{name}_{term}": value for term, value in extra.items()}
+        return losses, _diagnostics(result)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Every random number of a step follows from (seed, step, rank), so a resumed run repeats the original's.
+        generator = torch.Generator().manual_seed(self.config.seed)
+        offset = torch.randint(2**40, (), generator=generator).item()
+        torch.manual_seed(offset + self.global_batch * max(1, self.trainer.world_size) + self.global_rank)
+
+    @property
+    def global_batch(self) -> int:
+        """Micro-batches of this process since the start of the run, over resumes."""
+        return self.trainer.fit_loop.epoch_loop.total_batch_idx
+
+    def on_validation_epoch_start(self) -> None:
+        self.quality.reset()
+        self.image_quality = []
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
+        predictions = merge(self(batch.images), self.taxonomy, self.config.merge, batch.placements)
+        self.quality.update(predictions, batch.panoptic)
+        for prediction, truth, index in zip(predictions, batch.panoptic, batch.indices, strict=True):
+            self.image_quality.append((index, image_quality(prediction, truth)))
+
+    def on_validation_epoch_end(self) -> None:
+        result = self.quality.compute()
+        shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
+        shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
+        self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
+        self.log("pq", torch.tensor(result.all.pq), prog_bar=True, logger=False)
+
+    def configure_optimizers(self) -> dict:
+        optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)
+        steps = self.config.training.steps
+        schedule = optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps, self.config.optimizer)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["pantile"] = {
+            "config": to_dict(self.config),
+            "taxonomy": self.taxonomy.to_dict(),
+            "step": self.global_step,
+        }
+
+    def _explain_non_finite(self, losses: dict[str, Tensor], targets: PanopticTargets) -> str:
+        terms = [f"{name} = {value.item():g}" for name, value in losses.items() if not torch.isfinite(value)]
+        rate = self.optimizers().param_groups[0]["lr"] if self._trainer is not None else float("nan")
+        return (
+            f"Training stopped at step {self.global_step}: the loss is not finite ({', '.join(terms)}) on images "
+            f"{', '.join(targets.names)} at learning rate {rate:g}; lower optimizer.learning_rate, or resume the "
+            "last checkpoint with --resume and another seed."
+        )
+
+
+def _diagnostics(result: CriterionResult) -> dict[str, Tensor]:
+    """What is logged beside the losses: segment counts, and how many times the false-positive part of each output's
+    mask loss is its false-negative part (ReMaX, Figures 1 and 7)."""
+    shown = {f"count/{name}": value.float() for name, value in result.counts.items()}
+    for name, false_positive in result.fp_fn.items():
+        output = name.removeprefix("false_positive_")
+        if output != name:
+            shown[f"train/fp_fn_{output}"] = false_positive / result.fp_fn[f"false_negative_{output}"].clamp(min=1e-12)
+    return shown

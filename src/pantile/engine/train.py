@@ -1,0 +1,165 @@
+"""train(): a config and two data sets in, a run folder out."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from pantile.contracts.errors import UserError
+from pantile.data import PanopticDataset
+from pantile.engine.callbacks import RunCheckpoints, StepProgress
+from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
+from pantile.engine.config import RunConfig, save_yaml
+from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
+from pantile.engine.processes import processes
+from pantile.engine.run_record import RunRecord
+from pantile.engine.task import PanopticTask
+from pantile.engine.transfer import transfer
+from pantile.layers.sync_batch_norm import synchronise_batch_norm
+
+CONFIG = "config.yaml"
+
+
+def train(
+    config: RunConfig,
+    training_set: PanopticDataset,
+    validation_set: PanopticDataset,
+    run: Path,
+    init: Checkpoint | None = None,
+    resume: bool = False,
+    record: RunRecord | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Path:
+    """Trains and returns the run folder.
+
+    Args:
+        run: receives config.yaml, logs/, checkpoints/last.ckpt and weights.safetensors. Must not exist unless resumed.
+        init: weights to start from; heads are matched by class name.
+        resume: continue ``run`` from its last checkpoint: same stream of samples, same schedule, same curve.
+        record: how the run was started; kept in a new run folder for its report.
+        callbacks: further Lightning callbacks.
+
+    Raises:
+        UserError: the folder exists, has nothing to resume, or the batch cannot be shared by the processes.
+        NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
+    """
+    world = processes()
+    finished_steps = steps_to_resume(run) if resume else 0
+    if world.rank == 0 and not resume:
+        refuse_existing(run)
+    for dataset in (training_set, validation_set):
+        dataset.load(0)  # a broken folder is told before anything is written
+    device_batch, accumulation = split_batch(config.training, world.total)
+    L.seed_everything(config.seed, verbose=False)
+    task = PanopticTask(config, training_set.taxonomy)
+    if world.total > 1:
+        synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
+    if init is not None and not resume:
+        report = transfer(task.model, training_set.taxonomy, init.part("model"), init.taxonomy)
+        if world.rank == 0:
+            Console(stderr=True).print(report.table())
+    if world.rank == 0:
+        (run / LAST.parent).mkdir(parents=True, exist_ok=True)
+        save_yaml(config, run / CONFIG)
+        if record is not None and not resume:
+            record.save(run)
+        _explain_batch_norm(device_batch, world.total)
+        _warn_about_segments(training_set, task.model.mask_spec.num_queries)
+
+    every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
+    trainer = make_trainer(
+        config,
+        max_steps=config.training.steps,
+        accumulate_grad_batches=accumulation,
+        val_check_interval=every,
+        check_val_every_n_epoch=None,
+        gradient_clip_val=config.optimizer.gradient_clip,
+        log_every_n_steps=config.training.log_every,
+        logger=_loggers(run, finished_steps, config.training.log_every),
+        callbacks=[
+            RunCheckpoints(run, config.training.checkpoint_minutes),
+            StepProgress(config.training.steps * accumulation),
+            *callbacks,
+        ],
+    )
+    trainer.fit(
+        task,
+        training_loader(training_set, config, world.rank, world.total, finished_steps),
+        evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images),
+        ckpt_path=run / LAST if resume else None,
+        weights_only=True,
+    )
+    return run
+
+
+def steps_to_resume(run: Path) -> int:
+    """Optimizer steps that the run's last checkpoint has behind it."""
+    if not (run / LAST).exists():
+        raise UserError(f"{run}: nothing to resume ({LAST} is missing); start it without --resume.")
+    return load_checkpoint(run / LAST).step or 0
+
+
+def refuse_existing(run: Path) -> None:
+    """Raises UserError where ``run`` has content: no run overwrites another."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise UserError(f"{run}: the run folder exists; continue it with --resume or choose another --out.")
+
+
+def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
+    """A Lightning trainer for this process layout; ``options`` go to Lightning."""
+    _quiet_lightning()
+    world = processes()
+    on_gpu = torch.cuda.is_available()
+    return L.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=world.per_node,
+        num_nodes=world.nodes,
+        strategy="ddp" if world.total > 1 else "auto",
+        precision="bf16-mixed" if config.training.precision == "bf16" else "32-true",
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def _loggers(run: Path, finished_steps: int, log_every: int) -> list:
+    # A resumed run logs into a folder of its own, named after its first step: nothing earlier is overwritten.
+    version = f"from_step_{finished_steps:07d}"
+    csv = CSVLogger(run, name="logs", version=version, flush_logs_every_n_steps=log_every)
+    return [csv, TensorBoardLogger(run, name="tensorboard", version=version)]
+
+
+def _explain_batch_norm(device_batch: int, world_size: int) -> None:
+    if world_size == 1 and device_batch < 4:
+        warnings.warn(
+            f"batch norm sees {device_batch} image(s) at a time (it also sits on queries and mask logits), so its "
+            "statistics are noisy: training.device_batch of 4 or more, or several processes, is closer to the paper.",
+            stacklevel=2,
+        )
+
+
+def _warn_about_segments(dataset: PanopticDataset, num_queries: int) -> None:
+    """Says at once when images have more segments than the model has queries."""
+    counts = dataset.segment_counts()
+    over = sum(count > num_queries for count in counts)
+    if over:
+        warnings.warn(
+            f"{over} of {len(counts)} images have more segments (up to {max(counts)}) than the model has queries "
+            f"({num_queries}): the surplus of an image is treated as void; raise model.num_queries.",
+            stacklevel=2,
+        )
+
+
+def _quiet_lightning() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*is deprecated.*", module="lightning")
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")

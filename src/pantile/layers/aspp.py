@@ -1,0 +1,56 @@
+"""Atrous spatial pyramid pooling (DeepLabv3): context of several sizes at one resolution."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pantile.layers.conv import ConvNorm
+
+
+class ASPP(nn.Module):
+    """(B, C, h, w) -> (B, out_channels, h, w).
+
+    A 1x1 convolution, a 3x3 convolution per rate and the global average, each ``out_channels`` wide, concatenated
+    and projected. In training the global branch normalises over B values per channel, so its batch norm needs more
+    than one value: a batch of one image falls back to the running statistics there.
+
+    Args:
+        in_channels: C.
+        out_channels: width of every branch and of the result.
+        rates: dilations of the 3x3 branches.
+        act: makes the activation.
+        dropout: probability, after the projection.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        rates: Sequence[int] = (6, 12, 18),
+        act: Callable[[], nn.Module] = nn.GELU,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.point = ConvNorm(in_channels, out_channels, act=act)
+        self.atrous = nn.ModuleList(ConvNorm(in_channels, out_channels, 3, dilation=rate, act=act) for rate in rates)
+        self.pool = ConvNorm(in_channels, out_channels, act=act)
+        self.project = ConvNorm((2 + len(rates)) * out_channels, out_channels, act=act)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self._pooled(x)
+        branches = [self.point(x), *(conv(x) for conv in self.atrous), pooled.expand(-1, -1, *x.shape[2:])]
+        return self.dropout(self.project(torch.cat(branches, dim=1)))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """(B, out_channels, 1, 1)."""
+        mean = x.mean((2, 3), keepdim=True)
+        norm = self.pool.norm
+        if len(mean) > 1 or not self.training or not isinstance(norm, nn.BatchNorm2d):  # others sum over processes
+            return self.pool(mean)
+        y = F.batch_norm(
+            self.pool.conv(mean), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        )
+        return self.pool.act(y)

@@ -1,0 +1,80 @@
+"""The softmax over queries at every pixel of a grid, one tile at a time, so that it never exists as a whole."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pantile.merge.resampling import Grid
+
+_CPU_TILE_COLUMNS = 128  # a tile of 32 x 128 pixels and 128 queries is 2 MiB: it stays in a core's cache
+_SMALLEST_SUM = 1e-25  # float32 sums of exponentials below this have lost their small terms
+
+
+class Tile(NamedTuple):
+    """A rectangle of the grid.
+
+    Attributes:
+        top, left: position of its first pixel.
+        values: (r, N, c) for r rows and c columns: exp(logit) of each query, up to a factor per pixel.
+        total: (r, c), their sum over all queries; ``values / total`` is the softmax.
+    """
+
+    top: int
+    left: int
+    values: Tensor
+    total: Tensor
+
+
+def likelihood_tiles(mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk_rows: int) -> Iterator[Tile]:
+    """Resizes mask logits to the grid and takes their exponentials, tile by tile.
+
+    The largest logit of each source pixel is subtracted before resizing. That changes all queries of a pixel alike,
+    so softmax does not see it, and it makes the search for a maximum at full resolution unnecessary.
+
+    Args:
+        mask_logits: (N, h, w) floating.
+        query_order: (N,) int64; ``Tile.values[:, i]`` belongs to query ``query_order[i]``.
+        grid: rows and columns in float64; work is done in float64 for float64 logits, otherwise in float32.
+        chunk_rows: rows of a tile.
+    """
+    dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
+    device = mask_logits.device
+    height, width = grid.size
+    tile_columns = _CPU_TILE_COLUMNS if device.type == "cpu" else width
+    row_weights, column_weights = grid.rows.to(device, dtype), grid.columns.to(device, dtype)
+    row_spans = _spans(grid.rows, chunk_rows)
+    column_spans = _spans(grid.columns, tile_columns)
+    peak = mask_logits.amax(dim=0).to(dtype)
+
+    for top, (row_from, row_to) in zip(range(0, height, chunk_rows), row_spans, strict=True):
+        rows = row_weights[top : top + chunk_rows, row_from:row_to]
+        for left, (column_from, column_to) in zip(range(0, width, tile_columns), column_spans, strict=True):
+            columns = column_weights[left : left + tile_columns, column_from:column_to]
+            window = (slice(row_from, row_to), slice(column_from, column_to))
+            source = mask_logits[:, *window].index_select(0, query_order).to(dtype) - peak[window]
+            source = source.transpose(0, 1).contiguous()  # (rows of the window, N, columns of the window)
+            values = _resize(source, rows, columns).exp_()
+            total = values.sum(dim=1)
+            if total.min() < _SMALLEST_SUM:
+                logits = _resize(source, rows, columns)
+                values = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_()
+                total = values.sum(dim=1)
+            yield Tile(top, left, values, total)
+
+
+def _resize(source: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(y, N, x), (r, y), (c, x) -> (r, N, c)"""
+    wide = source @ columns.T
+    return (rows @ wide.flatten(1)).view(rows.shape[0], *wide.shape[1:])
+
+
+def _spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
+    """For each ``step`` rows of a weight matrix, the range of columns that holds their non-zero entries."""
+    used = weights != 0
+    spans = []
+    for start in range(0, used.shape[0], step):
+        columns = used[start : start + step].any(dim=0).nonzero()
+        spans.append((int(columns[0]), int(columns[-1]) + 1))
+    return spans

@@ -1,0 +1,63 @@
+"""Pixel-wise merging: each pixel goes to its most likely query, if that one is confident enough (MaX-DeepLab)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pantile.merge.config import MergeConfig
+from pantile.merge.likelihood import likelihood_tiles
+from pantile.merge.resampling import Grid
+from pantile.merge.scores import QueryScores
+from pantile.merge.segments import Canvas, PastedSegment
+
+
+def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MergeConfig) -> Canvas:
+    """One image: mask logits (N, h, w) to a canvas of segments on the grid, before area limits.
+
+    Queries that fail the class threshold leave the softmax. A pixel is void unless its best remaining query exceeds
+    the pixel confidence there and no failed query has a larger logit. Segments come in the order of their queries; a
+    segment's score is the mean of class score times probability over its pixels.
+    """
+    candidates = np.flatnonzero(scores.passes)
+    count = candidates.size
+    if count == 0:
+        return Canvas.empty(grid.size)
+    failed = np.flatnonzero(~scores.passes)
+    query_order = torch.from_numpy(np.concatenate([candidates, failed])).to(mask_logits.device)
+
+    ids_of_candidate, classes = _number(candidates, scores)
+    ids = np.zeros(grid.size, np.int32)
+    areas = np.zeros(count, np.int64)
+    probability = np.zeros(count, np.float64)
+    for tile in likelihood_tiles(mask_logits, query_order, grid, config.chunk_rows):
+        passing = tile.values[:, :count]
+        total = passing.sum(dim=1)
+        best, winner = passing.max(dim=1)
+        owned = (best >= tile.values.amax(dim=1)) & (best > total * config.pixel_confidence)
+        row, column = owned.nonzero(as_tuple=True)
+        share = (best / total)[row, column].cpu().numpy()
+        winner = winner[row, column].cpu().numpy()
+        ids[tile.top + row.cpu().numpy(), tile.left + column.cpu().numpy()] = ids_of_candidate[winner]
+        areas += np.bincount(winner, minlength=count)
+        probability += np.bincount(winner, share, minlength=count)
+
+    class_scores = scores.probability[candidates]
+    score_sums = np.bincount(ids_of_candidate, probability * class_scores)[1:]
+    pixels = np.bincount(ids_of_candidate, areas)[1:]
+    segment_scores = score_sums / np.maximum(pixels, 1)
+    return Canvas(ids, [PastedSegment(k, float(score)) for k, score in zip(classes, segment_scores, strict=True)])
+
+
+def _number(candidates: np.ndarray, scores: QueryScores) -> tuple[np.ndarray, list[int]]:
+    """The id of each candidate, from 1 in the order of queries, one per thing query and per stuff class; its class."""
+    ids, classes, id_of_stuff = [], [], {}
+    for query in candidates.tolist():
+        class_index = int(scores.class_index[query])
+        segment_id = id_of_stuff.get(class_index)
+        if segment_id is None:
+            classes.append(class_index)
+            segment_id = len(classes)
+            if not scores.is_thing[query]:
+                id_of_stuff[class_index] = segment_id
+        ids.append(segment_id)
+    return np.array(ids, np.int32), classes

@@ -1,0 +1,84 @@
+"""The way from a grid of logits to the image, one axis at a time.
+
+Bilinear resizing and cropping are linear and separable, so any sequence of them is one small matrix for rows and one
+for columns: logits at the target are ``rows @ logits @ columns.T``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pantile.contracts.placement import Placement
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where decisions are made, and how logits get there.
+
+    Attributes:
+        rows: (H, h) weights of the logits' rows; each row of the matrix has few neighbouring non-zero entries.
+        columns: (W, w) the same for columns.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)"""
+        return self.rows.shape[0], self.columns.shape[0]
+
+
+def original_grid(logits_size: tuple[int, int], placement: Placement) -> Grid:
+    """Logits -> padded input -> crop to the content -> original size, both resizings bilinear."""
+    aligned = corners_aligned(placement)
+    rows, columns = (
+        _linear(_linear(torch.eye(source, dtype=torch.float64), padded, aligned)[:, :content], original, aligned).T
+        for source, padded, content, original in zip(
+            logits_size, placement.padded, placement.content, placement.original, strict=True
+        )
+    )
+    return Grid(rows, columns)
+
+
+def padded_grid(logits_size: tuple[int, int], placement: Placement) -> Grid:
+    """Logits -> padded input, bilinear."""
+    aligned = corners_aligned(placement)
+    rows, columns = (
+        _linear(torch.eye(source, dtype=torch.float64), padded, aligned).T
+        for source, padded in zip(logits_size, placement.padded, strict=True)
+    )
+    return Grid(rows, columns)
+
+
+def ids_to_original(ids: np.ndarray, placement: Placement) -> np.ndarray:
+    """Padded input -> crop to the content -> original size, to the nearest pixel."""
+    aligned = corners_aligned(placement)
+    rows, columns = (
+        _nearest(content, original, aligned)
+        for content, original in zip(placement.content, placement.original, strict=True)
+    )
+    return ids[rows[:, None], columns]
+
+
+def corners_aligned(placement: Placement) -> bool:
+    """Inputs of 32k+1 pixels keep corners aligned at every stride; the references go by the parity of the width."""
+    return placement.padded[1] % 2 == 1
+
+
+def _linear(values: Tensor, size: int, aligned: bool) -> Tensor:
+    """(C, n) -> (C, size)"""
+    return F.interpolate(values[None], size=size, mode="linear", align_corners=aligned)[0]
+
+
+def _nearest(source: int, target: int, aligned: bool) -> np.ndarray:
+    """(target,) index of the source pixel, halves rounded up; whole-number arithmetic, so ties are exact."""
+    steps = np.arange(target)
+    if not aligned:
+        return (2 * steps + 1) * source // (2 * target)
+    if target == 1:
+        return steps
+    return (2 * steps * (source - 1) + target - 1) // (2 * (target - 1))

@@ -1,0 +1,16 @@
+"""What an optimiser asks about a model's parameters."""
+
+from torch import nn
+
+KERNELS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def names_without_weight_decay(model: nn.Module) -> set[str]:
+    """Names of all parameters but convolution and linear kernels.
+
+    So norms, biases, embeddings, tables, learned queries and layer scales are left out of weight decay.
+    """
+    kernels = {
+        f"{name}.weight".removeprefix(".") for name, module in model.named_modules() if isinstance(module, KERNELS)
+    }
+    return {name for name, _ in model.named_parameters() if name not in kernels}

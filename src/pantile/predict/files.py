@@ -1,0 +1,112 @@
+"""Predicting files and folders: a COCO-panoptic folder and overlays out, shared by any number of processes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from pantile.contracts.atomic import replacing
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import ids_to_rgb
+from pantile.predict.predictor import Predictor, read_image
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+SPLIT = "predictions"
+
+
+def find_images(inputs: Iterable[str | Path]) -> list[Path]:
+    """Files as given, folders as their images in name order (not their subfolders).
+
+    Raises:
+        UserError: something is missing, holds no image, or two images have the same name.
+    """
+    found: list[Path] = []
+    for given in map(Path, inputs):
+        if given.is_dir():
+            images = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not images:
+                raise UserError(f"{given}: the folder holds no image ({', '.join(sorted(SUFFIXES))}).")
+            found += images
+        elif given.exists():
+            found.append(given)
+        else:
+            raise UserError(f"{given}: no such image or folder.")
+    by_stem: dict[str, Path] = {}
+    for path in found:
+        other = by_stem.setdefault(path.stem, path)
+        if other is not path:
+            raise UserError(f"{path} and {other} would both be written to {path.stem}.png: rename one of them.")
+    return found
+
+
+def predict_files(
+    predictor: Predictor, images: Sequence[Path], out: Path, rank: int = 0, world_size: int = 1, overlays: bool = True
+) -> Path:
+    """Writes ``annotations/panoptic_predictions.json``, its PNG folder and ``overlays/`` under ``out``.
+
+    All images are decoded once before the first is predicted, so that a broken file stops the job at once. The JSON
+    is written last, by process 0.
+
+    Args:
+        rank, world_size: this process predicts every ``world_size``-th image; with more than one,
+            ``torch.distributed`` must be initialised.
+
+    Returns:
+        The JSON's path.
+    """
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda path: read_image(path).shape, images))
+    maps, drawn = out / "annotations" / f"panoptic_{SPLIT}", out / "overlays"
+    for folder in (maps, drawn) if overlays else (maps,):
+        folder.mkdir(parents=True, exist_ok=True)
+    image_ids = _image_ids(images)
+    rows = []
+    share = range(rank, len(images), world_size)
+    for index in track(share, description="predicting", disable=rank > 0, transient=True):
+        path = images[index]
+        result = predictor(path)
+        _save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
+        if overlays:
+            _save_image(result.overlay(), drawn / f"{path.stem}.jpg")
+        height, width = result.map.shape
+        image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
+        annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}
+        rows.append((index, image, annotation))
+    rows = _gather(rows, world_size)
+    target = out / "annotations" / f"panoptic_{SPLIT}.json"
+    if rank == 0:
+        rows.sort(key=lambda row: row[0])
+        content = {
+            "images": [image for _, image, _ in rows],
+            "annotations": [annotation for _, _, annotation in rows],
+            "categories": predictor.taxonomy.to_coco(),
+        }
+        with replacing(target) as temporary:
+            temporary.write_text(json.dumps(content))
+    return target
+
+
+def _image_ids(images: Sequence[Path]) -> list[int]:
+    """COCO's own numbers where every file is named by one (000000142238.jpg), else 1, 2, ..."""
+    if all(path.stem.isdecimal() for path in images):
+        return [int(path.stem) for path in images]
+    return list(range(1, len(images) + 1))
+
+
+def _save_image(pixels: np.ndarray, path: Path) -> None:
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, **({} if path.suffix == ".png" else {"quality": 92}))
+
+
+def _gather(rows: list, world_size: int) -> list:
+    if world_size == 1:
+        return rows
+    import torch.distributed as distributed
+
+    parts: list = [None] * world_size
+    distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]

@@ -1,0 +1,116 @@
+"""kMaX-DeepLab (Yu et al., ECCV 2022): the rows of its tables on COCO, Cityscapes and ADE20K, and a nano size.
+
+Where the TensorFlow and PyTorch implementations differ, these are the PyTorch one's settings.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from pantile.data import AugmentConfig
+from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
+from pantile.losses import KMaXCriterionConfig
+from pantile.merge import config as presets
+from pantile.models import KMaXConfig, kmax_nano_config
+
+#: timm names; ImageNet-22k pre-training, fine-tuned on 1k at 384 pixels, for ConvNeXt as in the paper.
+BACKBONES = {
+    "r50": "resnet50",
+    "mnv3_small": "mobilenetv3_small_100",
+    "mnv3_large": "mobilenetv3_large_100",
+    "convnext_tiny": "convnext_tiny.fb_in22k_ft_in1k_384",
+    "convnext_small": "convnext_small.fb_in22k_ft_in1k_384",
+    "convnext_base": "convnext_base.fb_in22k_ft_in1k_384",
+    "convnext_large": "convnext_large.fb_in22k_ft_in1k_384",
+}
+
+DROP_PATH_COCO = {"convnext_tiny": 0.3, "convnext_small": 0.4, "convnext_base": 0.5, "convnext_large": 0.6}
+DROP_PATH_CITYSCAPES = {"convnext_tiny": 0.2, "convnext_small": 0.3, "convnext_base": 0.4, "convnext_large": 0.6}
+DROP_PATH_ADE20K = {"convnext_large": 0.7}
+
+
+def kmax_coco(backbone: str = "r50") -> RunConfig:
+    """COCO panoptic at 1281x1281: 150 k steps of 64 images.
+
+    Published PQ: R50 53.0, ConvNeXt T/S/B/L 55.3/56.3/57.2/57.9.
+    """
+    return RunConfig(
+        recipe="",
+        model=KMaXConfig(
+            backbone=BACKBONES[backbone], pretrained=True, backbone_drop_path=DROP_PATH_COCO.get(backbone, 0.0)
+        ),
+        augment=AugmentConfig(
+            crop=(1281, 1281), scale_range=(0.2, 2.0), ssd_jitter=True, copy_paste=1.0, min_labelled_pixels=4096 * 16
+        ),
+        merge=presets.coco(),
+        optimizer=OptimizerConfig(learning_rate=5e-4, weight_decay=0.05, warmup=5_000 / 150_000),
+        training=TrainingConfig(steps=150_000, effective_batch=64),
+        evaluation_size=(1281, 1281),
+    )
+
+
+def kmax_cityscapes(backbone: str = "r50") -> RunConfig:
+    """Cityscapes at 1025x2049: 60 k steps of 32 images. Published PQ: R50 63.5 (PyTorch), 64.3 (TensorFlow)."""
+    config = kmax_coco(backbone)
+    config.model.backbone_drop_path = DROP_PATH_CITYSCAPES.get(backbone, 0.0)
+    config.model.num_queries = 256
+    config.model.decoder_blocks = (*config.model.decoder_blocks, 1)
+    config.model.auxiliary_head = "plain"
+    config.augment = AugmentConfig(crop=(1025, 2049), scale_range=(0.5, 2.0), ssd_jitter=True, copy_paste=1.0)
+    config.criterion = KMaXCriterionConfig(instance_sampling_temperature=0.6, semantic_pixels="plain")
+    config.merge = presets.cityscapes()
+    config.optimizer = OptimizerConfig(learning_rate=3e-4, weight_decay=0.05, warmup=5_000 / 60_000)
+    config.training = TrainingConfig(steps=60_000, effective_batch=32)
+    config.evaluation_size = (1025, 2049)
+    return config
+
+
+def kmax_ade20k(backbone: str = "r50", size: Literal[641, 1281] = 1281) -> RunConfig:
+    """ADE20K: 100 k steps of 64 images. Published PQ: R50 41.5 at 641, 42.3 at 1281; ConvNeXt-L 48.7 and 50.9."""
+    config = kmax_coco(backbone)
+    config.model.backbone_drop_path = DROP_PATH_ADE20K.get(backbone, 0.0)
+    config.model.drop_path = 0.0
+    config.augment.crop = (size, size)
+    config.augment.scale_range = (0.5, 2.0)
+    config.criterion.instance_samples = 1024 if size == 641 else 4096
+    config.merge = presets.ade20k()
+    config.optimizer.warmup = 5_000 / 100_000
+    config.training.steps = 100_000
+    config.evaluation_size = (size, size)
+    return config
+
+
+def kmax_nano() -> RunConfig:
+    """Small enough for two CPU cores: learns the generated scenes in minutes. Any data set works."""
+    return RunConfig(
+        recipe="",
+        model=kmax_nano_config(),
+        augment=AugmentConfig(
+            crop=(193, 193), scale_range=(0.7, 1.4), ssd_jitter=True, copy_paste=0.0, pad_position="bottom_right"
+        ),
+        merge=presets.ade20k(),
+        criterion=KMaXCriterionConfig(instance_samples=512, semantic_samples=512),
+        optimizer=OptimizerConfig(
+            learning_rate=3e-3, backbone_multiplier=1.0, weight_decay=0.02, warmup=0.05, warmup_start=0.01
+        ),
+        training=TrainingConfig(steps=1_500, effective_batch=8, workers=1, validate_every=0.1, checkpoint_minutes=2.0),
+        evaluation_size=(193, 193),
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    **{
+        f"kmax_{name}_coco": partial(kmax_coco, name)
+        for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
+    },
+    **{
+        f"kmax_{name}_cityscapes": partial(kmax_cityscapes, name)
+        for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
+    },
+    **{
+        f"kmax_{name}_ade20k_{size}": partial(kmax_ade20k, name, size)
+        for name in ("r50", "convnext_large")
+        for size in (641, 1281)
+    },
+    "kmax_nano": kmax_nano,
+}

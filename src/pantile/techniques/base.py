@@ -1,0 +1,74 @@
+"""The seam between techniques and the rest: hooks that do nothing unless a technique says otherwise.
+
+The engine calls, in training::
+
+    raw = model(images)
+    output = raw -> rewrite of every technique -> before_loss of every technique
+    losses, matching = criterion(output, targets)
+    losses += extra_losses of every technique
+
+and at inference ``model -> rewrite -> merge``. A technique never edits a model; it reads and replaces the fields of
+the model's output. Its own weights live in the technique.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.targets import PanopticTargets
+
+
+class Technique(nn.Module):
+    """Base class. Subclasses override the hooks they need and set ``name``."""
+
+    name: ClassVar[str]
+    #: True when ``rewrite`` needs the technique's weights at inference, so that they stay in exported files.
+    needed_at_inference: bool = False
+
+    def build(self, model: nn.Module) -> None:
+        """Makes the technique's own heads for ``model`` (which has a ``mask_spec``), or sets a seam of the model."""
+
+    def rewrite(self, output: MaskOutput) -> MaskOutput:
+        """Changes outputs in training and at inference."""
+        return output
+
+    def before_loss(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
+        """Changes what the criterion sees, in training only.
+
+        Args:
+            output: what earlier techniques left.
+            raw: the model's own output, untouched, so that the order of techniques does not matter.
+        """
+        return output
+
+    def extra_losses(self, output: MaskOutput, targets: PanopticTargets, matching: Tensor) -> dict[str, Tensor]:
+        """Named scalar losses, each with its weight applied.
+
+        Args:
+            output: what the criterion saw.
+            matching: (B, G) int64 query of each target row, -1 for none.
+        """
+        return {}
+
+
+def build_techniques(config: object, model: nn.Module) -> nn.ModuleDict:
+    """Makes and builds the techniques of a config: a dataclass whose fields are technique configs or None.
+
+    A technique config has a ``make()`` that returns its module, or None when its weight is 0: then nothing is
+    built, no random number is drawn, and the run is the run without the technique to the last bit.
+    """
+    techniques = {}
+    for name, technique_config in vars(config).items():
+        technique = technique_config.make() if technique_config is not None else None
+        if technique is not None:
+            technique.build(model)
+            techniques[name] = technique
+    return nn.ModuleDict(techniques)
+
+
+def rewrite_all(techniques: Iterable[Technique], output: MaskOutput) -> MaskOutput:
+    for technique in techniques:
+        output = technique.rewrite(output)
+    return output

@@ -1,0 +1,32 @@
+"""Pictures for people: overlays with a legend, error maps, curves, cluster maps and the HTML report."""
+
+from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
+from pantile.visualize.colors import segment_colors
+from pantile.visualize.curves import curve_figures, ratio_histogram, read_metrics
+from pantile.visualize.legend import error_legend, legend
+from pantile.visualize.overlay import error_map, error_map_with_legend, overlay, overlay_with_legend
+from pantile.visualize.panels import grid, side_by_side
+from pantile.visualize.report import ClusterExample, Example, ReportData, draw_example, write_report
+
+__all__ = [
+    "ClusterExample",
+    "Example",
+    "ReportData",
+    "assignment_figure",
+    "choose_queries",
+    "cluster_figure",
+    "curve_figures",
+    "draw_example",
+    "error_legend",
+    "error_map",
+    "error_map_with_legend",
+    "grid",
+    "legend",
+    "overlay",
+    "overlay_with_legend",
+    "ratio_histogram",
+    "read_metrics",
+    "segment_colors",
+    "side_by_side",
+    "write_report",
+]

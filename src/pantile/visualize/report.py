@@ -1,0 +1,236 @@
+"""The HTML report of a run: one file that opens anywhere, with every picture inside it."""
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment
+from PIL import Image
+
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.visualize.curves import curve_figures, ratio_histogram
+from pantile.visualize.overlay import error_map, overlay
+from pantile.visualize.palette import ERROR_COLORS
+
+LONGEST_SIDE = 800  # pixels of a picture inside the report
+
+
+@dataclass
+class Example:
+    """One validation image. Pictures are (H, W, 3) uint8, drawn already; a missing one is left out.
+
+    Attributes:
+        name: file name.
+        image: the photo.
+        ground_truth: drawn over the photo.
+        prediction: drawn over the photo.
+        error: what ``error_map`` gives.
+        pq: of this image, 0..1; None if nothing was there to be found.
+        classes: class indices that occur, for the legend.
+    """
+
+    name: str
+    image: np.ndarray
+    ground_truth: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    error: np.ndarray | None = None
+    pq: float | None = None
+    classes: tuple[int, ...] = ()
+
+
+@dataclass
+class ClusterExample:
+    """One image's cluster figures, (H, W, 3) uint8, from ``cluster_figure`` and ``assignment_figure``."""
+
+    name: str
+    queries: np.ndarray | None = None
+    assignment: np.ndarray | None = None
+
+
+@dataclass
+class ReportData:
+    """All that a report can show. What is None or empty is absent from the page.
+
+    Attributes:
+        title: heading of the page.
+        recipe, model, date, version, command, seed, hardware, dataset: text for the header.
+        parameters: count of trainable parameters.
+        results: ``{"panoptic": {"all": {"pq", "sq", "rq", "n"}, "things": {...}, "stuff": {...},
+            "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None.
+        taxonomy: colours and thing/stuff of the classes.
+        metrics: columns of the metrics CSV, from ``read_metrics``.
+        fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
+        best, worst: validation images.
+        clusters: cluster figures.
+        config: the resolved config as YAML text.
+    """
+
+    title: str = "Panoptic segmentation report"
+    recipe: str = ""
+    model: str = ""
+    parameters: int | None = None
+    date: str = ""
+    version: str = ""
+    command: str = ""
+    seed: str = ""
+    hardware: str = ""
+    dataset: str = ""
+    results: Mapping[str, Any] | None = None
+    taxonomy: Taxonomy | None = None
+    metrics: Mapping[str, np.ndarray] | None = None
+    fp_fn: Mapping[str, np.ndarray] | None = None
+    best: Sequence[Example] = ()
+    worst: Sequence[Example] = ()
+    clusters: Sequence[ClusterExample] = ()
+    config: str = ""
+
+
+def write_report(path: str | Path, data: ReportData) -> None:
+    """Writes the page; a reader sees either the old file or the whole new one.
+
+    Args:
+        path: an ``.html`` file; its folder is made if need be.
+        data: what to show.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(render_report(data), encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def render_report(data: ReportData) -> str:
+    """The page as text. It refers to nothing outside itself."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=_percent, picture=_picture, figure=_figure, rgb=_rgb)
+    source = resources.files("pantile.visualize").joinpath("templates", "report.html.j2").read_text("utf-8")
+    panoptic = (data.results or {}).get("panoptic") or {}
+    curves = curve_figures(data.metrics) if data.metrics else {}
+    return environment.from_string(source).render(
+        data=data,
+        facts=_facts(data),
+        cards=[(label, _values(panoptic[part], "pq", "sq", "rq", "n")) for part, label in _PARTS if panoptic.get(part)],
+        classes=_class_rows(panoptic.get("per_class") or {}, data.taxonomy),
+        curves=[(curves[key], caption) for key, caption in _CURVES if key in curves],
+        ratios=_ratio_figures(data, curves),
+        galleries=[
+            (title, shown) for title, shown in (("Best images", data.best), ("Worst images", data.worst)) if shown
+        ],
+        legend=_legend([*data.best, *data.worst], data.taxonomy),
+        errors=ERROR_COLORS if any(e.error is not None for e in [*data.best, *data.worst]) else {},
+    )
+
+
+def draw_example(
+    name: str,
+    image: np.ndarray,
+    taxonomy: Taxonomy,
+    ground_truth: PanopticMap | None = None,
+    prediction: PanopticMap | None = None,
+    pq: float | None = None,
+) -> Example:
+    """An ``Example`` with its overlays and, given both maps, its error map."""
+    maps = [m for m in (ground_truth, prediction) if m is not None]
+    both = ground_truth is not None and prediction is not None
+    return Example(
+        name,
+        image,
+        overlay(image, ground_truth, taxonomy) if ground_truth is not None else None,
+        overlay(image, prediction, taxonomy) if prediction is not None else None,
+        error_map(prediction, ground_truth, image) if both else None,
+        pq,
+        tuple(sorted({segment.class_index for m in maps for segment in m.segments})),
+    )
+
+
+_PARTS = (("all", "PQ"), ("things", "PQ things"), ("stuff", "PQ stuff"))
+_CURVES = (
+    ("pq", "Panoptic quality on the validation images"),
+    ("losses", "Loss terms in training, each on its own scale"),
+    ("learning_rate", "Learning rate"),
+)
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    """Label and text of the header's lines that have something to say."""
+    count = "" if data.parameters is None else f"{data.parameters / 1e6:.1f} M"
+    facts = (
+        ("Recipe", data.recipe),
+        ("Model", data.model),
+        ("Parameters", count),
+        ("Dataset", data.dataset),
+        ("Seed", str(data.seed)),
+        ("Date", data.date),
+        ("Version", data.version),
+        ("Hardware", data.hardware),
+    )
+    return [(label, words) for label, words in facts if words]
+
+
+def _class_rows(per_class: Mapping[str, Mapping], taxonomy: Taxonomy | None) -> list[dict]:
+    """The table's rows, in the order of the results."""
+    known = {info.name: info for info in taxonomy.classes} if taxonomy else {}
+    rows = []
+    for name, row in per_class.items():
+        info = known.get(name)
+        kind = "" if info is None else "thing" if info.is_thing else "stuff"
+        values = _values(row, "pq", "sq", "rq", "tp", "fp", "fn")
+        rows.append({"name": name, "kind": kind, "color": info.color if info else None} | values)
+    return rows
+
+
+def _values(row: Mapping, *names: str) -> dict[str, float | None]:
+    """The named entries; absent ones and NaN, which has no place on a page, become None."""
+    values = {name: row.get(name) for name in names}
+    return {name: value if value is not None and np.isfinite(value) else None for name, value in values.items()}
+
+
+def _ratio_figures(data: ReportData, curves: Mapping[str, bytes]) -> list[tuple[bytes, str]]:
+    """Histograms and the curve over steps, each with its caption."""
+    apart = ratio_histogram(data.fp_fn) if data.fp_fn else None
+    figures = (
+        (apart or curves.get("fp_fn_histogram"), "How often the false-positive loss is how many times the other"),
+        (curves.get("fp_fn_over_steps"), "The same ratio in the course of training"),
+    )
+    return [(content, caption) for content, caption in figures if content]
+
+
+def _legend(examples: Sequence[Example], taxonomy: Taxonomy | None) -> list:
+    """Classes that occur in the pictures, things first."""
+    if taxonomy is None:
+        return []
+    present = {k for example in examples for k in example.classes}
+    return [taxonomy.classes[k] for k in (*taxonomy.thing_indices, *taxonomy.stuff_indices) if k in present]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.1f}"
+
+
+def _rgb(color: tuple[int, int, int]) -> str:
+    return "rgb({}, {}, {})".format(*color)
+
+
+def _picture(pixels: np.ndarray, limit: int = LONGEST_SIDE) -> str:
+    """A JPEG of at most ``limit`` pixels on its longer side, as a data URI."""
+    photo = Image.fromarray(pixels)
+    photo.thumbnail((limit, limit), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=87)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _figure(content: bytes) -> str:
+    """A PNG or SVG file as a data URI."""
+    kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()

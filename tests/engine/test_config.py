@@ -1,0 +1,84 @@
+"""Overrides, files and messages of RunConfig; every recipe survives the round trip."""
+
+import pytest
+
+from pantile.contracts.errors import UserError
+from pantile.engine.config import field_names, from_dict, load_yaml, override, save_yaml, to_dict
+from pantile.recipes import list_recipes, make_recipe
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_survives_the_round_trip(name, tmp_path):
+    config = make_recipe(name)
+    assert from_dict(to_dict(config)) == config
+    save_yaml(config, tmp_path / "config.yaml")
+    assert load_yaml(tmp_path / "config.yaml") == config
+
+
+def test_overrides_reach_every_depth_and_are_typed():
+    config = override(
+        make_recipe("remax_nano"),
+        [
+            "training.steps=7",
+            "optimizer.learning_rate=1e-3",
+            "techniques.remask.activation=softmax",
+            "techniques.reclass=null",
+            "augment.crop=[65, 97]",
+            "optimizer.gradient_clip=0.01",
+        ],
+    )
+    assert config.training.steps == 7
+    assert config.optimizer.learning_rate == 0.001
+    assert config.techniques.remask.activation == "softmax"
+    assert config.techniques.reclass is None
+    assert config.augment.crop == (65, 97)
+    assert config.optimizer.gradient_clip == 0.01
+
+
+def test_setting_a_field_switches_its_technique_on():
+    assert override(make_recipe("kmax_nano"), ["techniques.reclass.eta=0.2"]).techniques.reclass.eta == 0.2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.stps=3", "no field 'training.stps'; did you mean 'training.steps'"),
+        ("model.num_querys=3", "did you mean 'model.num_queries'"),
+        ("techniques.remsk.stages=3", "did you mean 'techniques.remask.stages'"),
+        ("techniques.remask.etaa=3", "did you mean 'techniques.reclass.eta'"),
+        ("training.steps=many", "training.steps: Input should be a valid integer"),
+        ("training.steps=1.5", "training.steps: Input should be a valid integer"),
+        ("training.precision=fp8", "training.precision: Input should be 'fp32' or 'bf16'"),
+        ("training.steps", "write field=value"),
+    ],
+)
+def test_mistakes_name_the_field_and_the_remedy(assignment, message):
+    with pytest.raises(UserError) as error:
+        override(make_recipe("remax_nano"), [assignment])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_field_in_a_file(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("recipe: x\nmodle: {}\n")
+    with pytest.raises(UserError, match=r"config.yaml: there is no field 'modle'; did you mean 'model'"):
+        load_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "recipe: [", ""])
+def test_files_that_are_no_config(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        load_yaml(path)
+
+
+def test_unknown_recipe_suggests_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'remax_b_coco'"):
+        make_recipe("remax_b_cocoo")
+
+
+def test_field_names_are_complete():
+    names = field_names()
+    assert {"seed", "model.backbone", "techniques.remask.stages", "training.steps", "merge.overlap"} <= set(names)

@@ -1,0 +1,200 @@
+"""Whole runs: the same curve after an interruption, on two processes as on one, from any checkpoint."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from pantile.contracts.errors import UserError
+from pantile.data import Scenes
+from pantile.engine.checkpoint import LAST, WEIGHTS, load_checkpoint
+from pantile.engine.config import override, save_yaml
+from pantile.engine.evaluate import evaluate
+from pantile.engine.train import train
+from pantile.visualize.run_log import read_run_log
+from tiny_runs import make_tiny_config
+
+
+class StopAfter(Callback):
+    """An interruption: the process goes away after some optimizer steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_: object) -> None:
+        if trainer.global_step == self.step:
+            raise ConnectionAbortedError("the machine is gone")
+
+
+def losses(run: Path) -> dict[int, float]:
+    log = read_run_log(run)
+    seen = zip(log["step"].astype(int).tolist(), log["train/loss"].tolist(), strict=True)
+    return {step: loss for step, loss in seen if not math.isnan(loss)}
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_resumed_run_continues_the_same_curve(tiny_scenes, tmp_path, accumulation):
+    config = make_tiny_config()
+    config.training.device_batch = config.training.effective_batch // accumulation
+    config.training.checkpoint_minutes = 0.0
+    whole = train(config, tiny_scenes, tiny_scenes, tmp_path / "whole")
+    with pytest.raises(ConnectionAbortedError):
+        train(config, tiny_scenes, tiny_scenes, tmp_path / "broken", callbacks=[StopAfter(3)])
+    assert load_checkpoint(tmp_path / "broken" / LAST).step == 3
+    resumed = train(config, tiny_scenes, tiny_scenes, tmp_path / "broken", resume=True)
+
+    expected, seen = losses(whole), losses(resumed)
+    assert list(expected) == [0, 1, 2, 3]
+    assert seen.keys() >= {0, 1, 3}  # the row of the step at which it broke off was never written
+    assert all(seen[step] == expected[step] for step in seen)
+    one, other = (load_checkpoint(run / LAST).state for run in (whole, resumed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_run_folder_holds_what_it_should_and_evaluates(tiny_scenes, tmp_path):
+    config = make_tiny_config()
+    run = train(config, tiny_scenes, tiny_scenes, tmp_path / "run")
+    assert (run / "config.yaml").exists() and (run / LAST).exists() and (run / WEIGHTS).exists()
+    for path in (run, run / LAST, run / WEIGHTS):
+        checkpoint = load_checkpoint(path)
+        assert checkpoint.taxonomy == tiny_scenes.taxonomy
+        assert checkpoint.config == config
+    log = read_run_log(run)
+    assert {"train/loss", "train/mask_id", "train/fp_fn_final", "val/pq", "lr"} <= log.keys()
+    result = evaluate(load_checkpoint(run), tiny_scenes)
+    assert [index for index, _ in result.per_image] == list(range(len(tiny_scenes)))
+    assert 0 <= result.quality.all.pq <= 1
+
+
+def test_a_run_folder_that_exists_is_refused(tiny_scenes, tmp_path):
+    config = make_tiny_config()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="the run folder exists; continue it with --resume"):
+        train(config, tiny_scenes, tiny_scenes, tmp_path)
+    with pytest.raises(UserError, match="nothing to resume"):
+        train(config, tiny_scenes, tiny_scenes, tmp_path / "new", resume=True)
+
+
+def test_more_segments_than_queries_warns_and_trains(tmp_path):
+    scenes = Scenes(4, size=(65, 65), seed=3)
+    config = override(make_tiny_config(), ["model.num_queries=2", "training.steps=1"])
+    run = train(config, scenes, scenes, tmp_path / "run")
+    dropped = read_run_log(run)["count/dropped_segments"]
+    assert (dropped[~torch.tensor(dropped).isnan().numpy()] > 0).all()
+
+
+# What follows starts other processes.
+
+COMMAND = [sys.executable, "-m", "pantile.cli.main"]
+
+
+def start(arguments: list[str], processes: int = 1, **options) -> subprocess.Popen:
+    command = COMMAND if processes == 1 else [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port",
+        str(29600 + os.getpid() % 300), "-m", "pantile.cli.main",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+def run_to_end(arguments: list[str], processes: int = 1) -> None:
+    process = start(arguments, processes)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def test_two_processes_give_what_one_gives(tmp_path):
+    """Same effective batch, statistics over both processes; at step 0 one process has no segment at all."""
+    from pantile.data import Subset, write_coco_panoptic
+
+    scenes = Scenes(8, size=(65, 65), seed=3)
+    write_coco_panoptic(scenes, tmp_path / "data", "train")
+    write_coco_panoptic(Subset(scenes, range(3)), tmp_path / "data", "val")
+    _empty_some_images(tmp_path / "data", count=4)
+    config = override(
+        make_tiny_config(),
+        # No random draws, which would differ between processes.
+        ["criterion.instance_weight=0", "criterion.semantic_pixels=plain", "techniques.remask=null",
+         "training.steps=3", "training.effective_batch=2", "augment.redraws=0", "model.auxiliary_head=none"],
+    )  # fmt: skip
+    save_yaml(config, tmp_path / "config.yaml")
+    arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data")]
+    for processes in (1, 2):
+        run_to_end([*arguments, "--out", str(tmp_path / f"run{processes}")], processes)
+    one, two = (load_checkpoint(tmp_path / f"run{n}" / LAST).state for n in (1, 2))
+    for name, tensor in one.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(two[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
+
+    for processes in (1, 2):
+        run_to_end(
+            [
+                "eval",
+                str(tmp_path / "run1"),
+                "--data",
+                str(tmp_path / "data"),
+                "--json",
+                str(tmp_path / f"{processes}.json"),
+            ],
+            processes,
+        )
+    assert (tmp_path / "1.json").read_text() == (tmp_path / "2.json").read_text()
+
+    for processes in (1, 2):
+        out = tmp_path / f"out{processes}"
+        run_to_end(["predict", str(tmp_path / "run1"), str(tmp_path / "data" / "val"), "--out", str(out)], processes)
+    files = [sorted(p.relative_to(tmp_path / f"out{n}") for p in (tmp_path / f"out{n}").rglob("*.*")) for n in (1, 2)]
+    assert files[0] == files[1] and len(files[0]) == 7
+    for name in files[0]:
+        assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
+
+
+def _empty_some_images(root: Path, count: int) -> None:
+    """Turns the labels of the first images into void."""
+    import json
+
+    import numpy as np
+    from PIL import Image
+
+    path = root / "annotations" / "panoptic_train.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"][:count]:
+        annotation["segments_info"] = []
+        png = root / "annotations" / "panoptic_train" / annotation["file_name"]
+        Image.fromarray(np.zeros_like(np.asarray(Image.open(png)))).save(png)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_can_be_resumed(tmp_path, how):
+    run = tmp_path / "run"
+    config = override(make_tiny_config(), ["training.steps=60", "training.checkpoint_minutes=0.002"])
+    save_yaml(config, tmp_path / "config.yaml")
+    arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", "scenes:6", "--out", str(run)]
+    process = start(arguments)
+    deadline = time.monotonic() + 120
+    while not _logged_steps(run) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    process.stderr.close()
+    finished = load_checkpoint(run / LAST).step
+    assert 0 < finished < 60
+    run_to_end(["train", "--resume", "--out", str(run), "--set", f"training.steps={finished + 2}"])
+    assert load_checkpoint(run / LAST).step == finished + 2
+
+
+def _logged_steps(run: Path) -> int:
+    files = list(run.glob("logs/*/metrics.csv"))
+    if not files:
+        return 0
+    with files[0].open(newline="") as file:
+        return max(0, len(list(csv.reader(file))) - 3)

@@ -1,0 +1,72 @@
+"""Imports between rooms point down only, and some rooms stay free of what they must not know."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pantile
+
+ROOT = Path(pantile.__file__).parent
+SHARED = {"contracts"}
+MAY_IMPORT = {
+    "contracts": set(),
+    "layers": SHARED,
+    "backbones": SHARED | {"layers"},
+    "models": SHARED | {"layers", "backbones"},
+    "losses": SHARED,
+    "merge": SHARED,
+    "metrics": SHARED,
+    "data": SHARED,
+    "visualize": SHARED,
+    "techniques": SHARED | {"layers", "losses"},
+    "convert": SHARED | {"models"},
+    "engine": SHARED | {"layers", "models", "techniques", "losses", "merge", "metrics", "data"},
+    "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
+    "predict": SHARED | {"engine", "data", "merge", "visualize"},
+    "cli": SHARED | {"convert", "data", "engine", "models", "predict", "recipes", "visualize"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, also inside functions."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def test_every_room_is_known():
+    rooms = {path.relative_to(ROOT).parts[0] for path in FILES if path.parent != ROOT}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parent != ROOT], ids=lambda p: str(p.relative_to(ROOT)))
+def test_arrows_point_down(path):
+    room = path.relative_to(ROOT).parts[0]
+    imported = {m.split(".")[1] for m in imports_of(path) if m.startswith("pantile.")}
+    rooms = {name for name in imported if name in MAY_IMPORT} - {room}
+    assert rooms <= MAY_IMPORT[room], f"{path} imports {rooms - MAY_IMPORT[room]}"
+
+
+@pytest.mark.parametrize("room", ["merge", "metrics"])
+def test_pure_rooms_import_no_modules(room):
+    for path in (ROOT / room).rglob("*.py"):
+        assert not any(
+            (m.startswith("torch.nn") and "functional" not in m) or m == "torch.nn" for m in imports_of(path)
+        )
+
+
+def test_models_do_not_know_techniques_and_techniques_do_not_know_models():
+    for path in (ROOT / "models").rglob("*.py"):
+        text = path.read_text().lower()
+        assert not any(word in text for word in ("remask", "reclass ", "intrabatch", "rankseg")), path
+    for path in (ROOT / "techniques").rglob("*.py"):
+        code = "\n".join(ast.unparse(node) for node in ast.parse(path.read_text()).body)
+        assert "pantile.models" not in code, path
