@@ -131,6 +131,7 @@ def test_drop_path_reaches_the_blocks():
         ("resnet51", {}, "no model named 'resnet51'"),
         ("resnet18", {"weights_file": "/nowhere/r18.pth"}, "no file /nowhere/r18.pth"),
         ("vit_tiny_patch16_224", {}, "strides"),
+        ("resnet18.no_such_weights", {}, "no_such_weights"),
     ],
 )
 def test_errors_name_the_remedy(name, options, words):

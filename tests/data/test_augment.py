@@ -56,6 +56,7 @@ def test_padding_is_grey_and_void(palette_data) -> None:
     image, panoptic = palette_data.load(0)  # 96 x 128
     rows = label_rows(panoptic, palette_data.taxonomy)
     config = replace(PLAIN, crop=(200, 160), scale_range=(1.0, 1.0), scale_relative_to="native", flip=0.0)
+    config = replace(config, pad_position="bottom_right")
     out, labels = augment(image, rows, config, np.random.default_rng(0))
     assert np.array_equal(out[:, :96, :128].permute(1, 2, 0).numpy(), image)
     assert np.array_equal(labels.ids[:96, :128], rows.ids)

@@ -24,7 +24,7 @@ def random_image(seed: int) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed + 100).integers(0, 256, (3, 12, 15), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(80))
 def test_paste_equals_a_loop(seed: int) -> None:
     labels, source = random_rows(seed), random_rows(seed + 1000)
     image, source_image = random_image(seed), random_image(seed + 1000)

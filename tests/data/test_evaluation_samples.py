@@ -16,14 +16,14 @@ from pantile.data.scenes import Scenes
 
 def test_label_keeps_its_size_and_image_is_fitted() -> None:
     scenes = Scenes(3, size=(50, 80))
-    samples = EvaluationSamples(scenes, (65, 65))
+    samples = EvaluationSamples(scenes, (65, 97))
     for index in range(3):
         sample = samples[index]
         image, panoptic = scenes.load(index)
-        expected, placement = fit_to(image, (65, 65))
+        expected, placement = fit_to(image, (65, 97))
         assert torch.equal(sample.image, expected)
         assert sample.placement == placement
-        assert sample.placement.content == (41, 65)
+        assert sample.placement.content == (61, 97)
         assert sample.index == index
         assert np.array_equal(sample.panoptic.ids, panoptic.ids)
         assert sample.panoptic.segments == panoptic.segments

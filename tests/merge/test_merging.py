@@ -213,6 +213,18 @@ def test_half_precision_is_decided_in_single_precision():
     np.testing.assert_array_equal(result.ids, merge(exact, TAXONOMY, coco(), [ODD])[0].ids)
 
 
+@pytest.mark.parametrize("kind", ["mask_wise", "pixel_wise"])
+def test_a_callers_autocast_changes_nothing(kind):
+    output = scene(3, queries=12, taxonomy=TAXONOMY, size=(33, 33))
+    output = replace(output, mask_logits=output.mask_logits.float(), class_logits=output.class_logits.float())
+    config = replace(coco(), kind=kind)
+    (outside,) = merge(output, TAXONOMY, config, [ODD])
+    with torch.autocast("cpu", torch.bfloat16):
+        (inside,) = merge(output, TAXONOMY, config, [ODD])
+    assert np.array_equal(inside.ids, outside.ids)
+    assert inside.segments == outside.segments
+
+
 def test_segment_that_vanishes_on_the_way_to_the_original_leaves_the_table():
     logits = torch.full((1, 2, 33, 33), -20.0, dtype=torch.float64)
     logits[0, 0] = 0.0

@@ -74,11 +74,8 @@ def create_backbone(
     if weights_file is not None and not Path(weights_file).is_file():
         raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
 
-    try:
-        with torch.device("meta"):
-            family = _family(timm.create_model(base_name))
-    except Exception as error:
-        raise UserError(f"model.backbone: timm cannot build {name!r} as a backbone: {error}.") from error
+    with torch.device("meta"):
+        family = _family(timm.create_model(base_name))
     options: dict = {"in_chans": in_channels, "pretrained": pretrained}
     if drop_path > 0:
         options["drop_path_rate"] = drop_path
@@ -90,7 +87,8 @@ def create_backbone(
         model = timm.create_model(name, **options)
     except Exception as error:
         if not options["pretrained"]:
-            raise
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise UserError(f"model.backbone: timm cannot build {name!r} as a backbone ({reason}).") from error
         raise UserError(
             f"model.backbone: could not load weights of {name} from {weights_file or 'the network'} "
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
@@ -192,9 +190,9 @@ class TimmFeatures(Backbone):
                 f"model.backbone: its features have strides {reductions}, without {missing[0]}; choose a backbone "
                 "with strides 4, 8, 16 and 32, such as resnet50."
             )
-        self_index = {name: reductions.index(s) for name, s in STRIDES.items()}
-        super().__init__(model, {name: widths[i] for name, i in self_index.items()})
-        self.index = self_index
+        index = {name: reductions.index(s) for name, s in STRIDES.items()}
+        super().__init__(model, {name: widths[i] for name, i in index.items()})
+        self.index = index
         self.channels_last_output = getattr(model, "output_fmt", None) == "NHWC"
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Reading other projects' checkpoint files without executing what is in them."""
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any

@@ -36,7 +36,8 @@ class AugmentConfig:
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX).
         policy_magnitude: strength of the AutoAugment colour policy of deeplab2: 0 is off, 1 is COCO's, 0.2 is
             Cityscapes'.
-        pad_position: where a small image lies: "bottom_right" pads there (PyTorch port), "random" anywhere (deeplab2).
+        pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
+            "bottom_right" with all padding there (PyTorch port of kMaX).
         copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).
         copy_paste_scale: the second image's scale range is multiplied by this (kMaX: 0.5).
         min_pixels: a target with fewer pixels after the crop is removed and becomes void.
@@ -53,7 +54,7 @@ class AugmentConfig:
     flip: float = 0.5
     ssd_jitter: bool = True
     policy_magnitude: float = 0.0
-    pad_position: Literal["bottom_right", "random"] = "bottom_right"
+    pad_position: Literal["random", "bottom_right"] = "random"
     copy_paste: float = 1.0
     copy_paste_scale: float = 0.5
     min_pixels: int = 1

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import rgb_to_ids
 
@@ -56,3 +57,10 @@ def _load(decode, path: str | Path, *arguments):
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def save_image(pixels: np.ndarray, path: Path) -> None:
+    """Writes (H, W, 3) uint8 as PNG or, by the ending, JPEG; atomic."""
+    options = {"compress_level": 1} if path.suffix == ".png" else {"quality": 95}
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, **options)

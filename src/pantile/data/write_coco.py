@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from scipy import ndimage
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.dataset import PanopticDataset
+from pantile.data.image_files import save_image
 from pantile.data.label_rows import count_pixels, renumber
 
 
@@ -56,17 +56,16 @@ def write_coco_panoptic(
             raise UserError(f"Two images of the data set would be written as {stem!r}: make their names unique.")
         used.add(stem)
         image_name, png_name, image_id = f"{stem}.{image_format}", f"{stem}.png", dataset.image_id(index)
-        _save_image(image, image_folder / image_name)
-        _save_image(ids_to_rgb(panoptic.ids), png_folder / png_name)
+        save_image(image, image_folder / image_name)
+        save_image(ids_to_rgb(panoptic.ids), png_folder / png_name)
         height, width = panoptic.size
         images.append({"id": image_id, "file_name": image_name, "height": height, "width": width})
         annotations.append(
             {"image_id": image_id, "file_name": png_name, "segments_info": segments_info(panoptic, dataset.taxonomy)}
         )
     data = {"images": images, "annotations": annotations, "categories": dataset.taxonomy.to_coco()}
-    temporary = json_path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(data), encoding="utf-8")
-    temporary.replace(json_path)
+    with replacing(json_path) as temporary:
+        temporary.write_text(json.dumps(data), encoding="utf-8")
     return json_path
 
 
@@ -96,10 +95,3 @@ def segments_info(panoptic: PanopticMap, taxonomy: Taxonomy) -> list[dict]:
 def _flat_stem(name: str) -> str:
     """``city/a_b.png`` -> ``city_a_b``: the layout has no subfolders."""
     return "_".join(Path(name).with_suffix("").parts)
-
-
-def _save_image(pixels: np.ndarray, path: Path) -> None:
-    temporary = path.with_name(path.name + ".part")
-    options = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
-    Image.fromarray(pixels).save(temporary, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-    temporary.replace(path)

@@ -55,11 +55,19 @@ class PanopticTask(L.LightningModule):
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise NonFiniteLoss(self._explain_non_finite(losses, targets))
-        self.log("loss", total.detach(), prog_bar=True, on_step=True, logger=False)
-        shown = {f"train/{name}": value.detach() for name, value in losses.items()}
-        rate = next(g["lr"] for g in self.trainer.optimizers[0].param_groups if g["name"].startswith("decoder"))
-        self.log_dict(shown | diagnostics | {"train/loss": total.detach(), "lr": rate}, on_step=True)
+        self._log_step(losses, diagnostics, total)
         return total
+
+    def _log_step(self, losses: dict[str, Tensor], diagnostics: dict[str, Tensor], total: Tensor) -> None:
+        """Means over processes, only at steps whose row is written: each value is a message between processes."""
+        self.log("loss", total.detach(), prog_bar=True, logger=False)
+        if (self.global_step + 1) % self.config.training.log_every:
+            return
+        shown = {f"train/{name}": value.detach() for name, value in losses.items()}
+        shown |= diagnostics | {"train/loss": total.detach()}
+        self.log_dict(shown, sync_dist=self.trainer.world_size > 1)
+        rate = next(g["lr"] for g in self.trainer.optimizers[0].param_groups if g["name"].startswith("decoder"))
+        self.log("lr", rate)
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""

@@ -14,7 +14,7 @@ class ASPP(nn.Module):
 
     A 1x1 convolution, a 3x3 convolution per rate and the global average, each ``out_channels`` wide, concatenated
     and projected. In training the global branch normalises over B values per channel, so its batch norm needs more
-    than one value: a batch of one image falls back to the running statistics there.
+    than one value: one image on one device falls back to the running statistics there.
 
     Args:
         in_channels: C.

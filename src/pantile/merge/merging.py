@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
@@ -50,13 +51,24 @@ def merge(
             f"The model predicts {columns - 1} classes but the taxonomy has {taxonomy.num_classes}: "
             "use the taxonomy that the model was trained with."
         )
-    maps = []
-    for class_logits, mask_logits, placement in zip(output.class_logits, output.mask_logits, placements, strict=True):
-        decide_at = original_grid if config.resize_order == "logits_first" else padded_grid
-        grid = decide_at(mask_logits.shape[-2:], placement)
-        scores = score_queries(class_logits, taxonomy, config)
-        canvas = _MERGERS[config.kind](mask_logits, scores, grid, config).without_small(taxonomy, config)
-        if config.resize_order == "ids_last":
-            canvas = Canvas(ids_to_original(canvas.ids, placement), canvas.segments)
-        maps.append(canvas.to_map())
-    return maps
+    # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
+    with torch.autocast(output.mask_logits.device.type, enabled=False):
+        return [
+            _merge_one(class_logits, mask_logits, taxonomy, config, placement)
+            for class_logits, mask_logits, placement in zip(
+                output.class_logits, output.mask_logits, placements, strict=True
+            )
+        ]
+
+
+def _merge_one(
+    class_logits: Tensor, mask_logits: Tensor, taxonomy: Taxonomy, config: MergeConfig, placement: Placement
+) -> PanopticMap:
+    """(N, K+1) and (N, h, w) to the map of one image."""
+    decide_at = original_grid if config.resize_order == "logits_first" else padded_grid
+    grid = decide_at(mask_logits.shape[-2:], placement)
+    scores = score_queries(class_logits, taxonomy, config)
+    canvas = _MERGERS[config.kind](mask_logits, scores, grid, config).without_small(taxonomy, config)
+    if config.resize_order == "ids_last":
+        canvas = Canvas(ids_to_original(canvas.ids, placement), canvas.segments)
+    return canvas.to_map()

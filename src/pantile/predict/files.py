@@ -5,14 +5,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from rich.progress import track
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import ids_to_rgb
-from pantile.predict.predictor import Predictor, read_image
+from pantile.data.image_files import read_image, save_image
+from pantile.predict.predictor import Predictor
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SPLIT = "predictions"
@@ -69,9 +68,9 @@ def predict_files(
     for index in track(share, description="predicting", disable=rank > 0, transient=True):
         path = images[index]
         result = predictor(path)
-        _save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
+        save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
         if overlays:
-            _save_image(result.overlay(), drawn / f"{path.stem}.jpg")
+            save_image(result.overlay(), drawn / f"{path.stem}.jpg")
         height, width = result.map.shape
         image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
         annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}
@@ -95,11 +94,6 @@ def _image_ids(images: Sequence[Path]) -> list[int]:
     if all(path.stem.isdecimal() for path in images):
         return [int(path.stem) for path in images]
     return list(range(1, len(images) + 1))
-
-
-def _save_image(pixels: np.ndarray, path: Path) -> None:
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, **({} if path.suffix == ".png" else {"quality": 92}))
 
 
 def _gather(rows: list, world_size: int) -> list:

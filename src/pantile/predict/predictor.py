@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.image_files import read_image
 from pantile.data.resize import fit_to
 from pantile.engine.checkpoint import load_checkpoint
 from pantile.engine.evaluate import load_task
@@ -43,7 +44,7 @@ class Predictor:
         Args:
             image: a file, a PIL image, or (H, W, 3) uint8 RGB.
         """
-        pixels = read_image(image)
+        pixels = as_pixels(image)
         output, placement = self.outputs(pixels)
         (panoptic,) = merge(output, self.taxonomy, self.task.config.merge, [placement])
         return PanopticResult(pixels, panoptic, self.taxonomy)
@@ -55,7 +56,7 @@ class Predictor:
         return self.task(tensor[None].to(self.device), layer_outputs=layer_outputs), placement
 
 
-def read_image(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+def as_pixels(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB.
 
     Raises:
@@ -67,10 +68,4 @@ def read_image(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         return image
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
-    try:
-        with Image.open(image) as opened:
-            return np.asarray(opened.convert("RGB"))
-    except FileNotFoundError:
-        raise UserError(f"{image}: no such image.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise UserError(f"{image}: the image does not decode ({error}); replace the file or leave it out.") from None
+    return read_image(image)

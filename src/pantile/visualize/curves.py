@@ -58,7 +58,9 @@ def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
         header = reader.fieldnames or []
     if "step" not in header:
         raise UserError(f"{path}: there is no column 'step'; give the metrics CSV that training wrote.")
-    wanted = [name for name in header if name in ("step", "epoch") or _is_rate(name) or name.startswith((*_CURVES, "count/"))]
+    wanted = [
+        name for name in header if name in ("step", "epoch") or _is_rate(name) or name.startswith((*_CURVES, "count/"))
+    ]
     return {
         name: np.array([_number(row[name], path, line, name) for line, row in enumerate(rows, start=2)])
         for name in wanted

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +12,7 @@ import numpy as np
 from jinja2 import Environment
 from PIL import Image
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.curves import curve_figures, ratio_histogram
@@ -99,14 +99,8 @@ def write_report(path: str | Path, data: ReportData) -> None:
         path: an ``.html`` file; its folder is made if need be.
         data: what to show.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(render_report(data), encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(render_report(data), encoding="utf-8")
 
 
 def render_report(data: ReportData) -> str:
