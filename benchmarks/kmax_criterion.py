@@ -5,7 +5,8 @@
 
 The plain way resizes every map of every output to the final resolution, keeps dense (B, N, HW) targets and
 probabilities, and builds the K x K matrices of similarities and of "same segment" for instance discrimination. Both
-ways take turns on the same synthetic outputs; they draw the same pixels, so their losses are compared as well. Times
+ways take turns on the same synthetic outputs; they draw the same pixels, so their losses are compared as well (with
+fewer labelled pixels than samples they differ: the plain way, like the original, contrasts with void pixels too). Times
 are wall seconds: minimum and median. CPU seconds of all threads are printed too, as a check on a busy machine. Peak
 memory is what each way adds to the resident size of a process of its own.
 """
