@@ -199,3 +199,17 @@ def _logged_steps(run: Path) -> int:
         return 0
     with files[0].open(newline="") as file:
         return max(0, len(list(csv.reader(file))) - 3)
+
+
+def test_a_technique_that_stays_at_test_follows_the_folded_model(tiny_scenes, tmp_path):
+    """ReMask at test time steers the copy of the model that inference uses, with the technique's own weights."""
+    from pantile.engine.evaluate import load_task
+
+    settings = ["techniques.remask.steer=true", "techniques.remask.at_test=true", "training.steps=1"]
+    run = train(override(make_tiny_config(), settings), tiny_scenes, tiny_scenes, tmp_path / "run")
+    task = load_task(load_checkpoint(run))
+    assert task.model.steer.__self__ is task.techniques["remask"]
+    images = torch.randint(0, 256, (1, 3, 65, 65), dtype=torch.uint8)
+    with torch.inference_mode():
+        layer = task(images, layer_outputs=True).layers[0]
+        assert not torch.equal(task.model.steer(0, layer), layer.mask_logits)

@@ -22,6 +22,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     Returns:
         The page's path.
     """
+    from pantile.cli.models import model_cost
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate
@@ -41,7 +42,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         title=f"{checkpoint.config.recipe}: {run.name}",
         recipe=checkpoint.config.recipe,
         model=f"{checkpoint.config.model.architecture}, {checkpoint.config.model.backbone}",
-        parameters=inference_parameters(predictor.task.model),
+        parameters=model_cost(checkpoint.config.model, len(checkpoint.taxonomy), (65, 65)).parameters,
         date=record.started,
         version=record.versions,
         command=record.command,
@@ -59,12 +60,6 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     path = out or run / "report.html"
     write_report(path, data)
     return path
-
-
-def inference_parameters(model: object) -> int:
-    """Trainable parameters without the parts that only training needs."""
-    extra = tuple(f"{name}." for name in model.training_only)
-    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(extra))
 
 
 def _example(predictor: object, dataset: object, index: int, quality: float) -> object:

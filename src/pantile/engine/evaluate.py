@@ -13,6 +13,7 @@ from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
 from pantile.engine.train import make_trainer
 from pantile.metrics import PanopticQualityResult
+from pantile.models import fold_batch_norms
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,20 @@ def evaluate(checkpoint: Checkpoint, dataset: PanopticDataset, limit: int | None
 
 
 def load_task(checkpoint: Checkpoint, config: RunConfig | None = None) -> PanopticTask:
-    """A task with the checkpoint's weights, in eval mode. Strict: every tensor that inference needs must be there."""
+    """A task with the checkpoint's weights for inference only: eval mode, batch norms folded into convolutions.
+
+    Strict: every tensor of the model must be there.
+    """
     config = config or checkpoint.config
     config.model.pretrained = False  # the weights come from the file
     task = PanopticTask(config, checkpoint.taxonomy)
     task.model.load_state_dict(checkpoint.part("model"))
     task.techniques.load_state_dict(checkpoint.part("techniques"))
-    return task.eval()
+    task.eval()
+    task.model = fold_batch_norms(task.model)
+    for technique in task.techniques.values():
+        technique.attach(task.model)
+    return task
 
 
 def check_same_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> None:

@@ -28,7 +28,10 @@ class Technique(nn.Module):
     needed_at_inference: bool = False
 
     def build(self, model: nn.Module) -> None:
-        """Makes the technique's own heads for ``model`` (which has a ``mask_spec``), or sets a seam of the model."""
+        """Makes the technique's own heads for ``model``, which has a ``mask_spec``."""
+
+    def attach(self, model: nn.Module) -> None:
+        """Sets a seam of ``model``; called after ``build``, and again for a copy that takes the model's place."""
 
     def rewrite(self, output: MaskOutput) -> MaskOutput:
         """Changes outputs in training and at inference."""
@@ -64,6 +67,7 @@ def build_techniques(config: object, model: nn.Module) -> nn.ModuleDict:
         technique = technique_config.make() if technique_config is not None else None
         if technique is not None:
             technique.build(model)
+            technique.attach(model)
             techniques[name] = technique
     return nn.ModuleDict(techniques)
 

@@ -80,6 +80,8 @@ class ReMask(Technique):
             self.heads.extend(
                 SemanticHead(channels, self.config.channels, spec.num_classes) for _ in range(self.config.stages)
             )
+
+    def attach(self, model: nn.Module) -> None:
         if self.config.steer:
             model.steer = self._steer
 
