@@ -93,7 +93,9 @@ def kmax_nano() -> RunConfig:
         optimizer=OptimizerConfig(
             learning_rate=3e-3, backbone_multiplier=1.0, weight_decay=0.02, warmup=0.05, warmup_start=0.01
         ),
-        training=TrainingConfig(steps=1_500, effective_batch=8, workers=1, validate_every=0.1, checkpoint_minutes=2.0),
+        training=TrainingConfig(
+            steps=1_200, effective_batch=4, workers=1, validate_every=0.25, validation_images=50, checkpoint_minutes=2.0
+        ),
         evaluation_size=(193, 193),
     )
 

@@ -62,12 +62,18 @@ def remax_ade20k(size: Literal[641, 1281]) -> RunConfig:
 
 
 def remax_nano() -> RunConfig:
-    """kmax_nano with both techniques; learning rate, schedule and weight decay stay those of kmax_nano."""
+    """kmax_nano with both techniques; learning rate, schedule and weight decay stay those of kmax_nano.
+
+    Softmax in place of the paper's sigmoid: the sigmoid loss spends the first thousands of steps on switching masks
+    off, longer than a nano run lasts (docs/log.md).
+    """
     config = kmax_nano()
     optimizer = config.optimizer
     config = add_remax(config, learning_rate=optimizer.learning_rate, weight_decay=optimizer.weight_decay)
     config.optimizer = optimizer
     config.techniques.remask.channels = 64
+    config.criterion.mask_activation = "softmax"
+    config.techniques.remask.activation = config.techniques.reclass.activation = "softmax"
     return config
 
 
