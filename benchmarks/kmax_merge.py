@@ -5,8 +5,8 @@ Claims: merging 128 queries from a 641 x 641 input to 480 x 640 takes at most ha
 
     python benchmarks/kmax_merge.py
 
-Times are medians of alternating runs in one process, with two threads by default; peaks of resident memory come from one process
-for each case, as growth over what was resident once the model's output existed.
+Times are medians of alternating runs in one process, with two threads by default; peaks of resident memory come from
+one process for each case, as growth over what was resident once the model's output existed.
 """
 
 import argparse

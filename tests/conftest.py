@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from pantile.data import Scenes
 from pantile.engine.config import RunConfig
 from tiny_runs import make_tiny_config
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny models are slower on several threads, above all beside other test processes."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

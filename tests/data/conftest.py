@@ -1,22 +1,10 @@
 """Shared helpers of the data tests."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder with real images that PANTILE_TEST_DATA names."""
-    folder = os.environ.get("PANTILE_TEST_DATA", "")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("PANTILE_TEST_DATA does not name a folder with facades/ and coco_sample/")
-    return Path(folder)
 
 
 class PaletteData:

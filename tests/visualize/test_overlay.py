@@ -1,8 +1,6 @@
 """Overlays against a loop over pixels; the error map against a loop over pairs of segments."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,11 +195,8 @@ def test_a_long_title_does_not_run_into_the_next_column(photo):
     assert np.array_equal(long[:, 64:], short[:, 64:])
 
 
-def test_real_images_with_crowd_and_large_ids():
-    folder = os.environ.get("PANTILE_TEST_DATA")
-    if not folder or not Path(folder, "coco_sample").is_dir():
-        pytest.skip("set PANTILE_TEST_DATA to a folder that holds coco_sample/ to run this test")
-    root = Path(folder, "coco_sample")
+def test_real_images_with_crowd_and_large_ids(real_data):
+    root = real_data / "coco_sample"
     content = json.loads((root / "annotations" / "panoptic_val2017.json").read_text())
     taxonomy = Taxonomy.from_coco(content["categories"])
     for annotation in content["annotations"]:

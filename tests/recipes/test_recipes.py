@@ -1,0 +1,74 @@
+"""Every recipe builds its model and techniques; the rows of the papers carry the papers' settings; small ones train."""
+
+import pytest
+import torch
+
+from pantile.engine.loaders import training_loader
+from pantile.engine.optimizer import make_optimizer
+from pantile.engine.task import PanopticTask
+from pantile.models import create_model
+from pantile.recipes import list_recipes, make_recipe
+from pantile.techniques import build_techniques
+from tiny_runs import make_tiny_config
+
+CLASSES = {"coco": 133, "cityscapes": 19, "ade20k": 150, "nano": 12}
+
+
+def classes_of(name: str) -> int:
+    return next(count for dataset, count in CLASSES.items() if dataset in name)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_builds(name):
+    config = make_recipe(name)
+    assert config.recipe == name
+    config.model.pretrained = False
+    with torch.device("meta"):
+        model = create_model(config.model, classes_of(name))
+        techniques = build_techniques(config.techniques, model)
+    assert set(techniques) == ({"remask", "reclass"} if name.startswith("remax") else set())
+    assert config.augment.crop == config.evaluation_size
+    if "nano" not in name:
+        assert all((side - 1) % 32 == 0 for side in config.augment.crop)
+
+
+def test_remax_differs_from_kmax_as_the_paper_says():
+    kmax, remax = make_recipe("kmax_r50_coco"), make_recipe("remax_b_coco")
+    assert remax.optimizer.learning_rate == 12 * kmax.optimizer.learning_rate == 6e-3
+    assert (remax.optimizer.schedule, remax.optimizer.milestones) == ("step", (0.85, 0.95))
+    assert remax.optimizer.weight_decay == 0.02
+    assert make_recipe("remax_b_coco_50k").optimizer.weight_decay == 0.005
+    assert remax.optimizer.gradient_clip is None
+    assert remax.optimizer.warmup * remax.training.steps == pytest.approx(5000)
+    assert remax.criterion.mask_activation == remax.techniques.remask.activation == "sigmoid"
+    assert (remax.techniques.remask.stages, remax.techniques.remask.weight) == (4, 0.5)
+    assert remax.techniques.reclass.eta == 0.1
+    assert make_recipe("remax_t_coco").techniques.remask.stages == 2
+    assert make_recipe("remax_r50_cityscapes").techniques.remask.weight == 1.0
+    assert make_recipe("remax_r50_cityscapes").optimizer.learning_rate == 3e-3
+
+
+def test_data_sets_differ_as_the_reference_says():
+    cityscapes, ade20k = make_recipe("kmax_r50_cityscapes"), make_recipe("kmax_r50_ade20k_641")
+    assert (cityscapes.model.num_queries, cityscapes.model.decoder_blocks) == (256, (1, 5, 1, 1, 1))
+    assert cityscapes.criterion.instance_sampling_temperature == 0.6
+    assert (cityscapes.training.steps, cityscapes.training.effective_batch) == (60_000, 32)
+    assert (ade20k.model.drop_path, ade20k.criterion.instance_samples) == (0.0, 1024)
+    assert ade20k.training.steps == 100_000
+
+
+@pytest.mark.parametrize("name", ["kmax_nano", "remax_nano", "remax_t_coco"])
+def test_two_steps(name, tiny_scenes):
+    config = make_tiny_config(name)
+    config.model.pretrained = False
+    torch.manual_seed(0)
+    task = PanopticTask(config, tiny_scenes.taxonomy).train()
+    optimizer = make_optimizer(task.model, task.techniques, config.optimizer)
+    batches = iter(training_loader(tiny_scenes, config))
+    for _ in range(2):
+        losses, _ = task.losses(*next(batches))
+        total = sum(losses.values())
+        assert torch.isfinite(total)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
