@@ -93,16 +93,15 @@ def test_more_segments_than_queries_warns_and_trains(tmp_path):
 
 # What follows starts other processes.
 
-COMMAND = [sys.executable, "-m", "pantile.cli.main"]
 
-
-def start(arguments: list[str], processes: int = 1, **options) -> subprocess.Popen:
-    command = COMMAND if processes == 1 else [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port",
-        str(29600 + os.getpid() % 300), "-m", "pantile.cli.main",
-    ]  # fmt: skip
+def start(arguments: list[str], processes: int = 1) -> subprocess.Popen:
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        [*command, "pantile.cli.main", *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
 
 
 def run_to_end(arguments: list[str], processes: int = 1) -> None:
