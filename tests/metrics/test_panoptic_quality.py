@@ -1,8 +1,6 @@
 import json
 import math
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,11 +98,8 @@ def test_states_of_two_parts_add_up(images, cut):
 
 
 @pytest.fixture(scope="module")
-def recorded():
-    root = os.environ.get("PANTILE_TEST_DATA")
-    folder = Path(root or ".") / "pq_cases"
-    if not root or not folder.is_dir():
-        pytest.skip("PANTILE_TEST_DATA does not name a folder with pq_cases")
+def recorded(real_data):
+    folder = real_data / "pq_cases"
     cases = json.loads((folder / "cases.json").read_text())
     arrays = np.load(folder / "maps.npz")
     taxonomy = Taxonomy.from_coco(cases["categories"])
@@ -276,9 +271,9 @@ def test_forward_and_reset_of_the_metric_interface():
 def test_forty_thousand_segments_in_reasonable_time():
     ids = np.arange(1, 40001, dtype=np.int32).reshape(200, 200)
     gt = PanopticMap(ids, tuple(Segment(int(i), int(i) % 4) for i in ids.ravel()))
-    start = time.perf_counter()
+    start = time.process_time()
     metric = measured(gt, gt)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert metric.tp.sum() == 40000
     assert metric.compute().all.pq == 1
 
