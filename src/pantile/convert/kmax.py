@@ -60,16 +60,16 @@ _LAYER = [
     *((rf"predictor\.{ours}", f"_predcitor.{theirs}") for ours, theirs in _PREDICTOR),  # their spelling
 ]
 _AXIS = [
-    (r"qkv\.", "qkv_transform.conv."),
+    (r"qkv\.conv\.", "qkv_transform.conv."),
+    (r"qkv\.norm\.", "_batch_norm_qkv."),
     (r"(?P<what>query|key|value)_table", "_{what}_rpe._embeddings.weight"),
-    (r"norm_qkv\.", "_batch_norm_qkv."),
     (r"norm_similarity\.", "_batch_norm_similarity."),
     (r"norm_retrieved\.", "_batch_norm_retrieved_output."),
 ]
 _STAGE = "_stages.{stage}._blocks.{block}."
 _PIXEL_DECODER = [
     (r"input_norms\.(?P<index>\d)\.", "_in_norms.{index}."),
-    (r"fusions\.(?P<index>\d)\.(?P<side>low|high)\.", "_resized_fuses.{index}._conv_bn_{side}."),
+    (r"fusions\.(?P<index>\d)\.(?P<side>low|high)\.(1\.)?(?=conv|norm)", "_resized_fuses.{index}._conv_bn_{side}."),
     (r"stages\.(?P<stage>\d)\.(?P<block>\d)\.reduce\.", _STAGE + "_conv1_bn_act."),
     (r"stages\.(?P<stage>\d)\.(?P<block>\d)\.spatial\.(?=conv|norm)", _STAGE + "_conv2_bn_act."),
     (r"stages\.(?P<stage>\d)\.(?P<block>\d)\.expand\.", _STAGE + "_conv3_bn."),
@@ -190,7 +190,7 @@ def export_kmax(path: Path, config: KMaXConfig, state: dict[str, Tensor]) -> Non
 
 
 def _original_shape(name: str, tensor: Tensor) -> Tensor:
-    return tensor.squeeze(-1) if name.endswith("_axis.qkv.weight") else tensor
+    return tensor.squeeze(-1) if name.endswith("_axis.qkv.conv.weight") else tensor
 
 
 def infer_config(foreign: dict[str, Tensor], base: KMaXConfig, path: Path) -> KMaXConfig:
