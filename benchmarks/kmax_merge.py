@@ -12,10 +12,8 @@ one process for each case, as growth over what was resident once the model's out
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.merge import coco, merge
+from turns import alternating_medians
 
 KEPT = 35
 SMALL = {"queries": 128, "placement": Placement((641, 641), (481, 641), (480, 640)), "logits": (161, 161)}
@@ -88,19 +87,6 @@ def plain_merge(output: MaskOutput, classes: Taxonomy, placement: Placement) -> 
     return ids.numpy(), segments
 
 
-def time_alternating(calls: dict, repeats: int) -> dict[str, float]:
-    """Median seconds of each call; one round runs each once."""
-    times = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def peak_of(case: str, what: str) -> float:
     """MiB of growth of the peak, measured in a process of its own."""
     command = [sys.executable, __file__, "--measure-peak", case, what]
@@ -145,7 +131,7 @@ def main() -> None:
 
     backbone = timm.create_model("resnet50", features_only=True, pretrained=False).eval()
     image = torch.randn(1, 3, 641, 641)
-    seconds = time_alternating(
+    seconds = alternating_medians(
         {
             "merge": lambda: merge(output, classes, coco(), [placement]),
             "merge, tensorflow": lambda: merge(output, classes, coco("tensorflow"), [placement]),

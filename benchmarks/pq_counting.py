@@ -10,8 +10,6 @@ Medians of alternating runs in one process with two threads.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from torchmetrics.detection import PanopticQuality as TorchmetricsPanopticQualit
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.metrics import PanopticQuality, count_pair
+from turns import alternating_medians
 
 TAXONOMY = plain_taxonomy([f"class {k}" for k in range(8)], things=[f"class {k}" for k in range(5)])
 
@@ -56,22 +55,9 @@ def torchmetrics_input(panoptic: PanopticMap) -> torch.Tensor:
     return out
 
 
-def medians(calls: dict, repeats: int) -> dict[str, float]:
-    """Seconds; one round runs each call once."""
-    times = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(repeats):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def report(title: str, calls: dict, repeats: int, baseline: str) -> None:
     print(title)
-    seconds = medians(calls, repeats)
+    seconds = alternating_medians(calls, repeats)
     for name, value in seconds.items():
         print(f"  {name:24s} {1000 * value:10.3f} ms   {value / seconds[baseline]:9.4f} of {baseline}")
 

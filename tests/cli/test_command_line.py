@@ -228,6 +228,16 @@ def test_misspelt_fields_recipes_and_missing_arguments(capsys, folder, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+def test_settings_that_do_not_fit_and_empty_splits(capsys, config_file, copy_of_data, tmp_path):
+    out = tmp_path / "run"
+    train = ["train", "--config", config_file, "--data", copy_of_data, "--out", out]
+    message = refused(capsys, [*train, "--set", "techniques.remask.stages=9"])
+    assert "techniques.remask.stages is 9" in message
+    edit_json(copy_of_data, "val", lambda content: content.update(images=[], annotations=[]))
+    assert "validation split has no image" in refused(capsys, train)
+    assert not out.exists()
+
+
 def test_run_folder_that_exists(capsys, run_folder, folder, config_file):
     before = sorted(run_folder.rglob("*"))
     message = refused(capsys, ["train", "--config", config_file, "--data", folder, "--out", run_folder])

@@ -105,17 +105,30 @@ def test_training_changes_nothing_at_inference(tiny_scenes):
     assert other.layers == () and other.semantic_logits is None
 
 
-def test_a_non_finite_loss_names_term_images_and_learning_rate(tiny_scenes, tmp_path):
+def train_one_broken_step(task, config, dataset) -> str:
     import lightning as L
 
-    config = make_tiny_config()
-    task = PanopticTask(config, tiny_scenes.taxonomy)
-    torch.nn.init.constant_(task.techniques["remask"].heads[0].classify.bias, float("nan"))
     trainer = L.Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False,
                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     with pytest.raises(NonFiniteLoss) as error:
-        trainer.fit(task, training_loader(tiny_scenes, config))
-    message = str(error.value)
+        trainer.fit(task, training_loader(dataset, config))
+    return str(error.value)
+
+
+def test_a_non_finite_loss_names_term_images_and_learning_rate(tiny_scenes):
+    config = make_tiny_config()
+    task = PanopticTask(config, tiny_scenes.taxonomy)
+    torch.nn.init.constant_(task.techniques["remask"].heads[0].classify.bias, float("nan"))
+    message = train_one_broken_step(task, config, tiny_scenes)
     assert "remask_semantic = nan" in message
-    assert "learning rate 3e-05" in message
-    assert tiny_scenes.name_of(0).split("_")[0] in message
+    assert "at learning rate 3e-05" in message
+    assert sum(tiny_scenes.name_of(i) in message for i in range(len(tiny_scenes))) == 4
+
+
+def test_outputs_that_cannot_be_matched_are_explained_the_same_way(tiny_scenes):
+    config = make_tiny_config()
+    task = PanopticTask(config, tiny_scenes.taxonomy)
+    torch.nn.init.constant_(task.model.predictor.mask_norm.weight, float("nan"))
+    message = train_one_broken_step(task, config, tiny_scenes)
+    assert "mask logits" in message
+    assert "at learning rate 3e-05" in message

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.contracts.targets import PanopticTargets, collate_targets
 from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig, build_techniques
@@ -163,12 +164,12 @@ def test_switched_off_nothing_is_built_and_no_random_number_is_drawn(off):
 
 
 def test_more_stages_than_layers_is_refused():
-    with pytest.raises(ValueError, match=r"remask\.stages is 4, but the model has 3"):
+    with pytest.raises(UserError, match=r"remask\.stages is 4, but the model has 3"):
         build(stages=4)
 
 
 def test_contradicting_settings_are_refused():
-    with pytest.raises(ValueError, match=r"at_test needs remask\.steer"):
+    with pytest.raises(UserError, match=r"at_test needs techniques\.remask\.steer"):
         build(at_test=True)
 
 

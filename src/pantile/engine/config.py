@@ -118,6 +118,11 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     return from_dict(data, "the overrides")
 
 
+def without_download(config: RunConfig) -> RunConfig:
+    """The same run for weights that come from a file: the backbone's ImageNet weights are not fetched."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=False))
+
+
 def save_yaml(config: RunConfig, path: Path) -> None:
     path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
 

@@ -7,7 +7,7 @@ import torch
 from pantile.contracts.errors import UserError
 from pantile.data import PanopticDataset
 from pantile.engine.checkpoint import Checkpoint
-from pantile.engine.config import RunConfig
+from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
@@ -42,14 +42,12 @@ def evaluate(checkpoint: Checkpoint, dataset: PanopticDataset, limit: int | None
     return Evaluation(task.quality.compute(), _gather(task.image_quality, world.total))
 
 
-def load_task(checkpoint: Checkpoint, config: RunConfig | None = None) -> PanopticTask:
+def load_task(checkpoint: Checkpoint) -> PanopticTask:
     """A task with the checkpoint's weights for inference only: eval mode, batch norms folded into convolutions.
 
     Strict: every tensor of the model must be there.
     """
-    config = config or checkpoint.config
-    config.model.pretrained = False  # the weights come from the file
-    task = PanopticTask(config, checkpoint.taxonomy)
+    task = PanopticTask(without_download(checkpoint.config), checkpoint.taxonomy)
     task.model.load_state_dict(checkpoint.part("model"))
     task.techniques.load_state_dict(checkpoint.part("techniques"))
     task.eval()

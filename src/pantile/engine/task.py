@@ -51,10 +51,14 @@ class PanopticTask(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
         images, targets = batch
-        losses, diagnostics = self.losses(images, targets)
+        try:
+            losses, diagnostics = self.losses(images, targets)
+        except FloatingPointError as error:  # outputs that cannot even be matched
+            raise NonFiniteLoss(self._explain_non_finite(str(error), targets)) from error
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise NonFiniteLoss(self._explain_non_finite(losses, targets))
+            broken = [f"{name} = {value.item():g}" for name, value in losses.items() if not torch.isfinite(value)]
+            raise NonFiniteLoss(self._explain_non_finite(", ".join(broken), targets))
         self._log_step(losses, diagnostics, total)
         return total
 
@@ -66,8 +70,7 @@ class PanopticTask(L.LightningModule):
         shown = {f"train/{name}": value.detach() for name, value in losses.items()}
         shown |= diagnostics | {"train/loss": total.detach()}
         self.log_dict(shown, sync_dist=self.trainer.world_size > 1)
-        rate = next(g["lr"] for g in self.trainer.optimizers[0].param_groups if g["name"].startswith("decoder"))
-        self.log("lr", rate)
+        self.log("lr", _decoder_rate(self.trainer.optimizers[0]))
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
@@ -125,11 +128,10 @@ class PanopticTask(L.LightningModule):
             "step": self.global_step,
         }
 
-    def _explain_non_finite(self, losses: dict[str, Tensor], targets: PanopticTargets) -> str:
-        terms = [f"{name} = {value.item():g}" for name, value in losses.items() if not torch.isfinite(value)]
-        rate = self.optimizers().param_groups[0]["lr"] if self._trainer is not None else float("nan")
+    def _explain_non_finite(self, what: str, targets: PanopticTargets) -> str:
+        rate = _decoder_rate(self.trainer.optimizers[0])
         return (
-            f"Training stopped at step {self.global_step}: the loss is not finite ({', '.join(terms)}) on images "
+            f"Training stopped at step {self.global_step}: the loss is not finite ({what}) on images "
             f"{', '.join(targets.names)} at learning rate {rate:g}; lower optimizer.learning_rate, or resume the "
             "last checkpoint with --resume and another seed."
         )
@@ -144,3 +146,7 @@ def _diagnostics(result: CriterionResult) -> dict[str, Tensor]:
         if output != name:
             shown[f"train/fp_fn_{output}"] = false_positive / result.fp_fn[f"false_negative_{output}"].clamp(min=1e-12)
     return shown
+
+
+def _decoder_rate(optimizer: optim.Optimizer) -> float:
+    return next(group["lr"] for group in optimizer.param_groups if group["name"].startswith("decoder"))

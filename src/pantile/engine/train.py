@@ -15,7 +15,7 @@ from pantile.contracts.errors import UserError
 from pantile.data import PanopticDataset
 from pantile.engine.callbacks import RunCheckpoints, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
-from pantile.engine.config import RunConfig, save_yaml
+from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
 from pantile.engine.processes import processes
 from pantile.engine.run_record import RunRecord
@@ -53,10 +53,14 @@ def train(
     finished_steps = steps_to_resume(run) if resume else 0
     if world.rank == 0 and not resume:
         refuse_existing(run)
-    for dataset in (training_set, validation_set):
+    for name, dataset in (("training", training_set), ("validation", validation_set)):
+        if not len(dataset):
+            raise UserError(f"The {name} split has no image: name another split, or add images.")
         dataset.load(0)  # a broken folder is told before anything is written
     device_batch, accumulation = split_batch(config.training, world.total)
     L.seed_everything(config.seed, verbose=False)
+    if resume or init is not None:
+        config = without_download(config)
     task = PanopticTask(config, training_set.taxonomy)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")

@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import PanopticTargets
 from pantile.layers.aspp import ASPP
@@ -62,9 +63,15 @@ class ReMask(Technique):
     def __init__(self, config: ReMaskConfig) -> None:
         super().__init__()
         if config.at_test and not config.steer:
-            raise ValueError("remask.at_test needs remask.steer: without it no relaxed mask takes part in inference.")
+            raise UserError(
+                "techniques.remask.at_test needs techniques.remask.steer=true: "
+                "without it no relaxed mask takes part in inference."
+            )
         if config.steer and config.source == "ground_truth":
-            raise ValueError("remask.steer cannot use remask.source=ground_truth: a model never sees targets.")
+            raise UserError(
+                "techniques.remask.steer cannot go with techniques.remask.source=ground_truth, "
+                "because a model never sees targets: switch one of them off."
+            )
         self.config = config
         self.needed_at_inference = config.at_test
         self.heads = nn.ModuleList()
@@ -72,8 +79,9 @@ class ReMask(Technique):
     def build(self, model: nn.Module) -> None:
         spec = model.mask_spec
         if self.config.stages > spec.num_layers:
-            raise ValueError(
-                f"remask.stages is {self.config.stages}, but the model has {spec.num_layers} layer outputs: lower it."
+            raise UserError(
+                f"techniques.remask.stages is {self.config.stages}, but the model has {spec.num_layers} layer outputs: "
+                "lower it."
             )
         channels = spec.embed_channels if self.config.feature == "pixel_embed" else spec.feature_channels
         if self.config.source == "prediction":
