@@ -73,3 +73,29 @@ class MaskOutput:
     def num_classes(self) -> int:
         """K, without no-object."""
         return self.class_logits.shape[2] - 1
+
+
+@dataclass(frozen=True)
+class CenterOutput:
+    """Output of a bottom-up model (Panoptic-DeepLab): no queries; instances are pixels that point at one centre.
+
+    B images, K classes, maps of h x w at the prediction's own stride, corners aligned with the input's.
+
+    Attributes:
+        semantic_logits: (B, K, h, w).
+        center_heatmap: (B, 1, h, w), about 1 at the centre of a thing and 0 far from any; no activation.
+        center_offset: (B, 2, h, w): (dy, dx) from each pixel to the centre of its thing, in pixels of this map.
+            Resized to another size, its values grow with it by (H - 1) / (h - 1).
+    """
+
+    semantic_logits: Tensor
+    center_heatmap: Tensor
+    center_offset: Tensor
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.semantic_logits.shape[1]
+
+
+ModelOutput = MaskOutput | CenterOutput

@@ -1,0 +1,37 @@
+"""What is predicted for one image, for the three tasks that share a merge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pantile.contracts.panoptic import PanopticMap
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One predicted thing. Instances of an image may overlap.
+
+    Attributes:
+        class_index: of a thing class of the taxonomy.
+        score: confidence; orders the predictions for average precision.
+        mask: COCO run-length encoding, ``{"size": [H, W], "counts": bytes}``.
+    """
+
+    class_index: int
+    score: float
+    mask: dict
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything that a model says about one image of H x W pixels.
+
+    Attributes:
+        panoptic: every pixel in at most one segment.
+        instances: for average precision; None where it was not asked for.
+        semantic: (H, W) int32 class index per pixel, -1 for none; None where it was not asked for.
+    """
+
+    panoptic: PanopticMap
+    instances: tuple[Instance, ...] | None = None
+    semantic: np.ndarray | None = None
