@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
-from pantile.merge import coco, merge
+from pantile.merge import coco, merge_masks
 from turns import alternating_medians
 
 KEPT = 35
@@ -98,7 +98,7 @@ def measure_peak(case: str, what: str) -> None:
     output, classes = confident_output(**setting), taxonomy()
     warm_up = confident_output(**(SMALL | {"logits": (11, 11)}))
     tiny = Placement((41, 41), (41, 41), (41, 41))
-    run = {"merge": lambda o, p: merge(o, classes, coco(), [p]), "plain": lambda o, p: plain_merge(o, classes, p)}[what]
+    run = {"merge": lambda o, p: merge_masks(o, classes, coco(), [p]), "plain": lambda o, p: plain_merge(o, classes, p)}[what]
     run(warm_up, tiny)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run(output, setting["placement"])
@@ -124,7 +124,7 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     classes, output, placement = taxonomy(), confident_output(**SMALL), SMALL["placement"]
-    ours = merge(output, classes, coco(), [placement])[0]
+    ours = merge_masks(output, classes, coco(), [placement])[0]
     plain_ids, plain_segments = plain_merge(output, classes, placement)
     print(f"segments: {len(ours.segments)}, plain {plain_segments}")
     print(f"pixels that differ from the plain form: {int((ours.ids != plain_ids).sum())} of {plain_ids.size}")
@@ -133,8 +133,8 @@ def main() -> None:
     image = torch.randn(1, 3, 641, 641)
     seconds = alternating_medians(
         {
-            "merge": lambda: merge(output, classes, coco(), [placement]),
-            "merge, tensorflow": lambda: merge(output, classes, coco("tensorflow"), [placement]),
+            "merge": lambda: merge_masks(output, classes, coco(), [placement]),
+            "merge, tensorflow": lambda: merge_masks(output, classes, coco("tensorflow"), [placement]),
             "plain": lambda: plain_merge(output, classes, placement),
             "resnet50": lambda: backbone(image),
         },

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.merge import MergeConfig
+from pantile.merge import MaskMergeConfig
 
 
 def oracle_merge(
-    output: MaskOutput, image: int, taxonomy: Taxonomy, config: MergeConfig, placement: Placement
+    output: MaskOutput, image: int, taxonomy: Taxonomy, config: MaskMergeConfig, placement: Placement
 ) -> tuple[torch.Tensor, list[tuple[int, float]]]:
     """Ids at the original size, and (class index, score) of segments 1..S."""
     logits = output.mask_logits[image].double()

@@ -13,7 +13,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.merge import MergeConfig, ade20k, cityscapes, coco, max_deeplab, merge
+from pantile.merge import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab, merge_masks
 
 TAXONOMY = plain_taxonomy(["cat", "dog", "sky", "road", "wall"], things=["cat", "dog"])
 ODD = Placement(padded=(65, 97), content=(49, 97), original=(60, 131))
@@ -31,16 +31,16 @@ CONFIGS = {
     "ade20k": ade20k(),
     "ade20k tensorflow": ade20k("tensorflow"),
     "max_deeplab": replace(max_deeplab(), **SMALL_LIMITS),
-    "pixel-wise at original size": MergeConfig(kind="pixel_wise", thing_class_threshold=0.5),
-    "three claimants": MergeConfig(pixel_confidence=0.26, overlap=0.3, thing_class_threshold=0.3),
-    "many claimants": MergeConfig(pixel_confidence=0.05, overlap=0.05, thing_class_threshold=0.3),
-    "everything claims": MergeConfig(pixel_confidence=0.0, overlap=0.0, thing_class_threshold=0.0),
-    "one claimant": MergeConfig(pixel_confidence=0.5, overlap=0.5, class_exponent=0.5, mask_exponent=2.0),
+    "pixel-wise at original size": MaskMergeConfig(kind="pixel_wise", thing_class_threshold=0.5),
+    "three claimants": MaskMergeConfig(pixel_confidence=0.26, overlap=0.3, thing_class_threshold=0.3),
+    "many claimants": MaskMergeConfig(pixel_confidence=0.05, overlap=0.05, thing_class_threshold=0.3),
+    "everything claims": MaskMergeConfig(pixel_confidence=0.0, overlap=0.0, thing_class_threshold=0.0),
+    "one claimant": MaskMergeConfig(pixel_confidence=0.5, overlap=0.5, class_exponent=0.5, mask_exponent=2.0),
 }
 
 
 def assert_equals_oracle(output, config, placements, score_tolerance=1e-9):
-    maps = merge(output, TAXONOMY, config, placements)
+    maps = merge_masks(output, TAXONOMY, config, placements)
     assert len(maps) == len(placements)
     for image, (got, placement) in enumerate(zip(maps, placements, strict=True)):
         want_ids, want_segments = oracle_merge(output, image, TAXONOMY, config, placement)
@@ -80,7 +80,7 @@ def test_equals_plain_loops_with_any_settings(
     seed, queries, placement, kind, resize_order, strict, thresholds, exponents, limits, chunk_rows
 ):
     pixel, thing, stuff, overlap = thresholds
-    config = MergeConfig(kind, pixel, thing, stuff, strict, overlap, *exponents, *limits, resize_order, chunk_rows)
+    config = MaskMergeConfig(kind, pixel, thing, stuff, strict, overlap, *exponents, *limits, resize_order, chunk_rows)
     output = scene(seed, queries=queries, taxonomy=TAXONOMY, size=LOGITS_SIZE[placement])
     assert_equals_oracle(output, config, [placement])
 
@@ -90,16 +90,18 @@ def test_scenes_exercise_the_rules():
     refused_by_overlap = merged_stuff = limited = 0
     for seed in range(6):
         output = scene(seed, queries=14, taxonomy=TAXONOMY, size=(17, 25))
-        strict, loose = (merge(output, TAXONOMY, replace(coco(), overlap=o), [ODD])[0] for o in (0.8, 0.0))
+        strict, loose = (merge_masks(output, TAXONOMY, replace(coco(), overlap=o), [ODD])[0] for o in (0.8, 0.0))
         refused_by_overlap += len(loose.segments) != len(strict.segments)
         all_things = plain_taxonomy(TAXONOMY.names, things=TAXONOMY.names)
         same_thresholds = replace(coco(), thing_class_threshold=0.5)
-        merged_stuff += len(merge(output, all_things, same_thresholds, [ODD])[0].segments) > len(
-            merge(output, TAXONOMY, same_thresholds, [ODD])[0].segments
+        merged_stuff += len(merge_masks(output, all_things, same_thresholds, [ODD])[0].segments) > len(
+            merge_masks(output, TAXONOMY, same_thresholds, [ODD])[0].segments
         )
         tensorflow = coco("tensorflow")
-        limited += len(merge(output, TAXONOMY, tensorflow, [ODD])[0].segments) < len(
-            merge(output, TAXONOMY, replace(tensorflow, thing_area_limit=0, stuff_area_limit=0), [ODD])[0].segments
+        limited += len(merge_masks(output, TAXONOMY, tensorflow, [ODD])[0].segments) < len(
+            merge_masks(output, TAXONOMY, replace(tensorflow, thing_area_limit=0, stuff_area_limit=0), [ODD])[
+                0
+            ].segments
         )
     assert refused_by_overlap and merged_stuff and limited
 
@@ -122,11 +124,11 @@ def test_batch_of_different_placements(name):
 def test_chunk_size_changes_nothing(kind, resize_order):
     output = scene(5, queries=12, taxonomy=TAXONOMY, size=(17, 50))
     wide = Placement(padded=(65, 197), content=(60, 197), original=(70, 301))
-    config = MergeConfig(kind=kind, resize_order=resize_order, overlap=0.4)
-    whole = merge(output, TAXONOMY, replace(config, chunk_rows=1000), [wide])[0]
+    config = MaskMergeConfig(kind=kind, resize_order=resize_order, overlap=0.4)
+    whole = merge_masks(output, TAXONOMY, replace(config, chunk_rows=1000), [wide])[0]
     assert whole.segments
     for chunk_rows in (1, 7, 32):
-        chunked = merge(output, TAXONOMY, replace(config, chunk_rows=chunk_rows), [wide])[0]
+        chunked = merge_masks(output, TAXONOMY, replace(config, chunk_rows=chunk_rows), [wide])[0]
         np.testing.assert_array_equal(chunked.ids, whole.ids)
         assert [s.class_index for s in chunked.segments] == [s.class_index for s in whole.segments]
 
@@ -147,7 +149,7 @@ def test_memory_does_not_grow_with_queries_times_resolution(name):
     queries, placement = 64, Placement((257, 513), (257, 513), (512, 1024))
     output = scene(0, queries=queries, taxonomy=TAXONOMY, size=(17, 33))
     with LargestTensor() as recorder:
-        assert merge(output, TAXONOMY, CONFIGS[name], [placement])[0].segments
+        assert merge_masks(output, TAXONOMY, CONFIGS[name], [placement])[0].segments
     assert recorder.elements <= CONFIGS[name].chunk_rows * queries * 128
     assert recorder.elements < queries * 257 * 513 / 30
 
@@ -158,7 +160,7 @@ def test_no_surviving_query_is_all_void(name):
     class_logits = torch.zeros_like(output.class_logits)
     class_logits[..., -1] = 30.0
     config = replace(CONFIGS[name], thing_class_threshold=0.3, stuff_class_threshold=0.3)
-    result = merge(replace(output, class_logits=class_logits), TAXONOMY, config, [ODD])[0]
+    result = merge_masks(replace(output, class_logits=class_logits), TAXONOMY, config, [ODD])[0]
     assert result.segments == ()
     assert result.size == ODD.original
     assert not result.ids.any()
@@ -167,13 +169,13 @@ def test_no_surviving_query_is_all_void(name):
 @pytest.mark.parametrize(("strict", "expected"), [(True, 0), (False, 1)])
 def test_class_score_equal_to_its_threshold(strict, expected):
     output = _one_query(class_logits=[0.0, -1e9, -1e9, -1e9, -1e9, 0.0])
-    config = MergeConfig(thing_class_threshold=0.5, strict=strict)
-    assert len(merge(output, TAXONOMY, config, [SAME])[0].segments) == expected
+    config = MaskMergeConfig(thing_class_threshold=0.5, strict=strict)
+    assert len(merge_masks(output, TAXONOMY, config, [SAME])[0].segments) == expected
 
 
 def test_no_object_counts_in_the_class_score():
     output = _one_query(class_logits=[1.0, -1e9, -1e9, -1e9, -1e9, 1.0])
-    segment = merge(output, TAXONOMY, MergeConfig(thing_class_threshold=0.4), [SAME])[0].segments[0]
+    segment = merge_masks(output, TAXONOMY, MaskMergeConfig(thing_class_threshold=0.4), [SAME])[0].segments[0]
     assert segment.score == pytest.approx(0.5)
 
 
@@ -183,7 +185,7 @@ def test_equal_queries_are_pasted_in_query_order():
         logits[:, query, :, 11 * query : 11 * query + 11] = 20.0
     class_logits = torch.full((1, 3, 6), -20.0, dtype=torch.float64)
     class_logits[0, [0, 1, 2], [1, 0, 1]] = 20.0
-    result = merge(_output(class_logits, logits), TAXONOMY, coco(), [SAME])[0]
+    result = merge_masks(_output(class_logits, logits), TAXONOMY, coco(), [SAME])[0]
     assert [s.class_index for s in result.segments] == [1, 0, 1]
     assert result.ids[0, ::11].tolist() == [1, 2, 3]
 
@@ -196,7 +198,7 @@ def test_very_large_logits_do_not_lose_the_border(kind):
     class_logits = torch.full((1, 2, 6), -20.0)
     class_logits[0, :, 0] = 20.0
     placement = Placement(padded=(33, 33), content=(33, 33), original=(33, 33))
-    result = merge(_output(class_logits, logits), TAXONOMY, MergeConfig(kind=kind), [placement])[0]
+    result = merge_masks(_output(class_logits, logits), TAXONOMY, MaskMergeConfig(kind=kind), [placement])[0]
     assert len(result.segments) == 2
     row = result.ids[5]
     assert (row[:16] == row[0]).all() and (row[17:] == row[-1]).all() and row[0] != row[-1]
@@ -205,12 +207,12 @@ def test_very_large_logits_do_not_lose_the_border(kind):
 
 def test_half_precision_is_decided_in_single_precision():
     output = scene(6, queries=10, taxonomy=TAXONOMY, size=(17, 25), dtype=torch.bfloat16)
-    result = merge(output, TAXONOMY, coco(), [ODD])[0]
+    result = merge_masks(output, TAXONOMY, coco(), [ODD])[0]
     exact = MaskOutput(
         output.class_logits.float(), output.mask_logits.float(), output.query_embed, output.pixel_embed,
         output.pixel_feature,
     )  # fmt: skip
-    np.testing.assert_array_equal(result.ids, merge(exact, TAXONOMY, coco(), [ODD])[0].ids)
+    np.testing.assert_array_equal(result.ids, merge_masks(exact, TAXONOMY, coco(), [ODD])[0].ids)
 
 
 @pytest.mark.parametrize("kind", ["mask_wise", "pixel_wise"])
@@ -218,9 +220,9 @@ def test_a_callers_autocast_changes_nothing(kind):
     output = scene(3, queries=12, taxonomy=TAXONOMY, size=(33, 33))
     output = replace(output, mask_logits=output.mask_logits.float(), class_logits=output.class_logits.float())
     config = replace(coco(), kind=kind)
-    (outside,) = merge(output, TAXONOMY, config, [ODD])
+    (outside,) = merge_masks(output, TAXONOMY, config, [ODD])
     with torch.autocast("cpu", torch.bfloat16):
-        (inside,) = merge(output, TAXONOMY, config, [ODD])
+        (inside,) = merge_masks(output, TAXONOMY, config, [ODD])
     assert np.array_equal(inside.ids, outside.ids)
     assert inside.segments == outside.segments
 
@@ -233,8 +235,8 @@ def test_segment_that_vanishes_on_the_way_to_the_original_leaves_the_table():
     class_logits[0, [0, 1], [0, 1]] = 20.0
     config = replace(ade20k("tensorflow"))
     big, small = (replace(SAME, original=size) for size in ((33, 33), (3, 3)))
-    assert len(merge(_output(class_logits, logits), TAXONOMY, config, [big])[0].segments) == 2
-    result = merge(_output(class_logits, logits), TAXONOMY, config, [small])[0]
+    assert len(merge_masks(_output(class_logits, logits), TAXONOMY, config, [big])[0].segments) == 2
+    result = merge_masks(_output(class_logits, logits), TAXONOMY, config, [small])[0]
     assert [s.id for s in result.segments] == [1]
     assert [s.class_index for s in result.segments] == [0]
     assert np.unique(result.ids).tolist() == [1]
@@ -265,9 +267,9 @@ def test_presets_hold_the_published_table():
 def test_disagreeing_inputs_are_refused():
     output = scene(0, queries=4, taxonomy=TAXONOMY, size=(17, 25))
     with pytest.raises(UserError, match="2 placements"):
-        merge(output, TAXONOMY, coco(), [ODD, ODD])
+        merge_masks(output, TAXONOMY, coco(), [ODD, ODD])
     with pytest.raises(UserError, match="5 classes but the taxonomy has 1"):
-        merge(output, plain_taxonomy(["cat"], things=["cat"]), coco(), [ODD])
+        merge_masks(output, plain_taxonomy(["cat"], things=["cat"]), coco(), [ODD])
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_disagreeing_inputs_are_refused():
 )
 def test_settings_out_of_range_are_refused(field, value):
     with pytest.raises(UserError, match=f"merge.{field} is {value}"):
-        MergeConfig(**{field: value})
+        MaskMergeConfig(**{field: value})
 
 
 def _one_query(class_logits):

@@ -1,10 +1,13 @@
 """What is predicted for one image, for the three tasks that share a merge."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap
+
+Task = Literal["panoptic", "instance", "semantic"]
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,21 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
 from pantile.data import AugmentConfig
-from pantile.losses import KMaXCriterionConfig
+from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
-from pantile.models import KMaXConfig
+from pantile.models import ModelConfig
 from pantile.techniques import TechniquesConfig
+
+
+#: groups of which there are several kinds, and the field that tells which
+_TAGS = {"model": "architecture", "criterion": "kind", "merge": "kind"}
 
 
 @dataclass
@@ -57,10 +61,10 @@ class RunConfig:
     """A complete run. Class counts are not here: they come from the data set."""
 
     recipe: str
-    model: KMaXConfig
+    model: ModelConfig
     augment: AugmentConfig
+    criterion: CriterionConfig
     merge: MergeConfig
-    criterion: KMaXCriterionConfig = field(default_factory=KMaXCriterionConfig)
     techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -84,8 +88,9 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
         return pydantic.TypeAdapter(RunConfig).validate_python(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{source}: {where}: {first['msg']} (got {first['input']!r}).") from None
+        # after a group of several kinds, pydantic names the kind as if it were a field
+        where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
+        raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
@@ -152,8 +157,9 @@ def field_names(cls: type = RunConfig, prefix: str = "") -> list[str]:
 
 def _groups(annotation: Any) -> list[type]:
     """The dataclasses in an annotation such as ``X``, ``X | None`` or ``X | Y``."""
-    options = getattr(annotation, "__args__", (annotation,))
-    return [option for option in options if dataclasses.is_dataclass(option)]
+    if dataclasses.is_dataclass(annotation):
+        return [annotation]
+    return [group for option in get_args(annotation) for group in _groups(option)]
 
 
 def _check_path(parts: list[str], source: str) -> None:
@@ -171,9 +177,15 @@ def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
             raise UserError(f"{source}: there is no field {prefix + name!r}{_suggestion(prefix + name, field_names())}")
         groups = _groups(known[name])
         if isinstance(value, dict) and groups:
-            # Of several architectures, the one that the data names; with one group, that one.
-            chosen = [g for g in groups if getattr(g, "architecture", None) == value.get("architecture")] or groups
-            _check_names(value, chosen[0], source, f"{prefix}{name}.")
+            _check_names(value, _chosen(groups, value, _TAGS.get(name)), source, f"{prefix}{name}.")
+
+
+def _chosen(groups: list[type], value: dict, tag: str | None) -> type:
+    """Of several kinds of a group, the one that the data names; pydantic tells when it is none of them."""
+    for group in groups:
+        if tag is not None and value.get(tag) in get_args(group.__annotations__[tag]):
+            return group
+    return groups[0]
 
 
 def _suggestion(name: str, known: list[str]) -> str:

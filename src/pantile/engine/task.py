@@ -1,4 +1,4 @@
-"""PanopticTask: one training step and one validation step of any mask model with any techniques, for Lightning."""
+"""PanopticTask: one training step and one validation step of any model with any techniques, for Lightning."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ import lightning as L
 import torch
 from torch import Tensor, optim
 
-from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
-from pantile.losses import CriterionResult, KMaXCriterion
+from pantile.losses import CriterionResult
+from pantile.losses.registry import create_criterion
 from pantile.merge import merge
 from pantile.metrics import PanopticQuality, image_quality
 from pantile.models import create_model
@@ -38,15 +39,15 @@ class PanopticTask(L.LightningModule):
         self.taxonomy = taxonomy
         self.model = create_model(config.model, taxonomy.num_classes)
         self.techniques = build_techniques(config.techniques, self.model)
-        self.criterion = KMaXCriterion(config.criterion)
+        self.criterion = create_criterion(config.criterion, taxonomy)
         self.quality = PanopticQuality(taxonomy)
         self.image_quality: list[tuple[int, float]] = []  # (dataset index, PQ) of the last validation, this process
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor, layer_outputs: bool | None = None) -> MaskOutput:
-        """(B, C, H, W) uint8 or float images of 0..255 -> what merge takes."""
-        output = self.model((images.float() - self.mean) / self.std, layer_outputs=layer_outputs)
+    def forward(self, images: Tensor, **options: bool) -> ModelOutput:
+        """(B, C, H, W) uint8 or float images of 0..255 -> what merge takes. ``options`` go to the model."""
+        output = self.model((images.float() - self.mean) / self.std, **options)
         return rewrite_all(self.techniques.values(), output)
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
@@ -102,9 +103,10 @@ class PanopticTask(L.LightningModule):
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         predictions = merge(self(batch.images), self.taxonomy, self.config.merge, batch.placements)
-        self.quality.update(predictions, batch.panoptic)
-        for prediction, truth, index in zip(predictions, batch.panoptic, batch.indices, strict=True):
-            self.image_quality.append((index, image_quality(prediction, truth)))
+        maps = [prediction.panoptic for prediction in predictions]
+        self.quality.update(maps, batch.panoptic)
+        for panoptic, truth, index in zip(maps, batch.panoptic, batch.indices, strict=True):
+            self.image_quality.append((index, image_quality(panoptic, truth)))
 
     def on_validation_epoch_end(self) -> None:
         result = self.quality.compute()

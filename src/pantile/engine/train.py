@@ -74,7 +74,7 @@ def train(
         if record is not None and not resume:
             record.save(run)
         _explain_batch_norm(device_batch, world.total)
-        _warn_about_segments(training_set, task.model.mask_spec.num_queries)
+        _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
     trainer = make_trainer(
@@ -150,14 +150,16 @@ def _explain_batch_norm(device_batch: int, world_size: int) -> None:
         )
 
 
-def _warn_about_segments(dataset: PanopticDataset, num_queries: int) -> None:
-    """Says at once when images have more segments than the model has queries."""
+def _warn_about_segments(dataset: PanopticDataset, limit: int | None) -> None:
+    """Says at once when images have more segments than the model can tell apart."""
+    if limit is None:
+        return
     counts = dataset.segment_counts()
-    over = sum(count > num_queries for count in counts)
+    over = sum(count > limit for count in counts)
     if over:
         warnings.warn(
             f"{over} of {len(counts)} images have more segments (up to {max(counts)}) than the model has queries "
-            f"({num_queries}): the surplus of an image is treated as void; raise model.num_queries.",
+            f"({limit}): the surplus of an image is treated as void; raise model.num_queries.",
             stacklevel=2,
         )
 

@@ -34,6 +34,7 @@ class KMaXCriterionConfig:
     """Defaults are those of kMaX-DeepLab on COCO. A weight of 0 leaves its term out.
 
     Attributes:
+        kind: names this criterion among those of other families.
         class_weight: of the class term.
         mask_weight: of the dice term.
         mask_id_weight: of the mask-ID cross-entropy.
@@ -51,6 +52,7 @@ class KMaXCriterionConfig:
         false_positive_stride: pixels, between those at which the false positive split is logged; 0 turns it off.
     """
 
+    kind: Literal["kmax"] = "kmax"
     class_weight: float = 3.0
     mask_weight: float = 3.0
     mask_id_weight: float = 0.3

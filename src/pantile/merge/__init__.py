@@ -1,6 +1,16 @@
-"""Model outputs -> panoptic maps. Pure functions; every threshold of the package lives here."""
+"""Model outputs -> predictions. Pure functions; every threshold of the package lives here."""
 
-from pantile.merge.config import MergeConfig, ade20k, cityscapes, coco, max_deeplab
-from pantile.merge.merging import merge
+from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
+from pantile.merge.masks import merge_masks
+from pantile.merge.merging import MergeConfig, merge
 
-__all__ = ["MergeConfig", "ade20k", "cityscapes", "coco", "max_deeplab", "merge"]
+__all__ = [
+    "MaskMergeConfig",
+    "MergeConfig",
+    "ade20k",
+    "cityscapes",
+    "coco",
+    "max_deeplab",
+    "merge",
+    "merge_masks",
+]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.merge.config import MergeConfig
+from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.likelihood import likelihood_tiles
 from pantile.merge.resampling import Grid
 from pantile.merge.scores import QueryScores
@@ -39,7 +39,7 @@ class Claims:
     mean_probability: np.ndarray
 
 
-def merge_mask_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MergeConfig) -> Canvas:
+def merge_mask_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MaskMergeConfig) -> Canvas:
     """One image: mask logits (N, h, w) to a canvas of segments on the grid, before area limits."""
     candidates = np.flatnonzero(scores.passes)
     if candidates.size == 0:
@@ -54,7 +54,7 @@ def merge_mask_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config
     return _paste(claims, candidates, mask_scores, order, scores, config)
 
 
-def collect_claims(mask_logits: Tensor, candidates: np.ndarray, grid: Grid, config: MergeConfig) -> Claims:
+def collect_claims(mask_logits: Tensor, candidates: np.ndarray, grid: Grid, config: MaskMergeConfig) -> Claims:
     """One pass over the grid. ``candidates`` (C,) are query numbers; the softmax is over all queries."""
     count = candidates.size
     sole = np.full(grid.size, NOBODY, np.int16)
@@ -84,7 +84,7 @@ def collect_claims(mask_logits: Tensor, candidates: np.ndarray, grid: Grid, conf
     )
 
 
-def source_mask_scores(mask_logits: Tensor, candidates: np.ndarray, config: MergeConfig) -> np.ndarray:
+def source_mask_scores(mask_logits: Tensor, candidates: np.ndarray, config: MaskMergeConfig) -> np.ndarray:
     """(C,) float64: mean probability of each candidate over the pixels that it claims on the logits' own grid."""
     index = torch.from_numpy(candidates).to(mask_logits.device)
     areas, sums = np.zeros(candidates.size), np.zeros(candidates.size)
@@ -103,7 +103,7 @@ def _paste(
     mask_scores: np.ndarray,
     order: np.ndarray,
     scores: QueryScores,
-    config: MergeConfig,
+    config: MaskMergeConfig,
 ) -> Canvas:
     """Accepts candidates in order; the canvas is only kept for contested pixels until the end."""
     by_claimant = np.argsort(claims.contested_claimants, kind="stable")

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.merge.config import MergeConfig
+from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.likelihood import likelihood_tiles
 from pantile.merge.resampling import Grid
 from pantile.merge.scores import QueryScores
 from pantile.merge.segments import Canvas, PastedSegment
 
 
-def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MergeConfig) -> Canvas:
+def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MaskMergeConfig) -> Canvas:
     """One image: mask logits (N, h, w) to a canvas of segments on the grid, before area limits.
 
     Queries that fail the class threshold leave the softmax. A pixel is void unless its best remaining query exceeds

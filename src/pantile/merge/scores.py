@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.merge.config import MergeConfig
+from pantile.merge.mask_config import MaskMergeConfig
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class QueryScores:
     passes: np.ndarray
 
 
-def score_queries(class_logits: Tensor, taxonomy: Taxonomy, config: MergeConfig) -> QueryScores:
+def score_queries(class_logits: Tensor, taxonomy: Taxonomy, config: MaskMergeConfig) -> QueryScores:
     """(N, K+1) class logits to scores."""
     exact = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
     best, index = exact.softmax(dim=-1)[:, :-1].max(dim=-1)

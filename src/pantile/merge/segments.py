@@ -6,7 +6,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.merge.config import MergeConfig
+from pantile.merge.mask_config import MaskMergeConfig
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Canvas:
     def empty(cls, size: tuple[int, int]) -> "Canvas":
         return cls(np.zeros(size, np.int32), [])
 
-    def without_small(self, taxonomy: Taxonomy, config: MergeConfig) -> "Canvas":
+    def without_small(self, taxonomy: Taxonomy, config: MaskMergeConfig) -> "Canvas":
         """Segments with fewer pixels than the area limit of their kind become void."""
         limits = np.array(
             [

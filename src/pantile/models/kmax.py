@@ -214,6 +214,11 @@ class KMaXDeepLab(nn.Module):
         return {name for name, _ in self.named_parameters() if ".classifier." in name}
 
     @property
+    def segment_limit(self) -> int:
+        """How many segments it can tell apart in an image."""
+        return self.config.num_queries
+
+    @property
     def mask_spec(self) -> MaskSpec:
         """What a technique may know before the first batch."""
         config = self.config

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import read_image
@@ -46,14 +46,18 @@ class Predictor:
         """
         pixels = as_pixels(image)
         output, placement = self.outputs(pixels)
-        (panoptic,) = merge(output, self.taxonomy, self.task.config.merge, [placement])
-        return PanopticResult(pixels, panoptic, self.taxonomy)
+        (prediction,) = merge(output, self.taxonomy, self.task.config.merge, [placement])
+        return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
 
     @torch.inference_mode()
-    def outputs(self, pixels: np.ndarray, layer_outputs: bool = False) -> tuple[MaskOutput, Placement]:
-        """The network's output for (H, W, 3) uint8, and where the image lies in the network's input."""
+    def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:
+        """The network's output for (H, W, 3) uint8, and where the image lies in the network's input.
+
+        Args:
+            options: of the model, such as ``layer_outputs=True``.
+        """
         tensor, placement = fit_to(pixels, self.task.config.evaluation_size)
-        return self.task(tensor[None].to(self.device), layer_outputs=layer_outputs), placement
+        return self.task(tensor[None].to(self.device), **options), placement
 
 
 def as_pixels(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:

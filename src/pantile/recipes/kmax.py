@@ -10,7 +10,7 @@ from typing import Literal
 from pantile.data import AugmentConfig
 from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses import KMaXCriterionConfig
-from pantile.merge import config as presets
+from pantile.merge import mask_config as presets
 from pantile.models import KMaXConfig, kmax_nano_config
 
 #: timm names; ImageNet-22k pre-training, fine-tuned on 1k at 384 pixels, for ConvNeXt as in the paper.
@@ -42,6 +42,7 @@ def kmax_coco(backbone: str = "r50") -> RunConfig:
         augment=AugmentConfig(
             crop=(1281, 1281), scale_range=(0.2, 2.0), ssd_jitter=True, copy_paste=1.0, min_labelled_pixels=4096 * 16
         ),
+        criterion=KMaXCriterionConfig(),
         merge=presets.coco(),
         optimizer=OptimizerConfig(learning_rate=5e-4, weight_decay=0.05, warmup=5_000 / 150_000),
         training=TrainingConfig(steps=150_000, effective_batch=64),

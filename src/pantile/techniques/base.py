@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import PanopticTargets
 
@@ -24,6 +25,8 @@ class Technique(nn.Module):
     """Base class. Subclasses override the hooks they need and set ``name``."""
 
     name: ClassVar[str]
+    #: the attribute of a model that says what the technique has to know of it
+    needs: ClassVar[str] = "mask_spec"
     #: True when ``rewrite`` needs the technique's weights at inference, so that they stay in exported files.
     needed_at_inference: bool = False
 
@@ -66,6 +69,11 @@ def build_techniques(config: object, model: nn.Module) -> nn.ModuleDict:
     for name, technique_config in vars(config).items():
         technique = technique_config.make() if technique_config is not None else None
         if technique is not None:
+            if not hasattr(model, technique.needs):
+                raise UserError(
+                    f"techniques.{name} works on queries and masks, which {type(model).__name__} does not give: "
+                    f"switch it off with --set techniques.{name}=null."
+                )
             technique.build(model)
             technique.attach(model)
             techniques[name] = technique

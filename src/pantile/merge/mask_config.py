@@ -1,4 +1,4 @@
-"""How model outputs become segments: every threshold of the package, and the published settings as functions."""
+"""How queries and their masks become segments: thresholds, and the published settings as functions."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,8 +9,8 @@ Behaviour = Literal["pytorch", "tensorflow"]
 
 
 @dataclass
-class MergeConfig:
-    """Settings of ``merge``. The defaults are kMaX-DeepLab's for COCO, as its PyTorch port runs them.
+class MaskMergeConfig:
+    """Settings of ``merge_masks``. The defaults are kMaX-DeepLab's for COCO, as its PyTorch port runs them.
 
     Attributes:
         kind: "mask_wise" pastes whole masks in the order of their scores (CMT-DeepLab, kMaX-DeepLab);
@@ -53,14 +53,14 @@ class MergeConfig:
             raise UserError(f"merge.chunk_rows is {self.chunk_rows}: give a positive number of rows.")
 
 
-def coco(behaviour: Behaviour = "pytorch") -> MergeConfig:
+def coco(behaviour: Behaviour = "pytorch") -> MaskMergeConfig:
     """kMaX-DeepLab on COCO at 641 or 1281; deeplab2's area limits are stated for 1281."""
-    return _as_behaviour(MergeConfig(thing_area_limit=400, stuff_area_limit=6400), behaviour)
+    return _as_behaviour(MaskMergeConfig(thing_area_limit=400, stuff_area_limit=6400), behaviour)
 
 
-def cityscapes(behaviour: Behaviour = "pytorch") -> MergeConfig:
+def cityscapes(behaviour: Behaviour = "pytorch") -> MaskMergeConfig:
     """kMaX-DeepLab on Cityscapes at 1025 x 2049: masks are ordered by class score alone."""
-    config = MergeConfig(
+    config = MaskMergeConfig(
         thing_class_threshold=0.5,
         stuff_class_threshold=0.3,
         overlap=0.9,
@@ -71,15 +71,15 @@ def cityscapes(behaviour: Behaviour = "pytorch") -> MergeConfig:
     return _as_behaviour(config, behaviour)
 
 
-def ade20k(behaviour: Behaviour = "pytorch") -> MergeConfig:
+def ade20k(behaviour: Behaviour = "pytorch") -> MaskMergeConfig:
     """kMaX-DeepLab on ADE20K at 641 or 1281; no area limits."""
-    return _as_behaviour(MergeConfig(thing_class_threshold=0.4, stuff_class_threshold=0.4), behaviour)
+    return _as_behaviour(MaskMergeConfig(thing_class_threshold=0.4, stuff_class_threshold=0.4), behaviour)
 
 
-def max_deeplab(input_size: Literal[641, 1025] = 641) -> MergeConfig:
+def max_deeplab(input_size: Literal[641, 1025] = 641) -> MaskMergeConfig:
     """MaX-DeepLab on COCO (deeplab2): pixel-wise, with area limits for its two input sizes."""
     thing_area, stuff_area = {641: (100, 1600), 1025: (256, 4096)}[input_size]
-    config = MergeConfig(
+    config = MaskMergeConfig(
         kind="pixel_wise",
         thing_class_threshold=0.7,
         stuff_class_threshold=0.7,
@@ -89,7 +89,7 @@ def max_deeplab(input_size: Literal[641, 1025] = 641) -> MergeConfig:
     return _as_behaviour(config, "tensorflow")
 
 
-def _as_behaviour(config: MergeConfig, behaviour: Behaviour) -> MergeConfig:
+def _as_behaviour(config: MaskMergeConfig, behaviour: Behaviour) -> MaskMergeConfig:
     """deeplab2 keeps class scores equal to the threshold, decides on the input grid and limits areas; the port not."""
     if behaviour == "tensorflow":
         return replace(config, strict=False, resize_order="ids_last")

@@ -1,0 +1,63 @@
+"""Running a model over several views of a batch and averaging what it says."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.outputs import ModelOutput
+from pantile.merge.views import View, average_views
+
+#: SWideRNet, section 4: COCO and ADE20K; Cityscapes and Mapillary Vistas
+SCALE_SETS = {
+    "coco": (0.5, 0.75, 1.0, 1.25, 1.5),
+    "cityscapes": (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Views:
+    """Attributes:
+    scales: of the network's input; 1 need not be among them, but is always run, as the others are laid over it.
+    flip: also run each scale mirrored left to right.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise UserError(f"--scales {self.scales}: give one or more factors above 0, such as 0.75 1 1.25.")
+
+    @property
+    def is_single(self) -> bool:
+        return set(self.scales) == {1.0} and not self.flip
+
+
+def forward_views(forward: Callable[[Tensor], ModelOutput], images: Tensor, views: Views) -> ModelOutput:
+    """The average over all views, on the grid of the unscaled one.
+
+    Args:
+        forward: model and techniques.
+        images: (B, C, H, W), padded as the network wants them.
+    """
+    first = forward(images)
+    return first if views.is_single else average_views(first, _others(forward, images, views))
+
+
+def _others(forward: Callable[[Tensor], ModelOutput], images: Tensor, views: Views) -> Iterator[View]:
+    for scale in sorted({*views.scales, 1.0}):
+        # of n = 32k + 1 pixels floor((n - 1) * scale + 1), which keeps corners aligned
+        size = [max(1, math.floor((n - 1) * scale + 1)) for n in images.shape[-2:]]
+        scaled = images.float() if scale == 1 else _resize(images.float(), size)
+        if scale != 1:
+            yield View(forward(scaled), False)
+        if views.flip:
+            yield View(forward(scaled.flip(-1)), True)
+
+
+def _resize(images: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=True)

@@ -1,0 +1,17 @@
+"""From a config to a criterion: one line per family."""
+
+from torch import nn
+
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
+
+CriterionConfig = KMaXCriterionConfig
+
+_CRITERIA = {
+    KMaXCriterionConfig: lambda config, taxonomy: KMaXCriterion(config),
+}
+
+
+def create_criterion(config: CriterionConfig, taxonomy: Taxonomy) -> nn.Module:
+    """A module ``(output, PanopticTargets) -> CriterionResult`` for the kind of output that ``config`` is for."""
+    return _CRITERIA[type(config)](config, taxonomy)

@@ -1,0 +1,115 @@
+"""Averaging what a model says of several views (scales, mirror images) of the same images.
+
+Maps of every view are brought onto the grid of the first, and mirrored back. What is then averaged depends on the
+kind of output:
+
+- centres (SWideRNet, section 4; deeplab2): semantic probabilities, heat maps and offsets; offsets grow with the map
+  and change their horizontal sign in a mirror.
+- masks: query 7 of one view need not be query 7 of another, so queries are paired first: by the correlation of their
+  mask logits and the agreement of their class probabilities, both independent of whether masks compete by softmax or
+  stand alone. Pairs that do not look alike leave the first view's query as it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import singledispatch
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+
+#: a query of another view is the same object when its mask logits correlate at least so much
+SAME_OBJECT = 0.5
+
+
+class View(NamedTuple):
+    """Attributes:
+    output: of the view as the model saw it.
+    mirrored: the images were flipped left to right.
+    """
+
+    output: ModelOutput
+    mirrored: bool
+
+
+@singledispatch
+def average_views(first: ModelOutput, others: Iterable[View]) -> ModelOutput:
+    """One output on the grid of ``first``.
+
+    Args:
+        first: of the images at their own scale, not mirrored.
+        others: taken one by one, so a generator never holds more than one view.
+    """
+    raise TypeError(f"no rule to average {type(first).__name__}")
+
+
+@average_views.register
+def _average_centers(first: CenterOutput, others: Iterable[View]) -> CenterOutput:
+    """``semantic_logits`` of the result are logarithms of mean probabilities."""
+    size = first.semantic_logits.shape[-2:]
+    semantic, heatmap, offset = _center_maps(View(first, False), size)
+    count = 1
+    for view in others:
+        for total, part in zip((semantic, heatmap, offset), _center_maps(view, size), strict=True):
+            total += part
+        count += 1
+    return CenterOutput((semantic / count).clamp(min=1e-12).log(), heatmap / count, offset / count)
+
+
+def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
+    """Semantic probabilities, heat map and offsets of a view on the common grid, float32; never the view's memory."""
+    output, mirrored = view
+    semantic = _onto(output.semantic_logits.float(), size, mirrored).softmax(dim=1)
+    heatmap = _onto(output.center_heatmap.float(), size, mirrored).clone()
+    growth = [(new - 1) / max(old - 1, 1) for new, old in zip(size, output.center_offset.shape[-2:], strict=True)]
+    signs = (growth[0], -growth[1] if mirrored else growth[1])
+    offset = _onto(output.center_offset.float(), size, mirrored) * heatmap.new_tensor(signs)[:, None, None]
+    return semantic, heatmap, offset
+
+
+@average_views.register
+def _average_masks(first: MaskOutput, others: Iterable[View]) -> MaskOutput:
+    """``class_logits`` of the result are mean log probabilities, ``mask_logits`` mean logits."""
+    size = first.mask_logits.shape[-2:]
+    masks = first.mask_logits.float()
+    mask_total, class_total = masks.clone(), first.class_logits.float().log_softmax(dim=-1)
+    classes = class_total.exp()
+    counts = masks.new_ones(masks.shape[:2])
+    for output, mirrored in others:
+        other_masks = _onto(output.mask_logits.float(), size, mirrored)
+        other_classes = output.class_logits.float().log_softmax(dim=-1)
+        partner, correlation = _pair_queries(masks, classes, other_masks, other_classes.exp())
+        same = (correlation >= SAME_OBJECT).float()
+        mask_total += same[..., None, None] * other_masks.gather(1, partner[..., None, None].expand_as(other_masks))
+        class_total += same[..., None] * other_classes.gather(1, partner[..., None].expand_as(other_classes))
+        counts += same
+    return replace(
+        first,
+        class_logits=class_total / counts[..., None],
+        mask_logits=mask_total / counts[..., None, None],
+        layers=(),
+    )
+
+
+def _pair_queries(masks: Tensor, classes: Tensor, other_masks: Tensor, other_classes: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, N) the other view's query for each query, one to one, and the correlation (B, N) of their mask logits."""
+    correlation = torch.bmm(_standardised(masks), _standardised(other_masks).transpose(1, 2))
+    similarity = (correlation + torch.bmm(classes, other_classes.transpose(1, 2))).cpu().numpy()
+    partner = torch.stack([torch.from_numpy(linear_sum_assignment(-one)[1]) for one in similarity]).to(masks.device)
+    return partner, correlation.gather(2, partner[..., None])[..., 0]
+
+
+def _standardised(masks: Tensor) -> Tensor:
+    """(B, N, h, w) -> (B, N, h*w) of mean 0 and length 1."""
+    flat = masks.flatten(2)
+    return F.normalize(flat - flat.mean(dim=2, keepdim=True), dim=2)
+
+
+def _onto(maps: Tensor, size: torch.Size, mirrored: bool) -> Tensor:
+    if maps.shape[-2:] != size:
+        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
+    return maps.flip(-1) if mirrored else maps
