@@ -98,7 +98,10 @@ def measure_peak(case: str, what: str) -> None:
     output, classes = confident_output(**setting), taxonomy()
     warm_up = confident_output(**(SMALL | {"logits": (11, 11)}))
     tiny = Placement((41, 41), (41, 41), (41, 41))
-    run = {"merge": lambda o, p: merge_masks(o, classes, coco(), [p]), "plain": lambda o, p: plain_merge(o, classes, p)}[what]
+    run = {
+        "merge": lambda o, p: merge_masks(o, classes, coco(), [p]),
+        "plain": lambda o, p: plain_merge(o, classes, p),
+    }[what]
     run(warm_up, tiny)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run(output, setting["placement"])

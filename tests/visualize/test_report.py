@@ -11,9 +11,10 @@ from PIL import Image
 
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.visualize import report
-from pantile.visualize.report import ClusterExample, Example, ReportData, draw_example, render_report, write_report
+from pantile.visualize.inside import Inside
+from pantile.visualize.report import Example, ReportData, draw_example, render_report, write_report
 
-PARTS = {"summary", "curves", "classes", "class-table", "images", "clusters", "balance", "config"}
+PARTS = {"summary", "curves", "classes", "class-table", "images", "inside", "balance", "config"}
 VOID_TAGS = {"meta", "img", "link", "br", "hr", "input"}
 
 
@@ -68,7 +69,7 @@ def data(photo, scene, taxonomy) -> ReportData:
         metrics={"step": steps, "lr": steps, "train/fp_fn_final": steps + 1},
         best=[example],
         worst=[Example("no_truth.jpg", photo)],
-        clusters=[ClusterExample("val_0001.jpg", photo, photo)],
+        inside=[Inside("val_0001.jpg", "What it shows.", [(photo, "one"), (photo, "two")])],
         config="model:\n  queries: 16\n",
     )
 
@@ -116,7 +117,7 @@ def test_every_picture_opens(data):
 
 def test_large_pictures_are_made_smaller(data):
     data.best = [Example("big.jpg", np.zeros((1000, 2000, 3), dtype=np.uint8))]
-    data.worst, data.clusters, data.metrics = (), (), None
+    data.worst, data.inside, data.metrics = (), (), None
     (reference,) = Page(render_report(data)).references
     assert Image.open(io.BytesIO(base64.b64decode(reference.split(",")[1]))).size == (800, 400)
 
@@ -126,7 +127,7 @@ def test_large_pictures_are_made_smaller(data):
     [
         ("results", None, {"summary", "classes", "class-table"}),
         ("metrics", None, {"curves", "balance"}),
-        ("clusters", (), {"clusters"}),
+        ("inside", (), {"inside"}),
         ("config", "", {"config"}),
         ("best", (), set()),  # the worst images still have their place
     ],

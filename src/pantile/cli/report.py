@@ -2,6 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pantile.data import PanopticDataset
+    from pantile.predict import Predictor
+    from pantile.visualize import Example, Inside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +60,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         metrics=read_run_log(run),
         best=[_example(predictor, validation_set, index, quality) for quality, index in best],
         worst=[_example(predictor, validation_set, index, quality) for quality, index in worst],
-        clusters=[_clusters(predictor, validation_set, index) for _, index in best[:2]],
+        inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         config=_yaml(to_dict(checkpoint.config)),
     )
     path = out or run / "report.html"
@@ -62,7 +68,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     return path
 
 
-def _example(predictor: object, dataset: object, index: int, quality: float) -> object:
+def _example(predictor: "Predictor", dataset: "PanopticDataset", index: int, quality: float) -> "Example":
     from pantile.visualize.report import draw_example
 
     image, truth = dataset.load(index)
@@ -70,30 +76,12 @@ def _example(predictor: object, dataset: object, index: int, quality: float) -> 
     return draw_example(dataset.name_of(index), image, dataset.taxonomy, truth, prediction, quality)
 
 
-def _clusters(predictor: object, dataset: object, index: int) -> object:
-    """Which pixels each query gathers, from the first decoder layer to the final output."""
-    from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
-    from pantile.visualize.report import ClusterExample
+def _inside(predictor: "Predictor", dataset: "PanopticDataset", index: int) -> "Inside":
+    from pantile.visualize import draw_inside
 
     image = dataset.load_image(index)
     output, placement = predictor.outputs(image, layer_outputs=True)
-    layers = [_without_padding(layer.mask_logits[0], placement) for layer in (*output.layers, output)]
-    classes = output.class_logits[0].float().cpu().numpy()
-    queries = choose_queries(layers[-1], classes, predictor.taxonomy)
-    names = [predictor.taxonomy.names[classes[query, :-1].argmax()] for query in queries]
-    return ClusterExample(
-        dataset.name_of(index),
-        cluster_figure(image, layers, queries, names) if queries else None,
-        assignment_figure(image, layers),
-    )
-
-
-def _without_padding(mask_logits: object, placement: object) -> object:
-    """(N, h, w) logits of the padded input to those of the image alone, as numpy."""
-    height, width = mask_logits.shape[-2:]
-    rows = max(1, round(height * placement.content[0] / placement.padded[0]))
-    columns = max(1, round(width * placement.content[1] / placement.padded[1]))
-    return mask_logits[:, :rows, :columns].float().cpu().numpy()
+    return draw_inside(output, dataset.name_of(index), image, placement, predictor.taxonomy)
 
 
 def _yaml(content: dict) -> str:

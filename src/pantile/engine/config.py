@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -17,7 +17,6 @@ from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
 from pantile.models import ModelConfig
 from pantile.techniques import TechniquesConfig
-
 
 #: groups of which there are several kinds, and the field that tells which
 _TAGS = {"model": "architecture", "criterion": "kind", "merge": "kind"}

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.likelihood import likelihood_tiles
+from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.resampling import Grid
 from pantile.merge.scores import QueryScores
 from pantile.merge.segments import Canvas, PastedSegment

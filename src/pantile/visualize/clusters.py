@@ -12,7 +12,7 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.visualize.panels import grid, resize
+from pantile.visualize.panels import fit_pixels, grid, resize
 
 PANEL_HEIGHT = 240
 MOST_LAYERS = 6  # more columns than this are too small to read; layers in between are skipped
@@ -83,7 +83,7 @@ def cluster_figure(
     colors = matplotlib.colormaps["inferno"](np.arange(256))[:, :3]
     colors = (colors * 255).round().astype(np.uint8)
     photo = resize(image, PANEL_HEIGHT)
-    rows = [[photo] + [_fit(colors[heat_map(logits, q)], photo.shape) for logits in layers] for q in queries]
+    rows = [[photo] + [fit_pixels(colors[heat_map(logits, q)], photo.shape) for logits in layers] for q in queries]
     row_titles = [f"query {q}" + (f": {names[i]}" if names else "") for i, q in enumerate(queries)]
     return grid(rows, ["image", *titles], row_titles)
 
@@ -101,7 +101,7 @@ def assignment_figure(image: np.ndarray, layers: Sequence[np.ndarray]) -> np.nda
     layers, titles = _spread(layers)
     photo = resize(image, PANEL_HEIGHT)
     colors = query_colors(max(len(logits) for logits in layers))
-    maps = [_fit(colors[logits.argmax(axis=0)], photo.shape) for logits in layers]
+    maps = [fit_pixels(colors[logits.argmax(axis=0)], photo.shape) for logits in layers]
     return grid([[photo, *maps]], ["image", *titles])
 
 
@@ -126,10 +126,3 @@ def _spread(layers: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
     last = len(layers) - 1
     chosen = np.unique(np.linspace(0, last, min(len(layers), MOST_LAYERS)).round().astype(int))
     return [layers[i] for i in chosen], ["final" if i == last else f"layer {i}" for i in chosen]
-
-
-def _fit(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Enlarged to the photo's size by repeating pixels, so that the map's own resolution shows."""
-    rows = np.arange(shape[0]) * picture.shape[0] // shape[0]
-    columns = np.arange(shape[1]) * picture.shape[1] // shape[1]
-    return picture[rows][:, columns]

@@ -89,3 +89,10 @@ def text(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], words: str, s
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib, so that pictures look alike on every machine."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+
+
+def fit_pixels(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A map enlarged to a photo's (H, W, ...) by repeating pixels, so that its own resolution shows."""
+    rows = np.arange(shape[0]) * picture.shape[0] // shape[0]
+    columns = np.arange(shape[1]) * picture.shape[1] // shape[1]
+    return picture[rows][:, columns]

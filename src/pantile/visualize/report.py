@@ -16,6 +16,7 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.curves import curve_figures, ratio_histogram
+from pantile.visualize.inside import Inside
 from pantile.visualize.overlay import error_map, overlay
 from pantile.visualize.palette import ERROR_COLORS
 
@@ -46,15 +47,6 @@ class Example:
 
 
 @dataclass
-class ClusterExample:
-    """One image's cluster figures, (H, W, 3) uint8, from ``cluster_figure`` and ``assignment_figure``."""
-
-    name: str
-    queries: np.ndarray | None = None
-    assignment: np.ndarray | None = None
-
-
-@dataclass
 class ReportData:
     """All that a report can show. What is None or empty is absent from the page.
 
@@ -68,7 +60,7 @@ class ReportData:
         metrics: columns of the metrics CSV, from ``read_metrics``.
         fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
         best, worst: validation images.
-        clusters: cluster figures.
+        inside: figures of what happens inside the model, from ``draw_inside``.
         config: the resolved config as YAML text.
     """
 
@@ -88,7 +80,7 @@ class ReportData:
     fp_fn: Mapping[str, np.ndarray] | None = None
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
-    clusters: Sequence[ClusterExample] = ()
+    inside: Sequence[Inside] = ()
     config: str = ""
 
 
