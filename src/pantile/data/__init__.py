@@ -1,10 +1,13 @@
 """Data: data sets by format, augmentation, samplers and generated scenes."""
 
+from pantile.data.ade20k import Ade20k, open_ade20k
 from pantile.data.augment import AugmentConfig
+from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
-from pantile.data.dataset import PanopticDataset, open_dataset
+from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
 from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
 from pantile.data.loading import evaluation_loader, training_loader
+from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.resize import fit_to
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.scenes import Scenes
@@ -13,12 +16,17 @@ from pantile.data.training_samples import TrainingSample, TrainingSamples, colla
 from pantile.data.write_coco import write_coco_panoptic
 
 __all__ = [
+    "LAYOUTS",
+    "Ade20k",
     "AugmentConfig",
+    "Cityscapes",
     "CocoPanoptic",
     "EvaluationBatch",
     "EvaluationSample",
     "EvaluationSamples",
     "InfiniteSampler",
+    "Layout",
+    "MapillaryInstances",
     "PanopticDataset",
     "Scenes",
     "Subset",
@@ -30,7 +38,9 @@ __all__ = [
     "evaluation_loader",
     "first_images",
     "fit_to",
+    "open_ade20k",
     "open_dataset",
+    "open_mapillary",
     "training_loader",
     "write_coco_panoptic",
 ]

@@ -1,5 +1,7 @@
-"""PanopticDataset: what every room asks of a data set, and ``open_dataset``, which finds one by folder or by name."""
+"""PanopticDataset: what every room asks of a data set, and ``open_dataset``, which opens one by folder or by name."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +10,11 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.ade20k import is_ade20k, open_ade20k
+from pantile.data.cityscapes import Cityscapes, is_cityscapes
+from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.mapillary import is_mapillary, open_mapillary
+from pantile.data.scenes import Scenes
 
 
 @runtime_checkable
@@ -43,25 +50,58 @@ class PanopticDataset(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A data set's folders, as ``open_dataset`` recognises them.
+
+    Attributes:
+        name: of the data set or format.
+        marks: what gives it away, for messages.
+        fits: whether a path has these marks.
+        open: path and split to the data set; raises UserError for whatever is wrong inside.
+    """
+
+    name: str
+    marks: str
+    fits: Callable[[Path], bool]
+    open: Callable[[Path, str], PanopticDataset]
+
+
+def is_coco_panoptic(root: Path) -> bool:
+    return any((root / "annotations").glob("panoptic_*.json"))
+
+
+LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic comes before what it was made from
+    Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, CocoPanoptic),
+    Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
+    Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
+    Layout("Mapillary Vistas", "config_v1.2.json or config_v2.0.json with training", is_mapillary, open_mapillary),
+)
+
+
 def open_dataset(source: str | Path, split: str = "train") -> PanopticDataset:
-    """Opens a folder in COCO-panoptic layout, or the generated scenes.
+    """Opens a data set whose layout it finds out, or the generated scenes.
 
     Args:
-        source: a folder, or ``"scenes"`` or ``"scenes:N"`` for N generated images
-            (write ``./scenes`` for a folder of that name).
-        split: a split of the folder (``"val"`` also finds ``val2017``); generated scenes of different splits
-            share no image.
+        source: a folder in one of ``LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
+            ``"scenes"`` or ``"scenes:N"`` for N generated images (write ``./scenes`` for a folder of that name).
+        split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
+            different splits share no image.
 
     Raises:
-        UserError: the folder or the split does not exist, or the folder has no known layout.
+        UserError: the folder or the split does not exist, the split has no labels, or no layout fits.
     """
-    from pantile.data.coco_panoptic import CocoPanoptic
-    from pantile.data.scenes import Scenes
-
     text = str(source)
     if text == "scenes" or text.startswith("scenes:"):
         count = text.partition(":")[2] or "1000"
         if not count.isdigit():
             raise UserError(f"{text!r} does not name a data set: write scenes:N with a whole number N of images.")
         return Scenes(int(count), split=split)
-    return CocoPanoptic(source, split)
+    path = Path(source)
+    if not path.exists():
+        raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")
+    for layout in LAYOUTS:
+        if layout.fits(path):
+            return layout.open(path, split)
+    looked_for = ", no ".join(f"{layout.marks} ({layout.name})" for layout in LAYOUTS)
+    raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")

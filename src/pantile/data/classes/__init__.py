@@ -1,0 +1,1 @@
+"""Class lists of data sets whose folders do not carry one."""
