@@ -56,6 +56,58 @@ def test_every_parameter_is_used(name):
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
+DILATED = ["resnet18", "convnext_atto", "mobilenetv3_small_100", "mobilenetv3_large_100", "regnetx_002"]
+
+
+@pytest.mark.parametrize("name", DILATED)
+@pytest.mark.parametrize("size", [(641, 417), (65, 97), (64, 96)])
+def test_sizes_at_output_stride_16(name, size):
+    with torch.device("meta"):
+        backbone = create_backbone(name, output_stride=16).eval()
+        features = backbone(torch.empty(2, 3, *size))
+        plain = create_backbone(name)
+    assert backbone.channels == plain.channels
+    assert backbone.strides == plain.strides | {"res5": 16}
+    for feature, stride in backbone.strides.items():
+        expected = (2, backbone.channels[feature], *(math.ceil(length / stride) for length in size))
+        assert tuple(features[feature].shape) == expected, feature
+
+
+@pytest.mark.parametrize("name", DILATED)
+@pytest.mark.parametrize("size", [(65, 97), (97, 65)])
+def test_output_stride_16_samples_the_same_function_twice_as_densely(name, size):
+    """Every second pixel of the dense map is the coarse map, borders included, once nothing averages over pixels."""
+    torch.manual_seed(0)
+    coarse, dense = create_backbone(name).eval().double(), create_backbone(name, output_stride=16).eval().double()
+    dense.load_state_dict(coarse.state_dict())
+    for module in (*coarse.modules(), *dense.modules()):
+        if hasattr(module, "se"):
+            module.se = torch.nn.Identity()
+    x = torch.randn(1, 3, *size, dtype=torch.float64)
+    with torch.no_grad():
+        expected, features = coarse(x), dense(x)
+    torch.testing.assert_close(features.pop("res5")[:, :, ::2, ::2], expected.pop("res5"))
+    torch.testing.assert_close(features, expected)
+
+
+def test_weights_and_drop_path_reach_the_dilated_blocks(tmp_path):
+    torch.manual_seed(0)
+    source = timm.create_model("mobilenetv3_small_100")
+    path = tmp_path / "small.safetensors"
+    save_file(source.state_dict(), path)
+    options = {"weights_file": str(path), "drop_path": 0.5}
+    coarse = create_backbone("mobilenetv3_small_100", **options)
+    dense = create_backbone("mobilenetv3_small_100", **options, output_stride=16)
+    expected = {name: t for name, t in source.state_dict().items() if name.startswith(("blocks", "conv_stem", "bn1"))}
+    torch.testing.assert_close(dict(dense.model.state_dict()), expected, rtol=0, atol=0)
+    rates = [
+        [getattr(block.drop_path, "drop_prob", 0.0) for stage in backbone.model.blocks for block in stage]
+        for backbone in (coarse, dense)
+    ]
+    assert rates[0] == rates[1]
+    assert rates[1][-2] > 0.3
+
+
 def test_resnet_is_timms():
     torch.manual_seed(0)
     backbone = create_backbone("resnet18").eval()
@@ -132,6 +184,9 @@ def test_drop_path_reaches_the_blocks():
         ("resnet18", {"weights_file": "/nowhere/r18.pth"}, "no file /nowhere/r18.pth"),
         ("vit_tiny_patch16_224", {}, "strides"),
         ("resnet18.no_such_weights", {}, "no_such_weights"),
+        ("swin_tiny_patch4_window7_224", {"output_stride": 16}, "cannot build swin_tiny_patch4_window7_224 at 16"),
+        ("dla34", {"output_stride": 16}, r"model\.output_stride: timm cannot build dla34 at 16; set it to 32"),
+        ("resnet18", {"output_stride": 8}, "model.output_stride is 8; give 32 or 16"),
     ],
 )
 def test_errors_name_the_remedy(name, options, words):

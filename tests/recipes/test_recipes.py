@@ -11,7 +11,7 @@ from pantile.recipes import list_recipes, make_recipe
 from pantile.techniques import build_techniques
 from tiny_runs import make_tiny_config
 
-CLASSES = {"coco": 133, "cityscapes": 19, "ade20k": 150, "nano": 12}
+CLASSES = {"coco": 133, "cityscapes": 19, "mapillary": 65, "ade20k": 150, "nano": 12}
 
 
 def classes_of(name: str) -> int:
@@ -57,7 +57,7 @@ def test_data_sets_differ_as_the_reference_says():
     assert ade20k.training.steps == 100_000
 
 
-@pytest.mark.parametrize("name", ["kmax_nano", "remax_nano", "remax_t_coco"])
+@pytest.mark.parametrize("name", ["kmax_nano", "remax_nano", "remax_t_coco", "panoptic_deeplab_nano"])
 def test_two_steps(name, tiny_scenes):
     config = make_tiny_config(name)
     config.model.pretrained = False

@@ -1,5 +1,7 @@
-"""Feature extractors: timm's, behind one interface."""
+"""Feature extractors behind one interface: timm's, and what timm does not have."""
 
-from pantile.backbones.timm_bridge import Backbone, create_backbone
+from pantile.backbones.interface import Backbone
+from pantile.backbones.registry import create_backbone
+from pantile.backbones.swidernet import SWideRNet, SWideRNetClassifier, SWideRNetConfig, wr41
 
-__all__ = ["Backbone", "create_backbone"]
+__all__ = ["Backbone", "SWideRNet", "SWideRNetClassifier", "SWideRNetConfig", "create_backbone", "wr41"]

@@ -9,9 +9,12 @@ What is read where (checked against the published parameter counts of the decode
   sizes of 32k+1 give n, 2n-1, 4n-3, ... as they do in the other families.
 - any other timm model with features at strides 4, 8, 16 and 32: timm's ``features_only``; no stem.
 
+At output stride 16 the last stage keeps its resolution and its later blocks are dilated instead, where timm can do so.
+
 Modules and parameters keep timm's names below ``model``.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import timm
@@ -21,30 +24,22 @@ from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedRes
 from timm.models.convnext import ConvNeXt
 from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.resnet import ResNet
+from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
+from pantile.backbones.interface import Backbone
+from pantile.backbones.timm_swin import SwinBackbone
 from pantile.contracts.errors import UserError
 
 STAGES = ("res5", "res4", "res3", "res2")
-STRIDES = {"res5": 32, "res4": 16, "res3": 8, "res2": 4}
 
 
-class Backbone(nn.Module):
-    """Common interface: (B, in_channels, H, W) normalised float -> dict of (B, C, h, w) by name.
+class TimmBackbone(Backbone):
+    """A timm model behind the interface, as ``model``."""
 
-    Names are res2, res3, res4, res5 (strides 4, 8, 16, 32) and, where the family has one, stem. A map of stride s
-    measures ceil(H / s) x ceil(W / s).
-
-    Attributes:
-        channels: name -> C. Its order is that in which a decoder visits the maps, coarse to fine.
-        strides: name -> s.
-    """
-
-    def __init__(self, model: nn.Module, channels: dict[str, int], stem_stride: int = 4):
-        super().__init__()
+    def __init__(self, model: nn.Module, channels: dict[str, int], stem_stride: int = 4, output_stride: int = 32):
+        super().__init__(channels, stem_stride=stem_stride, output_stride=output_stride)
         self.model = model
-        self.channels = channels
-        self.strides = {name: STRIDES.get(name, stem_stride) for name in channels}
 
 
 def create_backbone(
@@ -54,6 +49,7 @@ def create_backbone(
     weights_file: str | None = None,
     in_channels: int = 3,
     drop_path: float = 0.0,
+    output_stride: int = 32,
 ) -> Backbone:
     """A backbone by its timm name.
 
@@ -63,9 +59,11 @@ def create_backbone(
         weights_file: load these weights of the whole timm model (.safetensors, .pth) instead.
         in_channels: bands of the image; timm adapts the first kernel when weights are loaded.
         drop_path: stochastic depth rate of the last block; 0..1.
+        output_stride: of res5, 32 or 16.
 
     Raises:
-        UserError: unknown name, no download possible, unreadable file, or a model without the four strides.
+        UserError: unknown name, no download possible, unreadable file, a model without the four strides, or one
+            that timm cannot build at output stride 16.
     """
     base_name = name.split(".")[0]
     if not timm.is_model(base_name):
@@ -74,8 +72,13 @@ def create_backbone(
     if weights_file is not None and not Path(weights_file).is_file():
         raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
 
+    if output_stride not in (16, 32):
+        raise UserError(f"model.output_stride is {output_stride}; give 32 or 16.")
+
     with torch.device("meta"):
         family = _family(timm.create_model(base_name))
+        if output_stride == 16:
+            _check_dilation(base_name)
     options: dict = {"in_chans": in_channels, "pretrained": pretrained}
     if drop_path > 0:
         options["drop_path_rate"] = drop_path
@@ -83,6 +86,8 @@ def create_backbone(
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights_file}}
     if family is TimmFeatures:
         options |= {"features_only": True}
+    if output_stride == 16 and family is not MobileNetV3Backbone:
+        options |= {"output_stride": 16}
     try:
         model = timm.create_model(name, **options)
     except Exception as error:
@@ -94,18 +99,21 @@ def create_backbone(
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
             "model.backbone_weights."
         ) from error
-    return family(model)
+    if output_stride == 16 and family is MobileNetV3Backbone:
+        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
+    return family(model, output_stride)
 
 
-class ResNetBackbone(Backbone):
+class ResNetBackbone(TimmBackbone):
     """ResNet-18 to -152 and relatives. Channels of ResNet-50: stem 64, then 256, 512, 1024, 2048."""
 
-    def __init__(self, model: ResNet):
+    def __init__(self, model: ResNet, output_stride: int):
         del model.global_pool, model.fc
         widths = {f"layer{info['module'][-1]}": info["num_chs"] for info in model.feature_info[1:]}
         res2, res3, res4, res5 = (widths[f"layer{i}"] for i in (1, 2, 3, 4))
         stem = model.bn1.num_features
-        super().__init__(model, {"res5": res5, "res4": res4, "res3": res3, "stem": stem, "res2": res2})
+        channels = {"res5": res5, "res4": res4, "res3": res3, "stem": stem, "res2": res2}
+        super().__init__(model, channels, output_stride=output_stride)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         model = self.model
@@ -117,20 +125,21 @@ class ResNetBackbone(Backbone):
         return {"stem": stem, "res2": res2, "res3": res3, "res4": res4, "res5": res5}
 
 
-class MobileNetV3Backbone(Backbone):
+class MobileNetV3Backbone(TimmBackbone):
     """Small: 16, 88, 144, 576. Large: 72, 120, 672, 960. The stem is the first convolution, at stride 2."""
 
-    def __init__(self, model: MobileNetV3):
+    def __init__(self, model: MobileNetV3, output_stride: int):
         for unused in ("global_pool", "conv_head", "norm_head", "act2", "flatten", "classifier"):
             delattr(model, unused)
-        stride, last_of_stride = 2, {}
-        for index, block in enumerate(block for stage in model.blocks for block in stage):
-            depthwise = getattr(block, "conv_dw", None)
-            stride *= depthwise.stride[0] if depthwise is not None else 1
-            last_of_stride[stride] = index, (block.conv if depthwise is None else depthwise).out_channels
-        channels = {name: last_of_stride[s][1] for name, s in STRIDES.items()}
-        super().__init__(model, channels | {"stem": model.conv_stem.out_channels}, stem_stride=2)
-        self.taps = {last_of_stride[s][0]: name for name, s in STRIDES.items()}
+        taps, channels = {}, {}
+        for name, info in zip(STAGES, reversed(model.feature_info), strict=False):
+            upto = model.blocks[: info["stage"]]  # stages count from 1
+            last = upto[-1][-1]
+            taps[sum(map(len, upto)) - 1] = name
+            channels[name] = (last.conv_dw if hasattr(last, "conv_dw") else last.conv).out_channels
+        channels["stem"] = model.conv_stem.out_channels
+        super().__init__(model, channels, stem_stride=2, output_stride=output_stride)
+        self.taps = taps
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x = self.model.bn1(self.model.conv_stem(images))
@@ -156,42 +165,47 @@ def _expanded_and_output(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return expanded, block.drop_path(out) + x if block.has_skip else out
 
 
-class ConvNeXtBackbone(Backbone):
+class ConvNeXtBackbone(TimmBackbone):
     """Tiny and small: stem 96, then 96, 192, 384, 768. Base: 128 to 1024. Large: 192 to 1536.
 
     The stem sees one more pixel on the left and top and up to two on the right and bottom, each downsampling one on
     the right and bottom: zeros, as the released models were trained.
     """
 
-    def __init__(self, model: ConvNeXt):
+    def __init__(self, model: ConvNeXt, output_stride: int):
         del model.norm_pre, model.head
         res2, res3, res4, res5 = (info["num_chs"] for info in model.feature_info)
-        super().__init__(model, {"res5": res5, "res4": res4, "res3": res3, "res2": res2, "stem": res2})
+        channels = {"res5": res5, "res4": res4, "res3": res3, "res2": res2, "stem": res2}
+        super().__init__(model, channels, output_stride=output_stride)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x = self.model.stem(F.pad(images, (1, 2, 1, 2)))
         features = {"stem": x}
         for name, stage in zip(reversed(STAGES), self.model.stages, strict=True):
-            if not isinstance(stage.downsample, nn.Identity):
-                x = F.pad(x, (0, 1, 0, 1))
+            if not isinstance(stage.downsample, nn.Identity) and stage.downsample[1].stride == (2, 2):
+                x = F.pad(x, (0, 1, 0, 1))  # an undone stride: timm pads in the same places
             x = stage(x)
             features[name] = x
         return features
 
 
-class TimmFeatures(Backbone):
-    """Any timm model whose ``features_only`` form has strides 4, 8, 16 and 32."""
+class TimmFeatures(TimmBackbone):
+    """Any timm model whose ``features_only`` form has strides 4, 8, 16 and 32, or 16 twice at output stride 16."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, output_stride: int):
         reductions, widths = model.feature_info.reduction(), model.feature_info.channels()
-        missing = [s for s in STRIDES.values() if s not in reductions]
+        wanted = dict(zip(STAGES, (output_stride, 16, 8, 4), strict=True))
+        missing = Counter(wanted.values()) - Counter(reductions)
         if missing:
             raise UserError(
-                f"model.backbone: its features have strides {reductions}, without {missing[0]}; choose a backbone "
+                f"model.backbone: its features have strides {reductions}, without {min(missing)}; choose a backbone "
                 "with strides 4, 8, 16 and 32, such as resnet50."
             )
-        index = {name: reductions.index(s) for name, s in STRIDES.items()}
-        super().__init__(model, {name: widths[i] for name, i in index.items()})
+        index = {name: reductions.index(s) for name, s in wanted.items()}
+        if output_stride == 16:
+            index["res5"] = reductions.index(16, index["res4"] + 1)
+        channels = {name: widths[i] for name, i in index.items()}
+        super().__init__(model, channels, output_stride=output_stride)
         self.index = index
         self.channels_last_output = getattr(model, "output_fmt", None) == "NHWC"
 
@@ -210,4 +224,24 @@ def _family(model: nn.Module) -> type[Backbone]:
         return MobileNetV3Backbone
     if isinstance(model, ConvNeXt):
         return ConvNeXtBackbone
+    if isinstance(model, SwinTransformer):
+        return SwinBackbone
     return TimmFeatures
+
+
+def _check_dilation(base_name: str) -> None:
+    """Raises a UserError for models that timm cannot build at output stride 16."""
+    try:
+        timm.create_model(base_name, features_only=True, output_stride=16)
+    except Exception as error:  # timm's models say it in several ways, some with an empty assertion
+        raise UserError(
+            f"model.output_stride: timm cannot build {base_name} at 16; set it to 32, or take a backbone such as "
+            "resnet50, convnext_tiny or mobilenetv3_large_100."
+        ) from error
+
+
+def _dilated_mobilenet_blocks(model: MobileNetV3, base_name: str, drop_path: float) -> nn.Module:
+    """The model's blocks at output stride 16, with its weights; in timm only the features-only form has them."""
+    dilated = timm.create_model(base_name, features_only=True, output_stride=16, drop_path_rate=drop_path).blocks
+    dilated.load_state_dict(model.blocks.state_dict())
+    return dilated

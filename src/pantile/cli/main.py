@@ -14,6 +14,7 @@ VERBS = {
     "predict": "segment images; writes COCO-panoptic files and overlays",
     "models": "list recipes, count parameters and multiply-adds",
     "report": "draw a run as one HTML page",
+    "bench": "measure models on this device: the grid search of SWideRNet's paper",
     "convert": "load checkpoints of the original repositories, and export back",
 }
 

@@ -1,6 +1,11 @@
 """``pantile models list`` and ``pantile models info NAME``"""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pantile.models import ModelConfig
+    from pantile.models.cost import Cost
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -9,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("fields", help="every field that --set can change")
     info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
     info.add_argument("name")
-    info.add_argument("--size", type=_size, help="input HxW, for example 641x641 (default: the recipe's)")
+    info.add_argument("--size", type=size, help="input HxW, for example 641x641 (default: the recipe's)")
     info.add_argument("--classes", type=int, help="number of classes (default: of the data set in the name)")
     info.add_argument("--json", action="store_true", help="print JSON")
 
@@ -30,20 +35,20 @@ def show_info(args: argparse.Namespace) -> int:
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)
-    size = args.size or config.evaluation_size
+    height, width = args.size or config.evaluation_size
     classes = args.classes or number_of_classes(args.name)
-    cost = model_cost(config.model, classes, size)
+    cost = model_cost(config.model, classes, (height, width))
     if args.json:
-        print(json.dumps({"name": args.name, "size": list(size), "classes": classes} | vars(cost)))
+        print(json.dumps({"name": args.name, "size": [height, width], "classes": classes} | vars(cost)))
         return 0
-    print(f"{args.name}: {classes} classes, input {size[0]}x{size[1]}")
+    print(f"{args.name}: {classes} classes, input {height}x{width}")
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
     return 0
 
 
-def model_cost(model_config: object, classes: int, size: tuple[int, int]) -> object:
+def model_cost(model_config: "ModelConfig", classes: int, size: tuple[int, int]) -> "Cost":
     """Counted on the meta device: no weights, no time."""
     from dataclasses import replace
 
@@ -59,10 +64,13 @@ def model_cost(model_config: object, classes: int, size: tuple[int, int]) -> obj
 
 def number_of_classes(recipe: str) -> int:
     """Of the data set in a recipe's name; 133 (COCO) for names without one."""
-    return next((count for name, count in {"cityscapes": 19, "ade20k": 150}.items() if name in recipe), 133)
+    return next(
+        (count for name, count in {"cityscapes": 19, "ade20k": 150, "mapillary": 65}.items() if name in recipe), 133
+    )
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(text: str) -> tuple[int, int]:
+    """``HxW`` of an option."""
     try:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:

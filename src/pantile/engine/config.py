@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -60,10 +60,10 @@ class RunConfig:
     """A complete run. Class counts are not here: they come from the data set."""
 
     recipe: str
-    model: ModelConfig
+    model: Annotated[ModelConfig, pydantic.Field(discriminator=_TAGS["model"])]
     augment: AugmentConfig
-    criterion: CriterionConfig
-    merge: MergeConfig
+    criterion: Annotated[CriterionConfig, pydantic.Field(discriminator=_TAGS["criterion"])]
+    merge: Annotated[MergeConfig, pydantic.Field(discriminator=_TAGS["merge"])]
     techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -1,6 +1,7 @@
 """Atrous spatial pyramid pooling (DeepLabv3): context of several sizes at one resolution."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ class ASPP(nn.Module):
         rates: dilations of the 3x3 branches.
         act: makes the activation.
         dropout: probability, after the projection.
+        atrous: makes the branch of a rate from (in_channels, out_channels, rate); default: an ordinary 3x3 convolution.
     """
 
     def __init__(
@@ -31,10 +33,13 @@ class ASPP(nn.Module):
         rates: Sequence[int] = (6, 12, 18),
         act: Callable[[], nn.Module] = nn.GELU,
         dropout: float = 0.1,
+        atrous: Callable[[int, int, int], nn.Module] | None = None,
     ):
         super().__init__()
+        if atrous is None:
+            atrous = partial(_dense_3x3, act=act)
         self.point = ConvNorm(in_channels, out_channels, act=act)
-        self.atrous = nn.ModuleList(ConvNorm(in_channels, out_channels, 3, dilation=rate, act=act) for rate in rates)
+        self.atrous = nn.ModuleList(atrous(in_channels, out_channels, rate) for rate in rates)
         self.pool = ConvNorm(in_channels, out_channels, act=act)
         self.project = ConvNorm((2 + len(rates)) * out_channels, out_channels, act=act)
         self.dropout = nn.Dropout(dropout)
@@ -54,3 +59,7 @@ class ASPP(nn.Module):
             self.pool.conv(mean), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
         return self.pool.act(y)
+
+
+def _dense_3x3(in_channels: int, out_channels: int, rate: int, act: Callable[[], nn.Module]) -> nn.Module:
+    return ConvNorm(in_channels, out_channels, 3, dilation=rate, act=act)

@@ -1,5 +1,7 @@
 """Losses: pure functions, a matcher, and one criterion per model family. All in float32; no criterion calls a model."""
 
+from pantile.losses.center_targets import CenterTargets, center_targets
+from pantile.losses.centers import CenterCriterion, CenterCriterionConfig
 from pantile.losses.instance_discrimination import pixel_contrastive_loss
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
 from pantile.losses.mask_id import false_positive_negative, mask_id_loss, mask_losses
@@ -11,9 +13,13 @@ from pantile.losses.result import CriterionResult
 from pantile.losses.semantic import sampled_semantic_loss, semantic_loss
 
 __all__ = [
+    "CenterCriterion",
+    "CenterCriterionConfig",
+    "CenterTargets",
     "CriterionResult",
     "KMaXCriterion",
     "KMaXCriterionConfig",
+    "center_targets",
     "class_loss",
     "dice_loss",
     "draw_pixels",

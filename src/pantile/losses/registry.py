@@ -3,12 +3,14 @@
 from torch import nn
 
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.losses.centers import CenterCriterion, CenterCriterionConfig
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
 
-CriterionConfig = KMaXCriterionConfig
+CriterionConfig = KMaXCriterionConfig | CenterCriterionConfig
 
 _CRITERIA = {
     KMaXCriterionConfig: lambda config, taxonomy: KMaXCriterion(config),
+    CenterCriterionConfig: lambda config, taxonomy: CenterCriterion(config, taxonomy.is_thing()),
 }
 
 

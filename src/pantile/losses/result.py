@@ -11,13 +11,14 @@ class CriterionResult:
 
     Attributes:
         losses: scalar float32 per named term, its weight applied, layer outputs summed; their sum is minimised.
-        matching: (B, G) int64 query of each row of the targets' table, -1 for rows without one.
+        matching: (B, G) int64 query of each row of the targets' table, -1 for rows without one; None where the model
+            has no queries.
         counts: integer scalars for the log.
         fp_fn: float32 scalars without gradient for the log: false positive and false negative parts of the
             binary cross-entropy of the masks, per output.
     """
 
     losses: dict[str, Tensor]
-    matching: Tensor
+    matching: Tensor | None
     counts: dict[str, Tensor] = field(default_factory=dict)
     fp_fn: dict[str, Tensor] = field(default_factory=dict)

@@ -1,10 +1,12 @@
 """Model outputs -> predictions. Pure functions; every threshold of the package lives here."""
 
+from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
 from pantile.merge.masks import merge_masks
 from pantile.merge.merging import MergeConfig, merge
 
 __all__ = [
+    "CenterMergeConfig",
     "MaskMergeConfig",
     "MergeConfig",
     "ade20k",

@@ -8,13 +8,16 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.center_config import CenterMergeConfig
+from pantile.merge.centers import predict_centers
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.masks import predict_masks
 
-MergeConfig = MaskMergeConfig
+MergeConfig = MaskMergeConfig | CenterMergeConfig
 
 _MERGERS: dict[type, Callable[..., list[Prediction]]] = {
     MaskMergeConfig: predict_masks,
+    CenterMergeConfig: predict_centers,
 }
 
 

@@ -1,15 +1,29 @@
 """Architectures: tensors in, typed outputs out. ``create_model`` builds one from its config."""
 
+from pantile.backbones import SWideRNetConfig
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
+from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
+from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_nano_config
+from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.registry import ARCHITECTURES, ModelConfig, create_model
 
 __all__ = [
     "ARCHITECTURES",
     "KMaXConfig",
     "KMaXDeepLab",
+    "Mask2Former",
+    "Mask2FormerConfig",
+    "MaskFormer",
+    "MaskFormerConfig",
     "ModelConfig",
+    "PanopticDeepLab",
+    "PanopticDeepLabConfig",
+    "SWideRNetConfig",
     "create_model",
     "fold_batch_norms",
     "kmax_nano_config",
+    "mask2former_nano_config",
+    "maskformer_nano_config",
+    "panoptic_deeplab_nano_config",
 ]

@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pantile.layers.frozen_batch_norm import FrozenBatchNorm2d
+
 #: Modules that run neighbouring children one after the other, so that conv, norm in sight means norm(conv(x)).
 RUN_IN_ORDER = (
     nn.Sequential,
@@ -34,7 +36,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
         if not isinstance(parent, RUN_IN_ORDER):
             continue
         for (conv_name, conv), (norm_name, norm) in pairwise(list(parent.named_children())):
-            if isinstance(conv, nn.Conv1d | nn.Conv2d) and isinstance(norm, _BatchNorm):
+            if isinstance(conv, nn.Conv1d | nn.Conv2d) and isinstance(norm, _BatchNorm | FrozenBatchNorm2d):
                 setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
                 # timm's norms of the EfficientNet family carry the activation
                 setattr(parent, norm_name, getattr(norm, "act", nn.Identity()))

@@ -4,11 +4,17 @@ from torch import nn
 
 from pantile.contracts.errors import UserError
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab
+from pantile.models.mask2former import Mask2Former, Mask2FormerConfig
+from pantile.models.maskformer import MaskFormer, MaskFormerConfig
+from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig
 
-ModelConfig = KMaXConfig  # a union, once there is a second one
+ModelConfig = KMaXConfig | PanopticDeepLabConfig | Mask2FormerConfig | MaskFormerConfig
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "kmax": KMaXDeepLab,
+    "mask2former": Mask2Former,
+    "maskformer": MaskFormer,
+    "panoptic_deeplab": PanopticDeepLab,
 }
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from pantile.contracts.errors import UserError
 from pantile.engine.config import RunConfig
-from pantile.recipes import kmax, remax
+from pantile.recipes import kmax, panoptic_deeplab, remax
 
-RECIPES: dict[str, Callable[[], RunConfig]] = kmax.RECIPES | remax.RECIPES
+RECIPES: dict[str, Callable[[], RunConfig]] = kmax.RECIPES | remax.RECIPES | panoptic_deeplab.RECIPES
 
 
 def list_recipes() -> list[str]:

@@ -1,0 +1,59 @@
+"""One function that makes any backbone from its name."""
+
+from pantile.backbones import timm_bridge
+from pantile.backbones.interface import Backbone
+from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet, named_config
+from pantile.contracts.errors import UserError
+
+
+def create_backbone(
+    name: str,
+    *,
+    pretrained: bool = False,
+    weights_file: str | None = None,
+    in_channels: int = 3,
+    drop_path: float = 0.0,
+    output_stride: int = 32,
+    swidernet: SWideRNetConfig | None = None,
+) -> Backbone:
+    """A backbone by name.
+
+    Args:
+        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), or a timm name.
+        pretrained: load timm's ImageNet weights, downloaded on first use.
+        weights_file: load these weights instead: of the whole timm model, or of a SWideRNet or its classifier.
+        in_channels: bands of the image; the first kernel is adapted when weights are loaded.
+        drop_path: stochastic depth rate, 0..1.
+        output_stride: of res5, 32 or 16.
+        swidernet: options of SWideRNet, stochastic depth included; the name decides w1, w2 and l, and "wr41" leaves
+            out SE and SAC. Without it SWideRNet has its defaults and ``drop_path``. timm models do not read it.
+
+    Raises:
+        UserError: unknown or malformed name, options that do not fit it, weights that cannot be had or do not fit.
+    """
+    if not is_swidernet(name):
+        return timm_bridge.create_backbone(
+            name,
+            pretrained=pretrained,
+            weights_file=weights_file,
+            in_channels=in_channels,
+            drop_path=drop_path,
+            output_stride=output_stride,
+        )
+    if swidernet is None:
+        swidernet = SWideRNetConfig(drop_path=drop_path)
+    elif drop_path not in (0.0, swidernet.drop_path):
+        raise UserError(
+            f"model.backbone: stochastic depth is {drop_path:g} and, in swidernet.drop_path, {swidernet.drop_path:g}; "
+            "give it in swidernet.drop_path only."
+        )
+    config = named_config(name, swidernet)
+    if pretrained and weights_file is None:
+        raise UserError(
+            f"model.pretrained: there are no public PyTorch weights of {name}; set it to false, or give a file in "
+            "model.backbone_weights."
+        )
+    backbone = SWideRNet(config, output_stride=output_stride, in_channels=in_channels)
+    if weights_file is not None:
+        backbone.load_weights(weights_file)
+    return backbone

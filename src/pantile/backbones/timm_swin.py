@@ -1,0 +1,85 @@
+"""Swin Transformer (arXiv:2103.14030) on images of any size, as dense predictors use it.
+
+timm's own forward fixes the image size, shrinks windows that exceed a map, and shifts before it pads. Detectors and
+segmenters (the original code, and what was trained with it) do otherwise, so timm's blocks are driven from here:
+
+- the image is padded with zeros to whole patches, each map to whole windows, at the right and the bottom;
+- the padded map is shifted, every second block by half a window, whatever the size of the map;
+- each of the four outputs has a layer norm of its own.
+"""
+
+import torch
+import torch.nn.functional as F
+from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, window_partition, window_reverse
+from torch import Tensor, nn
+
+from pantile.backbones.interface import Backbone
+from pantile.layers.position_encoding import cached_by_arguments
+
+STAGES = ("res2", "res3", "res4", "res5")
+SEPARATED = -100.0  # added to the logits of pixels that only the cyclic shift has brought together
+
+
+class SwinBackbone(Backbone):
+    """Tiny and small: 96, 192, 384, 768. Base: 128 to 1024. Large: 192 to 1536. No stem."""
+
+    def __init__(self, model: SwinTransformer, output_stride: int = 32):
+        del model.norm, model.head
+        for stage in model.layers:
+            for block in stage.blocks:
+                block.attn_mask = None  # timm's, for its fixed size
+        widths = [info["num_chs"] for info in model.feature_info]
+        channels = dict(zip(reversed(STAGES), reversed(widths), strict=True))
+        super().__init__(channels, stem_stride=4, output_stride=output_stride)
+        self.model = model
+        self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name, width in self.channels.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        model = self.model
+        patch_height, patch_width = model.patch_embed.patch_size
+        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
+        x = model.patch_embed.norm(model.patch_embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+        features = {}
+        for name, stage in zip(STAGES, model.layers, strict=True):
+            x = stage.downsample(x)
+            for index, block in enumerate(stage.blocks):
+                x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
+                x = x + block.drop_path2(block.mlp(block.norm2(x)))
+            features[name] = self.norms[name](x).permute(0, 3, 1, 2)
+        return features
+
+
+def _window_attention(block: SwinTransformerBlock, x: Tensor, shifted: bool) -> Tensor:
+    """(B, H, W, C) -> (B, H, W, C)."""
+    height, width, channels = x.shape[1:]
+    window = block.attn.window_size
+    x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
+    padded_height, padded_width = x.shape[1:3]
+    shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
+    separation = None
+    if shifted:
+        x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
+        separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
+    windows = window_partition(x, window).flatten(1, 2)
+    attended = block.attn(windows, mask=separation).view(-1, *window, channels)
+    x = window_reverse(attended, window, padded_height, padded_width)
+    if shifted:
+        x = x.roll(shift, dims=(1, 2))
+    return x[:, :height, :width]
+
+
+@cached_by_arguments
+def shift_separation(height: int, width: int, window: tuple[int, int], device: torch.device) -> Tensor:
+    """What is added to the attention logits of each window of a shifted map.
+
+    Returns:
+        (windows, pixels of a window, pixels of a window) float32: 0 for neighbours, ``SEPARATED`` for pixels that
+        come from opposite ends of the map.
+    """
+    region = torch.zeros(height, width, device=device)
+    for axis, (length, side) in enumerate(zip((height, width), window, strict=True)):
+        position = torch.arange(length, device=device)
+        part = (position >= length - side).float() + (position >= length - side // 2).float()
+        region += 3 * part if axis else part[:, None]
+    members = window_partition(region[None, :, :, None], window).flatten(1)
+    return (members[:, None] != members[:, :, None]).float() * SEPARATED
