@@ -18,13 +18,16 @@ MAY_IMPORT = {
     "merge": SHARED,
     "metrics": SHARED,
     "data": SHARED,
+    "labels": SHARED | {"data"},
     "visualize": SHARED,
     "techniques": SHARED | {"layers", "losses"},
-    "convert": SHARED | {"models"},
+    "convert": SHARED | {"data", "models"},
     "engine": SHARED | {"layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
     "predict": SHARED | {"engine", "data", "merge", "visualize"},
-    "cli": SHARED | {"convert", "data", "engine", "models", "predict", "recipes", "visualize"},
+    "score": SHARED | {"data", "metrics"},
+    "cli": SHARED
+    | {"convert", "data", "engine", "labels", "metrics", "models", "predict", "recipes", "score", "visualize"},
 }
 
 

@@ -8,9 +8,11 @@ import torch
 from scipy import ndimage
 
 from pantile.contracts.errors import UserError
-from pantile.data.augment import AugmentConfig, augment, draw_scale, draw_window
+from pantile.data.augment import augment
+from pantile.data.augment_config import AugmentConfig
 from pantile.data.label_rows import LabelRows, label_rows
 from pantile.data.resize import PAD_VALUE
+from pantile.data.windows import draw_scale, draw_window
 
 PLAIN = AugmentConfig(crop=(97, 129), ssd_jitter=False, copy_paste=0.0, flip=0.5, scale_range=(0.3, 2.0))
 
@@ -175,6 +177,11 @@ def test_color_leaves_labels_alone(palette_data) -> None:
         ({"crop": (0, 65)}, "crop"),
         ({"scale_range": (0.0, 1.0)}, "scale_range"),
         ({"scale_range": (2.0, 1.0)}, "scale_range"),
+        ({"short_side": (480, 0)}, "short_side"),
+        ({"max_side": 1333}, "max_side"),
+        ({"short_side": (480,), "max_side": 0}, "max_side"),
+        ({"single_category_max_area": 0.0}, "single_category_max_area"),
+        ({"single_category_max_area": 1.1}, "single_category_max_area"),
         ({"flip": 1.5}, "flip"),
         ({"copy_paste": -0.1}, "copy_paste"),
         ({"copy_paste_scale": 0.0}, "copy_paste_scale"),

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pantile.data.resize import PAD_VALUE, fit_size, fit_to, image_tensor, resize_ids, resize_image
+from pantile.data.fit import fit_size
+from pantile.data.resize import PAD_VALUE, fit_to, image_tensor, resize_ids, resize_image
 
 SIZES = [((40, 60), (20, 30)), ((40, 60), (97, 33)), ((31, 17), (65, 129)), ((64, 64), (7, 9)), ((5, 5), (1, 1))]
 

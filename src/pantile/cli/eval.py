@@ -3,13 +3,21 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pantile.cli.view_options import add_view_arguments, views_of
+
+if TYPE_CHECKING:
+    from pantile.engine.meters import Evaluation
+    from pantile.metrics import PanopticQualityResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
-    parser.add_argument("--data", required=True, help="a COCO-panoptic folder, or `scenes`")
+    parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=int, help="only the first N images")
+    add_view_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
 
@@ -25,15 +33,16 @@ def run(args: argparse.Namespace) -> int:
 
     checkpoint = load_checkpoint(args.checkpoint)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
-    result = evaluate(checkpoint, open_dataset(args.data, args.split), args.limit)
+    result = evaluate(checkpoint, open_dataset(args.data, args.split), args.limit, views_of(args))
     if processes().rank == 0:
         print_quality(result.quality)
+        print_other_tasks(result)
         if args.json:
-            write_json(result.quality.to_dict(), args.json)
+            write_json(result.to_dict(), args.json)
     return 0
 
 
-def print_quality(quality: object) -> None:
+def print_quality(quality: "PanopticQualityResult") -> None:
     """The table that every verb shows: PQ, SQ and RQ in percent, groups first, then classes."""
     from rich.console import Console
     from rich.table import Table
@@ -50,6 +59,21 @@ def print_quality(quality: object) -> None:
         counts = (str(values[k]) for k in ("tp", "fp", "fn"))
         table.add_row(name, *map(_percent, (values["pq"], values["sq"], values["rq"])), *counts)
     Console().print(table)
+
+
+def print_other_tasks(result: "Evaluation") -> None:
+    """Average precision of the things and intersection over union of the classes, in percent."""
+    content = result.to_dict()
+    rows = (
+        (
+            "instance",
+            {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP S", "ap_medium": "M", "ap_large": "L"},
+        ),
+        ("semantic", {"miou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "class accuracy"}),
+    )
+    for task, labels in rows:
+        if task in content:
+            print(f"{task}: " + ", ".join(f"{label} {_percent(content[task][k])}" for k, label in labels.items()))
 
 
 def write_json(content: dict, path: Path) -> None:

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("fields", help="every field that --set can change")
     info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
     info.add_argument("name")
-    info.add_argument("--size", type=size, help="input HxW, for example 641x641 (default: the recipe's)")
+    info.add_argument("--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)")
     info.add_argument("--classes", type=int, help="number of classes (default: of the data set in the name)")
     info.add_argument("--json", action="store_true", help="print JSON")
 
@@ -32,10 +32,11 @@ def run(args: argparse.Namespace) -> int:
 def show_info(args: argparse.Namespace) -> int:
     import json
 
+    from pantile.data import fit_placement
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)
-    height, width = args.size or config.evaluation_size
+    height, width = args.size or fit_placement((480, 640), config.evaluation_size).padded
     classes = args.classes or number_of_classes(args.name)
     cost = model_cost(config.model, classes, (height, width))
     if args.json:

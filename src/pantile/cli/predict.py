@@ -3,11 +3,14 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.view_options import add_view_arguments, views_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
     parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
     parser.add_argument("--out", type=Path, required=True, help="receives annotations/ (COCO-panoptic) and overlays/")
+    add_view_arguments(parser)
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
 
@@ -19,9 +22,8 @@ def run(args: argparse.Namespace) -> int:
     world = processes()
     images = find_images(args.images)
     with join_processes(world):
-        path = predict_files(
-            load(args.checkpoint), images, args.out, world.rank, world.total, overlays=not args.no_overlays
-        )
+        predictor = load(args.checkpoint, views=views_of(args))
+        path = predict_files(predictor, images, args.out, world.rank, world.total, overlays=not args.no_overlays)
     if world.rank == 0:
         print(path)
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a name from `pantile models list`")
-    parser.add_argument("--data", help="a COCO-panoptic folder, or `scenes` for generated images")
+    parser.add_argument("--data", help="a folder of a labelled data set, or `scenes` for generated images")
     parser.add_argument("--train-split", default="train", help="split to train on (default: train)")
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
     parser.add_argument("--limit", type=int, help="train on the first N images only")
@@ -67,4 +67,4 @@ def data_record(args: argparse.Namespace) -> object:
         return RunRecord.now(args.data, args.train_split, args.val_split, args.limit)
     if args.resume:
         return load_record(args.out)
-    raise UserError("--data is missing: name a COCO-panoptic folder, or `scenes` for generated images.")
+    raise UserError("--data is missing: name the folder of a labelled data set, or `scenes` for generated images.")

@@ -6,6 +6,7 @@ from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
 from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
 from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
+from pantile.data.fit import FitConfig, fit_placement
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.resize import fit_to
@@ -24,6 +25,7 @@ __all__ = [
     "EvaluationBatch",
     "EvaluationSample",
     "EvaluationSamples",
+    "FitConfig",
     "InfiniteSampler",
     "Layout",
     "MapillaryInstances",
@@ -37,6 +39,7 @@ __all__ = [
     "collate_evaluation",
     "evaluation_loader",
     "first_images",
+    "fit_placement",
     "fit_to",
     "open_ade20k",
     "open_dataset",

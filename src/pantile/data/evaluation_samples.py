@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.placement import Placement
 from pantile.data.dataset import PanopticDataset
+from pantile.data.fit import FitConfig
 from pantile.data.resize import fit_to
 
 
@@ -55,16 +56,17 @@ class EvaluationBatch:
 
 
 class EvaluationSamples(Dataset):
-    """Images resized so that they fit ``size`` with their aspect kept, padded at the bottom and right.
+    """Images resized with their aspect kept, padded at the bottom and right.
 
     Args:
         dataset: where images come from.
-        size: (height, width) of the network's input.
+        size: (height, width) of the network's input, into which every image is fitted; or a rule that gives every image
+            an input size of its own, so that only images of one size can share a batch.
     """
 
-    def __init__(self, dataset: PanopticDataset, size: tuple[int, int]) -> None:
+    def __init__(self, dataset: PanopticDataset, size: tuple[int, int] | FitConfig) -> None:
         self.dataset = dataset
-        self.size = tuple(size)
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -8,6 +8,7 @@ from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
+from pantile.data.fit import FitConfig
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.training_samples import TrainingSamples, collate
 
@@ -57,7 +58,7 @@ def training_loader(
 
 def evaluation_loader(
     dataset: PanopticDataset,
-    size: tuple[int, int],
+    size: tuple[int, int] | FitConfig,
     batch_size: int = 1,
     *,
     rank: int = 0,

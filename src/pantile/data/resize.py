@@ -6,6 +6,7 @@ import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
 from pantile.contracts.placement import Placement
+from pantile.data.fit import FitConfig, fit_placement
 
 PAD_VALUE = 127  # grey, next to the mean of the input normalisation x / 127.5 - 1
 
@@ -33,6 +34,9 @@ def resize_ids(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if ids.shape == tuple(size):
         return ids
     rows, columns = (_under_centres(full, new) for full, new in zip(ids.shape, size, strict=True))
+    # whole rows are copied fast, columns pixel by pixel: so columns are taken where there are fewer rows
+    if len(rows) > ids.shape[0]:
+        return ids.take(columns, axis=1).take(rows, axis=0)
     return ids.take(rows, axis=0).take(columns, axis=1)
 
 
@@ -45,24 +49,16 @@ def pad_bottom_right(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.pad(image, [0, 0, size[1] - image.shape[-1], size[0] - image.shape[-2]], fill=PAD_VALUE)
 
 
-def fit_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The largest (height, width) of ``original``'s aspect within ``size``, rounded to whole pixels."""
-    scale = min(size[0] / original[0], size[1] / original[1])
-    height, width = (min(max(round(o * scale), 1), s) for o, s in zip(original, size, strict=True))
-    return height, width
-
-
-def fit_to(image: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Placement]:
-    """Resizes an image to fit the network's input, keeping its aspect, and pads it at the bottom and right.
+def fit_to(image: np.ndarray, size: tuple[int, int] | FitConfig) -> tuple[Tensor, Placement]:
+    """Resizes an image for the network's input, keeping its aspect, and pads it at the bottom and right.
 
     Args:
         image: (H, W, 3) uint8.
-        size: (height, width) of the network's input.
+        size: (height, width) of the network's input, or a rule by which every image gets a size of its own.
 
     Returns:
-        (3, *size) uint8, and where the image lies in it.
+        (3, *padded) uint8, and where the image lies in it.
     """
-    original = image.shape[0], image.shape[1]
-    content = fit_size(original, size)
-    resized = resize_image(image_tensor(image), content)
-    return pad_bottom_right(resized, size), Placement(padded=tuple(size), content=content, original=original)
+    placement = fit_placement((image.shape[0], image.shape[1]), size)
+    resized = resize_image(image_tensor(image), placement.content)
+    return pad_bottom_right(resized, placement.padded), placement

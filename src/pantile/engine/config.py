@@ -12,7 +12,7 @@ import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
-from pantile.data import AugmentConfig
+from pantile.data import AugmentConfig, FitConfig
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
 from pantile.models import ModelConfig
@@ -67,7 +67,7 @@ class RunConfig:
     techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    evaluation_size: tuple[int, int] = (1281, 1281)  # (H, W) that images are fitted into, then padded to
+    evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     seed: int = 1
 
 
@@ -95,7 +95,7 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """Applies ``field.subfield=value`` texts (values in YAML) with a type check.
 
-    A group that is off (None) is switched on with its defaults when one of its fields is set.
+    A group that is off (None) or given in another form is switched on with its defaults when a field of it is set.
 
     Raises:
         UserError: for a misspelt field (with the nearest one) or a value of the wrong type.
@@ -110,7 +110,7 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
         _check_path(parts, source)
         node: dict = data
         for part in parts[:-1]:
-            if node.get(part) is None:
+            if not isinstance(node.get(part), dict):
                 node[part] = {}
             node = node[part]
         try:

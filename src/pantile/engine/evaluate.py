@@ -1,34 +1,35 @@
-"""evaluate(): a trained model and a data set in, a panoptic quality that people can trust out."""
+"""evaluate(): a trained model and a data set in, numbers that people can trust out."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.predictions import Task
 from pantile.data import PanopticDataset
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
+from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
 from pantile.engine.train import make_trainer
-from pantile.metrics import PanopticQualityResult
+from pantile.engine.views import Views
 from pantile.models import fold_batch_norms
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Attributes:
-    quality: over the whole split and all processes.
-    per_image: (dataset index, PQ of that image, NaN where it has no segment), sorted by index; all processes.
-    """
+def evaluate(
+    checkpoint: Checkpoint,
+    dataset: PanopticDataset,
+    limit: int | None = None,
+    views: Views | None = None,
+    tasks: frozenset[Task] = ALL_TASKS,
+) -> Evaluation:
+    """How good a checkpoint is on a data set: panoptic quality, and what else ``tasks`` asks for.
 
-    quality: PanopticQualityResult
-    per_image: list[tuple[int, float]]
-
-
-def evaluate(checkpoint: Checkpoint, dataset: PanopticDataset, limit: int | None = None) -> Evaluation:
-    """Panoptic quality of a checkpoint on (the first ``limit`` images of) a data set.
+    Args:
+        limit: only the first images.
+        views: scales and mirror images to average over; None is each image as it is.
 
     Raises:
         UserError: the data set's classes are not the checkpoint's.
@@ -38,8 +39,11 @@ def evaluate(checkpoint: Checkpoint, dataset: PanopticDataset, limit: int | None
     world = processes()
     trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
     loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
+    task.meters = Meters(task.taxonomy, tasks)
+    task.views = views or Views()
     trainer.validate(task, loader, verbose=False)
-    return Evaluation(task.quality.compute(), _gather(task.image_quality, world.total))
+    evaluation = task.meters.compute()
+    return replace(evaluation, per_image=_gather(evaluation.per_image, world.total))
 
 
 def load_task(checkpoint: Checkpoint) -> PanopticTask:

@@ -11,11 +11,12 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
+from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
+from pantile.engine.views import Views, forward_views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.merge import merge
-from pantile.metrics import PanopticQuality, image_quality
 from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
@@ -40,8 +41,8 @@ class PanopticTask(L.LightningModule):
         self.model = create_model(config.model, taxonomy.num_classes)
         self.techniques = build_techniques(config.techniques, self.model)
         self.criterion = create_criterion(config.criterion, taxonomy)
-        self.quality = PanopticQuality(taxonomy)
-        self.image_quality: list[tuple[int, float]] = []  # (dataset index, PQ) of the last validation, this process
+        self.meters = Meters(taxonomy)
+        self.views = Views()  # what a validation averages over
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
@@ -98,18 +99,15 @@ class PanopticTask(L.LightningModule):
         return self.trainer.fit_loop.epoch_loop.total_batch_idx
 
     def on_validation_epoch_start(self) -> None:
-        self.quality.reset()
-        self.image_quality = []
+        self.meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        predictions = merge(self(batch.images), self.taxonomy, self.config.merge, batch.placements)
-        maps = [prediction.panoptic for prediction in predictions]
-        self.quality.update(maps, batch.panoptic)
-        for panoptic, truth, index in zip(maps, batch.panoptic, batch.indices, strict=True):
-            self.image_quality.append((index, image_quality(panoptic, truth)))
+        output = forward_views(self, batch.images, self.views)
+        predictions = merge(output, self.taxonomy, self.config.merge, batch.placements, self.meters.tasks)
+        self.meters.update(predictions, batch.panoptic, batch.indices)
 
     def on_validation_epoch_end(self) -> None:
-        result = self.quality.compute()
+        result = self.meters.quality.compute()
         shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
         shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)

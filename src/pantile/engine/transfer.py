@@ -1,6 +1,10 @@
-"""Loading weights into a model of other classes: heads are matched by class name, everything else by tensor name."""
+"""Loading weights into a model of other classes or another number of queries.
+
+Heads are matched by class name, query embeddings are cut or extended, everything else is matched by tensor name.
+"""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.table import Table
@@ -15,17 +19,19 @@ class TransferReport:
 
     loaded: list[str] = field(default_factory=list)
     adapted: list[str] = field(default_factory=list)  # class heads whose rows were matched by class name
+    resized: list[str] = field(default_factory=list)  # query embeddings, cut or extended
     new: list[str] = field(default_factory=list)  # in the model, not in the file, or of another shape
     dropped: list[str] = field(default_factory=list)  # in the file, not in the model
     kept_classes: list[str] = field(default_factory=list)
     new_classes: list[str] = field(default_factory=list)
     dropped_classes: list[str] = field(default_factory=list)
+    queries: tuple[int, int] | None = None  # (in the file, in the model) where they differ
 
     def table(self) -> Table:
         table = Table(title="Initial weights")
         for column in ("", "count", "which"):
             table.add_column(column, overflow="fold")
-        for name in ("loaded", "adapted", "new", "dropped"):
+        for name in ("loaded", "adapted", "resized", "new", "dropped"):
             tensors = getattr(self, name)
             groups = Counter(".".join(t.split(".")[:2]) for t in tensors)
             table.add_row(f"tensors {name}", str(len(tensors)), ", ".join(f"{g} ({n})" for g, n in groups.items()))
@@ -34,6 +40,10 @@ class TransferReport:
             table.add_row(
                 f"classes {name}", str(len(classes)), ", ".join(classes[:20]) + (" ..." if classes[20:] else "")
             )
+        if self.queries is not None:
+            given, own = self.queries
+            rest = f"the other {own - given} are new" if own > given else f"the last {given - own} are dropped"
+            table.add_row("queries", f"{given} -> {own}", f"the first {min(given, own)} are kept, {rest}")
         return table
 
 
@@ -42,7 +52,8 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
 
     Rows of a class head (``model.class_heads()``: tensors whose first dimension is the classes, with or without one
     more row for no-object or void at the end) are copied for the classes that both taxonomies name; other rows keep
-    the model's initialisation.
+    the model's initialisation. Of query embeddings (``model.query_embeddings()``, where the model has queries) of
+    another number, the first entries are copied and further ones keep the model's initialisation.
 
     Args:
         state: tensors by the model's names.
@@ -53,6 +64,7 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     report.new_classes = [name for name in taxonomy.names if name not in source.names]
     report.dropped_classes = [name for name in source.names if name not in taxonomy.names]
     heads = model.class_heads()
+    queries: dict[str, int] = model.query_embeddings() if hasattr(model, "query_embeddings") else {}
     same_classes = taxonomy.names == source.names
     own = model.state_dict()
     for name, tensor in own.items():
@@ -64,10 +76,26 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
         elif given.shape == tensor.shape:
             tensor.copy_(given)
             report.loaded.append(name)
+        elif name in queries and _copy_first(tensor, given, queries[name]):
+            report.resized.append(name)
+            report.queries = (given.shape[queries[name]], tensor.shape[queries[name]])
         else:
             report.new.append(name)
     report.dropped = [name for name in state if name not in own]
     return report
+
+
+def _copy_first(tensor: Tensor, given: Tensor, dim: int) -> bool:
+    """Copies as many entries along ``dim`` as both have; not where they differ along another dimension."""
+    if _without(tensor.shape, dim) != _without(given.shape, dim):
+        return False
+    count = min(tensor.shape[dim], given.shape[dim])
+    tensor.narrow(dim, 0, count).copy_(given.narrow(dim, 0, count))
+    return True
+
+
+def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:
+    return (*shape[:dim], *shape[dim + 1 :])
 
 
 def _copy_rows(tensor: Tensor, given: Tensor, taxonomy: Taxonomy, source: Taxonomy) -> bool:

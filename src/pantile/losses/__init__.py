@@ -11,6 +11,7 @@ from pantile.losses.pq_style import class_loss, dice_loss, pq_similarity, pq_wei
 from pantile.losses.resampling import resize_bilinear, sample_pixels
 from pantile.losses.result import CriterionResult
 from pantile.losses.semantic import sampled_semantic_loss, semantic_loss
+from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig, maskformer_criterion
 
 __all__ = [
     "CenterCriterion",
@@ -19,6 +20,8 @@ __all__ = [
     "CriterionResult",
     "KMaXCriterion",
     "KMaXCriterionConfig",
+    "SetCriterion",
+    "SetCriterionConfig",
     "center_targets",
     "class_loss",
     "dice_loss",
@@ -28,6 +31,7 @@ __all__ = [
     "hungarian",
     "mask_id_loss",
     "mask_losses",
+    "maskformer_criterion",
     "pixel_contrastive_loss",
     "pq_similarity",
     "pq_weights",

@@ -5,12 +5,14 @@ from torch import nn
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.centers import CenterCriterion, CenterCriterionConfig
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
+from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig
 
-CriterionConfig = KMaXCriterionConfig | CenterCriterionConfig
+CriterionConfig = KMaXCriterionConfig | CenterCriterionConfig | SetCriterionConfig
 
 _CRITERIA = {
     KMaXCriterionConfig: lambda config, taxonomy: KMaXCriterion(config),
     CenterCriterionConfig: lambda config, taxonomy: CenterCriterion(config, taxonomy.is_thing()),
+    SetCriterionConfig: lambda config, taxonomy: SetCriterion(config),
 }
 
 

@@ -4,11 +4,13 @@ from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
 from pantile.merge.masks import merge_masks
 from pantile.merge.merging import MergeConfig, merge
+from pantile.merge.query_config import QueryMergeConfig
 
 __all__ = [
     "CenterMergeConfig",
     "MaskMergeConfig",
     "MergeConfig",
+    "QueryMergeConfig",
     "ade20k",
     "cityscapes",
     "coco",

@@ -18,11 +18,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid, offset_growth, resize_maps, to_original
 from pantile.merge.grouping import Centers, find_centers, hottest_point, nearest_centers
-from pantile.merge.run_lengths import thing_instances
 from pantile.merge.segments import Canvas, PastedSegment
 from pantile.merge.semantic import most_likely_classes, probability_at
 
@@ -104,7 +104,7 @@ def _predict_one(
     panoptic = canvas.to_map()
     return Prediction(
         panoptic,
-        instances=thing_instances(panoptic, taxonomy) if "instance" in tasks else None,
+        instances=instances_of(panoptic, taxonomy) if "instance" in tasks else None,
         semantic=classes if "semantic" in tasks else None,
     )
 

@@ -12,12 +12,15 @@ from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.centers import predict_centers
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.masks import predict_masks
+from pantile.merge.query_argmax import predict_queries
+from pantile.merge.query_config import QueryMergeConfig
 
-MergeConfig = MaskMergeConfig | CenterMergeConfig
+MergeConfig = MaskMergeConfig | CenterMergeConfig | QueryMergeConfig
 
 _MERGERS: dict[type, Callable[..., list[Prediction]]] = {
     MaskMergeConfig: predict_masks,
     CenterMergeConfig: predict_centers,
+    QueryMergeConfig: predict_queries,
 }
 
 

@@ -213,6 +213,10 @@ class KMaXDeepLab(nn.Module):
         """Names of the tensors whose rows are the classes, with or without one more row at the end."""
         return {name for name, _ in self.named_parameters() if ".classifier." in name}
 
+    def query_embeddings(self) -> dict[str, int]:
+        """Names of the tensors that have an entry per query, and along which dimension."""
+        return {"cluster_centers": 1}
+
     @property
     def segment_limit(self) -> int:
         """How many segments it can tell apart in an image."""

@@ -194,6 +194,10 @@ class Mask2Former(nn.Module):
         """Names of the tensors whose rows are the classes and one more at the end."""
         return {"classifier.weight", "classifier.bias"}
 
+    def query_embeddings(self) -> dict[str, int]:
+        """Names of the tensors that have an entry per query, and along which dimension."""
+        return {"query_content": 0, "query_position": 0}
+
     @property
     def segment_limit(self) -> int:
         """How many segments it can tell apart in an image."""

@@ -1,0 +1,89 @@
+"""AugmentConfig: what a training sample's recipe can say."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pantile.contracts.errors import UserError
+
+
+@dataclass
+class AugmentConfig:
+    """How a training sample is made. Defaults are the COCO recipe of ReMaX / kMaX-DeepLab.
+
+    Large-scale jittering (Ghiasi et al. 2021) as Mask2Former uses it on COCO: crop (1024, 1024), scale_range (0.1, 2.0)
+    relative to "fit", pad_position "bottom_right", neither colour nor copy-paste nor redraws.
+
+    Attributes:
+        crop: (height, width) of the sample in pixels. 32k+1 keeps corners aligned at every stride (kMaX: 1281 or 641
+            squared on COCO and ADE20K, 1025x2049 on Cityscapes); any size works.
+        scale_range: smallest and largest random scale (ReMaX, deeplab2: 0.3-1.7 on COCO; 0.5-2.0 on Cityscapes and
+            ADE20K; the PyTorch port of kMaX: 0.2-2.0 on COCO).
+        scale_step: spacing of the scales within the range, 0 for any (deeplab2: 0.1).
+        scale_relative_to: what scale 1 means: "fit", the largest size that fits the crop (COCO, ADE20K); "long_side",
+            the size at which the image's longer side equals the crop's longer side, so that the shorter one may
+            exceed it (Mapillary Vistas); or "native", the size on disk (Cityscapes).
+        short_side: lengths in pixels, of which one is drawn and given to the image's shorter side, in place of the
+            three fields above (Mask2Former: ``int(0.1 * x * S)`` for x = 5..20 with S = 640 on ADE20K, 1024 on
+            Cityscapes, 2048 on Mapillary Vistas); empty is off.
+        max_side: with ``short_side``, the longer side's limit; an image that would exceed it is made smaller
+            (Mask2Former: 4 S). None is no limit.
+        single_category_max_area: a crop in which one class covers this share of the labelled pixels or more, or which
+            shows fewer than two classes, is drawn anew, up to ten draws; then it is kept (mmsegmentation: 0.75).
+            1 takes every crop (Mask2Former).
+        flip: probability of a horizontal flip.
+        ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
+        policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet
+            prints (Table 2) and that deeplab2 uses on Cityscapes, 1 is what deeplab2 uses on COCO.
+        pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
+            "bottom_right" with all padding there (PyTorch port of kMaX, Mask2Former).
+        copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).
+        copy_paste_scale: the second image's scale is multiplied by this (kMaX: 0.5).
+        min_pixels: a target with fewer pixels after the crop is removed and becomes void.
+        redraws: how often a sample without targets (or with too few labelled pixels) is drawn anew, from another
+            image; then it is kept. 0 keeps every sample, also images without any object.
+        min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
+            stride 4, thus 65536).
+    """
+
+    crop: tuple[int, int] = (641, 641)
+    scale_range: tuple[float, float] = (0.3, 1.7)
+    scale_step: float = 0.0
+    scale_relative_to: Literal["fit", "long_side", "native"] = "fit"
+    short_side: tuple[int, ...] = ()
+    max_side: int | None = None
+    single_category_max_area: float = 1.0
+    flip: float = 0.5
+    ssd_jitter: bool = True
+    policy_magnitude: float = 0.0
+    pad_position: Literal["random", "bottom_right"] = "random"
+    copy_paste: float = 1.0
+    copy_paste_scale: float = 0.5
+    min_pixels: int = 1
+    redraws: int = 10
+    min_labelled_pixels: int = 1
+
+    def check(self) -> None:
+        """Raises UserError for values that make no sense."""
+        if min(self.crop) < 1:
+            raise UserError(f"augment.crop is {self.crop}: height and width must be at least 1.")
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise UserError(f"augment.scale_range is {self.scale_range}: give 0 < smallest <= largest.")
+        if min(self.short_side, default=1) < 1:
+            raise UserError(f"augment.short_side is {self.short_side}: every length must be at least 1 pixel.")
+        if self.max_side is not None and not self.short_side:
+            raise UserError(f"augment.max_side is {self.max_side} without augment.short_side: give both or neither.")
+        if self.max_side is not None and self.max_side < 1:
+            raise UserError(f"augment.max_side is {self.max_side}: it must be at least 1 pixel.")
+        if not 0 < self.single_category_max_area <= 1:
+            raise UserError(
+                f"augment.single_category_max_area is {self.single_category_max_area}: "
+                "give a share above 0, or 1 to take every crop."
+            )
+        if self.copy_paste_scale <= 0:
+            raise UserError(f"augment.copy_paste_scale is {self.copy_paste_scale}: it must be above 0.")
+        for field in ("flip", "copy_paste"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise UserError(f"augment.{field} is {getattr(self, field)}: a probability lies in 0..1.")
+        for field in ("scale_step", "policy_magnitude", "min_pixels", "redraws", "min_labelled_pixels"):
+            if getattr(self, field) < 0:
+                raise UserError(f"augment.{field} is {getattr(self, field)}: it must not be negative.")

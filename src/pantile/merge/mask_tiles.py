@@ -1,0 +1,55 @@
+"""Independent mask probabilities of every query at every pixel of a grid, one tile at a time."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pantile.merge.resampling import Grid
+
+
+class MaskTile(NamedTuple):
+    """A rectangle of the grid.
+
+    Attributes:
+        top, left: position of its first pixel.
+        probability: (r, N, c) 0..1 for r rows and c columns.
+    """
+
+    top: int
+    left: int
+    probability: Tensor
+
+
+def sigmoid_tiles(mask_logits: Tensor, grid: Grid, tile_rows: int, tile_columns: int) -> Iterator[MaskTile]:
+    """Resizes mask logits to the grid and takes their sigmoid, tile by tile, row of tiles by row of tiles.
+
+    Args:
+        mask_logits: (N, h, w) floating.
+        grid: rows and columns in float64; work is done in float64 for float64 logits, otherwise in float32.
+        tile_rows: r; the last tiles may be smaller.
+        tile_columns: c.
+    """
+    dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
+    height, width = grid.size
+    row_weights, column_weights = (axis.to(mask_logits.device, dtype) for axis in (grid.rows, grid.columns))
+    row_spans, column_spans = _spans(grid.rows, tile_rows), _spans(grid.columns, tile_columns)
+    for top, (row_from, row_to) in zip(range(0, height, tile_rows), row_spans, strict=True):
+        rows = row_weights[top : top + tile_rows, row_from:row_to]
+        strip = mask_logits[:, row_from:row_to].to(dtype).transpose(0, 1)  # (rows of the window, N, w)
+        for left, (column_from, column_to) in zip(range(0, width, tile_columns), column_spans, strict=True):
+            columns = column_weights[left : left + tile_columns, column_from:column_to]
+            wide = strip[:, :, column_from:column_to] @ columns.T
+            logits = (rows @ wide.flatten(1)).view(rows.shape[0], *wide.shape[1:])
+            yield MaskTile(top, left, logits.sigmoid_())
+
+
+def _spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
+    """For each ``step`` rows of a weight matrix, the range of columns that holds their non-zero entries."""
+    used = weights != 0
+    spans = []
+    for start in range(0, used.shape[0], step):
+        columns = used[start : start + step].any(dim=0).nonzero()
+        spans.append((int(columns[0]), int(columns[-1]) + 1))
+    return spans

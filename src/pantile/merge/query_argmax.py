@@ -1,0 +1,197 @@
+"""Queries with independent masks to predictions (Mask2Former, arXiv 2112.01527; MaskFormer, arXiv 2107.06278).
+
+Panoptic: every pixel goes to the query of greatest class score times mask probability, and a query that does not win
+most of its own mask is left out. Semantic: queries vote. Instance: every pair of query and thing class is a candidate.
+
+Deviations from the originals: the candidates for instances are pairs with thing classes (the originals take the best
+100 of all pairs, then drop stuff); empty instances are left out; classes per pixel are decided at the original size
+also by models without instances (those originals resize the sums of votes instead of the masks).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.placement import Placement
+from pantile.contracts.predictions import Instance, Prediction, Task
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.mask_tiles import sigmoid_tiles
+from pantile.merge.query_config import QueryMergeConfig
+from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.resampling import Grid, original_grid
+from pantile.merge.segments import Canvas, PastedSegment
+
+_CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
+_STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
+
+
+@torch.no_grad()
+def predict_queries(
+    output: MaskOutput,
+    taxonomy: Taxonomy,
+    config: QueryMergeConfig,
+    placements: Sequence[Placement],
+    tasks: frozenset[Task] = frozenset({"panoptic"}),
+) -> list[Prediction]:
+    """``merge`` for mask classification models with sigmoid masks, in any floating dtype on any device.
+
+    Memory does not grow with the number of queries times the resolution of the result: logits are resized and decided
+    on in tiles.
+
+    Args:
+        output: B images.
+        taxonomy: K classes.
+        config: thresholds.
+        placements: B entries, where each image lies in the network's input.
+        tasks: what to fill beside the panoptic map.
+
+    Returns:
+        B predictions at the original sizes. Ids are int32, 1..S in the order of queries, 0 for void; a segment's
+        score is its query's class probability, the greatest of them for stuff merged from several. Instances come
+        from the highest score to the lowest, class probability times mean mask probability. An image without a
+        surviving query is all void.
+
+    Raises:
+        UserError: the numbers of images or of classes disagree.
+    """
+    images, _, columns = output.class_logits.shape
+    if images != len(placements):
+        raise UserError(f"The output holds {images} images but there are {len(placements)} placements: give one each.")
+    if columns != taxonomy.num_classes + 1:
+        raise UserError(
+            f"The model predicts {columns - 1} classes but the taxonomy has {taxonomy.num_classes}: "
+            "use the taxonomy that the model was trained with."
+        )
+    # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
+    with torch.autocast(output.mask_logits.device.type, enabled=False):
+        return [
+            _predict_one(class_logits, mask_logits, taxonomy, config, placement, tasks)
+            for class_logits, mask_logits, placement in zip(
+                output.class_logits, output.mask_logits, placements, strict=True
+            )
+        ]
+
+
+def _predict_one(
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    taxonomy: Taxonomy,
+    config: QueryMergeConfig,
+    placement: Placement,
+    tasks: frozenset[Task],
+) -> Prediction:
+    """(N, K+1) and (N, h, w) to the prediction of one image."""
+    grid = original_grid(mask_logits.shape[-2:], placement)
+    probability = (class_logits if class_logits.dtype == torch.float64 else class_logits.float()).softmax(dim=-1)
+    survivors = _survivors(probability, config)
+    panoptic = _paint(mask_logits, survivors, grid, taxonomy, config).to_map()
+    instances = semantic = None
+    if "instance" in tasks:
+        instances = _instances(mask_logits, probability[:, :-1], grid, taxonomy, config)
+    if "semantic" in tasks:
+        tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid))
+        semantic = most_voted_classes(tiles, probability[:, :-1], grid.size)
+    return Prediction(panoptic, instances, semantic)
+
+
+class _Survivors(NamedTuple):
+    """The queries that take part, C of them, ascending.
+
+    Attributes:
+        query: (C,) int64 on the device of the logits.
+        score: (C,) on the same device.
+        class_index: C entries.
+    """
+
+    query: Tensor
+    score: Tensor
+    class_index: list[int]
+
+
+def _survivors(probability: Tensor, config: QueryMergeConfig) -> _Survivors:
+    """(N, K+1): no-object must not be the best, and the best must be above the threshold."""
+    score, best = probability.max(dim=1)
+    passes = (best != probability.shape[1] - 1) & (score > config.object_threshold)
+    query = passes.nonzero()[:, 0]
+    return _Survivors(query, score[query], best[query].tolist())
+
+
+def _paint(
+    mask_logits: Tensor, survivors: _Survivors, grid: Grid, taxonomy: Taxonomy, config: QueryMergeConfig
+) -> Canvas:
+    """Finds every pixel's winner in one pass, then numbers those that are left."""
+    count = len(survivors.class_index)
+    if count == 0:
+        return Canvas.empty(grid.size)
+    # Winners c+1, negative outside their mask; a candidate has a number below 2^15.
+    winners = np.empty(grid.size, np.int16)
+    mask_areas = torch.zeros(count, dtype=torch.int64, device=mask_logits.device)
+    kept_logits = mask_logits.index_select(0, survivors.query)
+    weight = survivors.score.to(torch.float64 if mask_logits.dtype == torch.float64 else torch.float32)[:, None]
+    for tile in sigmoid_tiles(kept_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid)):
+        inside = tile.probability >= 0.5
+        mask_areas += inside.sum(dim=(0, 2))
+        winner = (tile.probability * weight).max(dim=1).indices[:, None]
+        number = torch.where(inside.gather(1, winner), winner + 1, -winner - 1)[:, 0]
+        rows, columns = number.shape
+        window = (slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns))
+        winners[window] = number.to(torch.int16).cpu().numpy()
+
+    counts = np.bincount(winners.reshape(-1).astype(np.int64) + count, minlength=2 * count + 1)
+    won_inside = counts[count + 1 :]
+    won = won_inside + counts[:count][::-1]
+    own = mask_areas.cpu().numpy()
+    accepted = (won > 0) & (own > 0) & (won / np.maximum(own, 1) >= config.overlap_threshold)
+    if config.pixel_test:
+        accepted &= won_inside > 0
+
+    ids, segments = _number(survivors, accepted, taxonomy)
+    outside = np.zeros(count, np.int32) if config.pixel_test else ids
+    id_of_winner = np.concatenate([outside[::-1], [0], ids]).astype(np.int32)
+    return Canvas(id_of_winner[winners.astype(np.int32) + count], segments)
+
+
+def _number(survivors: _Survivors, accepted: np.ndarray, taxonomy: Taxonomy) -> tuple[np.ndarray, list[PastedSegment]]:
+    """The id of each candidate, 0 if not accepted, one per thing query and per stuff class; and the segments."""
+    ids = np.zeros(len(accepted), np.int32)
+    segments: list[PastedSegment] = []
+    id_of_stuff: dict[int, int] = {}
+    scores = survivors.score.tolist()
+    for candidate in np.flatnonzero(accepted).tolist():
+        class_index, score = survivors.class_index[candidate], scores[candidate]
+        segment_id = id_of_stuff.get(class_index)
+        if segment_id is None:
+            segments.append(PastedSegment(class_index, score))
+            segment_id = len(segments)
+            if not taxonomy.classes[class_index].is_thing:
+                id_of_stuff[class_index] = segment_id
+        elif score > segments[segment_id - 1].score:
+            segments[segment_id - 1] = PastedSegment(class_index, score)
+        ids[candidate] = segment_id
+    return ids, segments
+
+
+def _instances(
+    mask_logits: Tensor, class_probability: Tensor, grid: Grid, taxonomy: Taxonomy, config: QueryMergeConfig
+) -> tuple[Instance, ...]:
+    candidates = best_candidates(class_probability, taxonomy.thing_indices, config.instances)
+    if not candidates:
+        return ()
+    queries = distinct_queries(candidates)
+    height, width = grid.size
+    strips = sigmoid_tiles(
+        mask_logits[queries].transpose(1, 2),
+        Grid(rows=grid.columns, columns=grid.rows),
+        max(1, _STRIP_PIXELS // height),
+        height,
+    )
+    return instances_of(strips, candidates, (height, width))
+
+
+def _tile_columns(mask_logits: Tensor, grid: Grid) -> int:
+    return _CPU_TILE_COLUMNS if mask_logits.device.type == "cpu" else grid.size[1]
