@@ -199,3 +199,10 @@ def test_a_failed_write_leaves_the_old_report(data, tmp_path, monkeypatch):
         write_report(path, data)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_other_tasks_have_a_line_each_where_they_were_measured():
+    results = {"instance": {"ap": 0.25, "ap50": 0.5, "ap75": None}, "semantic": {"miou": 0.75, "pixel_accuracy": 1.0}}
+    page = render_report(ReportData(results=results))
+    assert "AP 25.0, AP50 50.0, AP75 –" in page and "mIoU 75.0, pixel accuracy 100.0" in page
+    assert "mIoU" not in render_report(ReportData(results={}))

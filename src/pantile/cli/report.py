@@ -55,7 +55,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         seed=str(checkpoint.config.seed),
         hardware=record.hardware,
         dataset=f"{record.data} ({record.val_split}, {len(evaluation.per_image)} images)",
-        results=evaluation.quality.to_dict(),
+        results=evaluation.to_dict(),
         taxonomy=checkpoint.taxonomy,
         metrics=read_run_log(run),
         best=[_example(predictor, validation_set, index, quality) for quality, index in best],

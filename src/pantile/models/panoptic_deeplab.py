@@ -156,12 +156,13 @@ class PanopticDeepLab(nn.Module):
         self.offset_head = Head(narrow, config.head_width, 2, config)
         set_batch_norm(self, eps=config.batch_norm_eps, momentum=config.batch_norm_momentum)
 
-    def forward(self, images: Tensor) -> CenterOutput:
+    def forward(self, images: Tensor, layer_outputs: bool | None = None) -> CenterOutput:
         """Predicts classes, centres and offsets of all pixels.
 
         Args:
             images: (B, in_channels, H, W) float, normalised with the config's mean and std. Any size above one cell
                 of the coarsest map; 32k+1 keeps corners aligned at all strides.
+            layer_outputs: every model can be asked for them; this one has no decoder layers.
 
         Returns:
             Maps at stride 4, (ceil(H / 4), ceil(W / 4)); offsets in pixels of these maps.

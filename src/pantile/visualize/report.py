@@ -55,7 +55,8 @@ class ReportData:
         recipe, model, date, version, command, seed, hardware, dataset: text for the header.
         parameters: count of trainable parameters.
         results: ``{"panoptic": {"all": {"pq", "sq", "rq", "n"}, "things": {...}, "stuff": {...},
-            "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None.
+            "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
+            groups "instance" and "semantic" of ``pantile eval`` are shown where they are there.
         taxonomy: colours and thing/stuff of the classes.
         metrics: columns of the metrics CSV, from ``read_metrics``.
         fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
@@ -155,12 +156,20 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         ("Model", data.model),
         ("Parameters", count),
         ("Dataset", data.dataset),
+        ("Instances", _measures(data, "instance", {"ap": "AP", "ap50": "AP50", "ap75": "AP75"})),
+        ("Classes", _measures(data, "semantic", {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"})),
         ("Seed", str(data.seed)),
         ("Date", data.date),
         ("Version", data.version),
         ("Hardware", data.hardware),
     )
     return [(label, words) for label, words in facts if words]
+
+
+def _measures(data: ReportData, task: str, labels: Mapping[str, str]) -> str:
+    """The numbers of another task in one line, in percent; empty if it was not measured."""
+    values = (data.results or {}).get(task) or {}
+    return ", ".join(f"{label} {_percent(values.get(name))}" for name, label in labels.items()) if values else ""
 
 
 def _class_rows(per_class: Mapping[str, Mapping], taxonomy: Taxonomy | None) -> list[dict]:
