@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pantile.contracts.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ class Taxonomy:
     def stuff_indices(self) -> tuple[int, ...]:
         return tuple(k for k, c in enumerate(self.classes) if not c.is_thing)
 
-    def is_thing(self, device: torch.device | str = "cpu") -> Tensor:
+    def is_thing(self, device: "torch.device | str" = "cpu") -> "Tensor":
         """(K,) bool."""
+        import torch  # here, because files are scored without it
+
         return torch.tensor([c.is_thing for c in self.classes], device=device)
 
     @cached_property

@@ -1,22 +1,29 @@
-"""Metrics on panoptic maps; each is a ``torchmetrics.Metric`` and adds up over processes."""
+"""Metrics on panoptic maps; each is a ``torchmetrics.Metric`` and adds up over processes.
 
-from pantile.contracts.run_lengths import instances_of
-from pantile.metrics.average_precision import AveragePrecisionResult, MaskAveragePrecision
-from pantile.metrics.pair_counts import PairCounts, count_pair
-from pantile.metrics.panoptic_quality import PanopticQuality
-from pantile.metrics.quality import PanopticQualityResult, image_quality
-from pantile.metrics.semantic_quality import SemanticQuality, SemanticQualityResult, semantic_of
+The names below load on first use: what only counts arrays (``pantile.score``) does not import torch.
+"""
 
-__all__ = [
-    "AveragePrecisionResult",
-    "MaskAveragePrecision",
-    "PairCounts",
-    "PanopticQuality",
-    "PanopticQualityResult",
-    "SemanticQuality",
-    "SemanticQualityResult",
-    "count_pair",
-    "image_quality",
-    "instances_of",
-    "semantic_of",
-]
+import importlib
+from typing import Any
+
+_HOME = {
+    "AveragePrecisionResult": "pantile.metrics.average_precision",
+    "MaskAveragePrecision": "pantile.metrics.average_precision",
+    "PairCounts": "pantile.metrics.pair_counts",
+    "PanopticQuality": "pantile.metrics.panoptic_quality",
+    "PanopticQualityResult": "pantile.metrics.quality",
+    "SemanticQuality": "pantile.metrics.semantic_quality",
+    "SemanticQualityResult": "pantile.metrics.semantic_quality",
+    "count_pair": "pantile.metrics.pair_counts",
+    "image_quality": "pantile.metrics.quality",
+    "instances_of": "pantile.contracts.run_lengths",
+    "semantic_of": "pantile.metrics.semantic_quality",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pantile.metrics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,125 @@
+"""A score on the terminal: the few numbers that matter first, then classes, mistakes and images."""
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pantile.metrics.thing_confusion import THRESHOLDS
+
+if TYPE_CHECKING:
+    from pantile.metrics.quality import PanopticQualityResult
+    from pantile.score import Score
+
+_GROUPS = ("all", "things", "stuff")
+_ROWS = 10  # of the lists of mistakes and images; the JSON holds more
+_BAR = 8  # characters
+
+
+def print_score(score: "Score", console: Console) -> None:
+    """Prints every part that has something to say; fractions in percent."""
+    console.print(_headline(score))
+    if score.missing:
+        console.print(f"[bold red]{score.missing} of {score.images} images have no prediction: counted as all void.")
+    if not score.images:
+        return
+    console.print(_groups(score), _sizes(score), _classes(score), _things(score))
+    if any(score.confusion.confused):
+        console.print(_confusion(score))
+    if score.swallowed:
+        console.print(_swallowed(score))
+    if any(pq < 1 for pq, _ in score.worst):
+        console.print(_worst(score))
+
+
+def _headline(score: "Score") -> str:
+    pq = score.quality.all.pq
+    return f"\n[bold]PQ {_percent(pq)}[/bold]  on {score.images} images, {score.quality.all.n} classes"
+
+
+def _groups(score: "Score") -> Table:
+    table = _table("", "classes", "PQ", "SQ", "RQ", "boundary PQ")
+    for group in _GROUPS:
+        quality, boundary = getattr(score.quality, group), getattr(score.boundary, group)
+        values = (quality.pq, quality.sq, quality.rq, boundary.pq)
+        table.add_row(group, str(quality.n), *map(_percent, values), style="bold" if group == "all" else None)
+    return table
+
+
+def _sizes(score: "Score") -> Table:
+    table = _table("PQ by segment size", *_GROUPS, "TP", "FP", "FN")
+    words = {"small": "small (under 32 x 32)", "medium": "medium (under 96 x 96)", "large": "large"}
+    for size, result in score.by_size.items():
+        table.add_row(words[size], *(_percent(getattr(result, group).pq) for group in _GROUPS), *_counts(result))
+    return table
+
+
+def _things(score: "Score") -> Table:
+    table = _table("pixels of things", "accuracy", "precision")
+    table.add_row("", _percent(score.things.accuracy), _percent(score.things.precision))
+    return table
+
+
+def _confusion(score: "Score") -> Table:
+    title = f"Confused things, % of {score.confusion.segments:,}: they cover more than T % of two objects"
+    table = _table("T", *(f"{t}" for t in THRESHOLDS), title=title)
+    table.add_row("", *map(_percent, score.confusion.curve))
+    return table
+
+
+def _classes(score: "Score") -> Table:
+    table = _table("class", "PQ", "", "SQ", "RQ", "boundary", "TP", "FP", "FN")
+    table.columns[2].justify = "left"
+    table.columns[2].no_wrap = True
+    occurring = [(name, q) for name, q in score.quality.per_class.items() if q.occurs]
+    for name, q in sorted(occurring, key=lambda row: -row[1].pq):
+        bar = "▇" * round(_BAR * q.pq)
+        boundary = score.boundary.per_class[name].pq
+        counts = map(str, (q.tp, q.fp, q.fn))
+        table.add_row(escape(name), _percent(q.pq), bar, *map(_percent, (q.sq, q.rq, boundary)), *counts)
+    absent = len(score.quality.per_class) - len(occurring)
+    if absent:
+        table.caption = f"classes that never occur and are in no mean: {absent}"
+    return table
+
+
+def _swallowed(score: "Score") -> Table:
+    table = _table("pixels of", "went to", "pixels", "of the class", title="Which class swallowed which")
+    table.columns[1].justify = "left"
+    for row in score.swallowed[:_ROWS]:
+        taken_by = escape(row.predicted) if row.predicted is not None else "[dim]nothing[/dim]"
+        table.add_row(escape(row.truth), taken_by, f"{row.pixels:,}", f"{_percent(row.share)} %")
+    return table
+
+
+def _worst(score: "Score") -> Table:
+    table = _table("file", "PQ of the image", title="Worst images")
+    for pq, name in score.worst[:_ROWS]:
+        table.add_row(escape(name), _percent(pq))
+    return table
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+    )
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if position else "left")
+    return table
+
+
+def _counts(result: "PanopticQualityResult") -> list[str]:
+    classes = result.per_class.values()
+    return [f"{sum(getattr(c, key) for c in classes):,}" for key in ("tp", "fp", "fn")]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"

@@ -1,0 +1,222 @@
+"""Reading the JSON of COCO-panoptic files that anybody wrote: only what a score needs, and that strictly.
+
+``area``, ``bbox``, colours and whatever else a file holds are not looked at, so nothing in them can change a score. Of
+a prediction, ``iscrowd`` is not looked at either.
+"""
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, NotRequired
+
+from pydantic import BeforeValidator, PlainValidator, Strict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+
+
+def _flag(value: Any) -> bool:
+    """1 and 0 in the types in which files have them."""
+    text = "0" if value is None else str(value).strip().lower()
+    if text in ("1", "1.0", "true"):
+        return True
+    if text in ("0", "0.0", "false"):
+        return False
+    raise ValueError("it should be 0 or 1")
+
+
+def _image_id(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("it should be a whole number or a text")
+    return value
+
+
+def _inside_folder(name: Any) -> Any:
+    """No absolute path and no ``..``: a JSON names files of its own folder only."""
+    if not isinstance(name, str):
+        return name
+    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
+    if not name or "\0" in name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
+        raise ValueError("it should name a file inside the folder of PNGs")
+    return name
+
+
+Flag = Annotated[bool, PlainValidator(_flag)]
+Whole = Annotated[int, Strict()]
+Text = Annotated[str, Strict()]
+FileName = Annotated[str, Strict(), BeforeValidator(_inside_folder)]
+
+
+class _PredictedSegment(TypedDict):
+    id: Whole
+    category_id: Whole
+
+
+class _TrueSegment(_PredictedSegment):
+    iscrowd: NotRequired[Flag]
+
+
+class _Prediction(TypedDict):
+    image_id: Annotated[int | str, PlainValidator(_image_id)]
+    file_name: FileName
+    segments_info: list[_PredictedSegment]
+
+
+class _Truth(_Prediction):
+    segments_info: list[_TrueSegment]
+
+
+class _Category(TypedDict):
+    id: Whole
+    name: Text
+    isthing: Flag
+
+
+class _Categories(TypedDict):
+    categories: list[_Category]
+
+
+class _TruthFile(_Categories):
+    annotations: list[_Truth]
+
+
+class _PredictionFile(TypedDict):
+    annotations: list[_Prediction]
+    categories: NotRequired[Any]
+
+
+class PanopticTable:
+    """The annotations of one file: which PNG belongs to which image, and the table of each.
+
+    Args:
+        path: the file, for messages.
+        annotations: as validated.
+        taxonomy: the classes by which ``category_id`` is read.
+
+    Attributes:
+        image_ids: of each annotation.
+        png_names: of each annotation, inside the folder of PNGs.
+
+    Raises:
+        UserError: two annotations of one image, an id twice in one image, an id outside 1..2**24-1, or a category that
+            the taxonomy lacks.
+    """
+
+    def __init__(self, path: Path, annotations: list[dict], taxonomy: Taxonomy) -> None:
+        self.image_ids = [annotation["image_id"] for annotation in annotations]
+        self.png_names = [annotation["file_name"] for annotation in annotations]
+        self._segments = [_segments(path, annotation, taxonomy) for annotation in annotations]
+        seen: set[int | str] = set()
+        for image_id in self.image_ids:
+            if image_id in seen:
+                raise UserError(f"{path} has two annotations for image_id {image_id!r}: keep one annotation per image.")
+            seen.add(image_id)
+
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        return tuple(Segment(*row) for row in self._segments[index])
+
+
+def read_truth(path: Path) -> tuple[Taxonomy, PanopticTable]:
+    """A ground-truth file.
+
+    Raises:
+        UserError: the file is not COCO-panoptic, or see ``PanopticTable``.
+    """
+    content = _read(path, _TRUTH)
+    taxonomy = _taxonomy(path, content["categories"])
+    return taxonomy, PanopticTable(path, content["annotations"], taxonomy)
+
+
+def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
+    """A file of predictions; it needs no ``images`` and no ``categories``, and its ids are those of the ground truth.
+
+    Raises:
+        UserError: the file is not COCO-panoptic, or names a category id differently, or see ``PanopticTable``.
+    """
+    content = _read(path, _PREDICTIONS)
+    _check_names(path, content.get("categories"), taxonomy)
+    return PanopticTable(path, content["annotations"], taxonomy)
+
+
+def read_categories(path: Path) -> Taxonomy:
+    """The ``categories`` of any COCO-panoptic file, or a list of them alone.
+
+    Raises:
+        UserError: there are none.
+    """
+    content = _read(path, _CATEGORIES)
+    return _taxonomy(path, content if isinstance(content, list) else content["categories"])
+
+
+_TRUTH = TypeAdapter(_TruthFile)
+_PREDICTIONS = TypeAdapter(_PredictionFile)
+_CATEGORIES = TypeAdapter(_Categories | list[_Category])
+
+
+def _read(path: Path, kind: TypeAdapter) -> Any:
+    try:
+        return kind.validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a COCO-panoptic JSON.") from None
+    except ValidationError as error:
+        raise UserError(f"{path} {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first mistake, where it is and what should be there."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return f"is not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')}): write it anew."
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "missing":
+        parent, _, field = where.rpartition(".")
+        return f"is not COCO-panoptic: {parent or 'it'} lacks the field {field!r}, so add it."
+    found = " ".join(repr(first["input"]).split())
+    found = found if len(found) <= 60 else found[:57] + "..."
+    wanted = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"is not COCO-panoptic: {where or 'the file'} is {found}, but {wanted}."
+
+
+def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
+    where = f"{path}: annotation {annotation['file_name']!r}"
+    rows = []
+    for segment in annotation["segments_info"]:
+        segment_id, category = segment["id"], segment["category_id"]
+        if segment_id == 0:
+            raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
+        if not 0 < segment_id <= MAX_ID:
+            raise UserError(f"{where} has a segment with id {segment_id}: ids are whole numbers from 1 to {MAX_ID}.")
+        if category not in taxonomy.index_of_id:
+            raise UserError(
+                f"{where}, segment {segment_id} has the category_id {category}, which the ground truth's categories do "
+                "not list: use the ids of the ground truth."
+            )
+        rows.append((segment_id, taxonomy.index_of_id[category], segment.get("iscrowd", False)))
+    if len({row[0] for row in rows}) < len(rows):
+        raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
+    return rows
+
+
+def _taxonomy(path: Path, categories: list[dict]) -> Taxonomy:
+    if any(category["id"] < 0 for category in categories):
+        raise UserError(f"{path} has a category with a negative id: use ids from 0.")
+    try:
+        return Taxonomy(
+            tuple(ClassInfo(c["name"], c["isthing"], c["id"], default_color(k)) for k, c in enumerate(categories))
+        )
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
+    """A file that lists categories must mean the same ones: shuffled ids are the usual reason for a PQ near 0."""
+    for category in categories if isinstance(categories, list) else []:
+        if not isinstance(category, dict) or not isinstance(category.get("id"), int):
+            continue
+        index = taxonomy.index_of_id.get(category["id"])
+        name = category.get("name")
+        if index is not None and isinstance(name, str) and name != taxonomy.names[index]:
+            raise UserError(
+                f"{path} calls category {category['id']} {name!r}, but the ground truth calls it "
+                f"{taxonomy.names[index]!r}: use the ids and names of the ground truth, or leave 'categories' out."
+            )

@@ -1,0 +1,108 @@
+"""Score: evidence of all images, added up, and what it says."""
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.metrics.class_confusion import Swallowed, swallowed_classes
+from pantile.metrics.quality import PanopticQualityResult
+from pantile.metrics.segment_tally import SegmentTally, tally_by_size
+from pantile.metrics.thing_confusion import THRESHOLDS, ThingConfusion
+from pantile.metrics.thing_pixels import ThingPixels
+from pantile.metrics.without_nan import without_nan
+from pantile.score.evidence import Evidence
+
+_PAIRS_IN_FILE = 50
+_WORST_IN_FILE = 50
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is known about a set of predictions; fractions of 1, NaN where there is nothing to divide by.
+
+    Attributes:
+        quality: PQ, SQ and RQ.
+        by_size: the same over small, medium and large segments.
+        boundary: Boundary PQ.
+        things: pixel accuracy and precision of things.
+        confusion: predicted things that cover several objects.
+        swallowed: pairs of classes by confused pixels, most first.
+        worst: (PQ of the image alone, file), worst first.
+        images: in the ground truth, and so in every number.
+        missing: of those, the ones without a prediction; they count as predicted all void.
+        unknown: predictions of images that the ground truth lacks; they count nowhere.
+    """
+
+    quality: PanopticQualityResult
+    by_size: dict[str, PanopticQualityResult]
+    boundary: PanopticQualityResult
+    things: ThingPixels
+    confusion: ThingConfusion
+    swallowed: list[Swallowed]
+    worst: list[tuple[float, str]]
+    images: int
+    missing: int
+    unknown: int
+
+    def to_dict(self) -> dict:
+        """The groups of ``pantile eval`` and more, in plain containers; NaN becomes None."""
+        groups = ("all", "things", "stuff")
+        content = self.quality.to_dict() | {
+            "panoptic_by_size": {
+                size: {group: asdict(getattr(result, group)) for group in groups}
+                for size, result in self.by_size.items()
+            },
+            "boundary_panoptic": asdict(self.boundary),
+            "thing_pixels": {
+                "accuracy": self.things.accuracy,
+                "precision": self.things.precision,
+                **self.things._asdict(),
+            },
+            "thing_confusion": {
+                "segments": self.confusion.segments,
+                "share_at_percent": {str(t): share for t, share in zip(THRESHOLDS, self.confusion.curve, strict=True)},
+            },
+            "class_confusion": [row._asdict() for row in self.swallowed[:_PAIRS_IN_FILE]],
+            "worst_images": [{"file_name": name, "pq": pq} for pq, name in self.worst[:_WORST_IN_FILE]],
+            "images": {"scored": self.images, "without_prediction": self.missing, "unknown": self.unknown},
+        }
+        return without_nan(content)
+
+
+class Totals:
+    """Adds evidence up; images must come in one fixed order (see ``SegmentTally``)."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._segments = SegmentTally(taxonomy)
+        self._by_size = tally_by_size(taxonomy)
+        self._boundaries = SegmentTally(taxonomy)
+        self._things = ThingPixels()
+        self._confusion = ThingConfusion()
+        self._classes: Counter[tuple[int, int]] = Counter()
+        self._qualities: list[tuple[float, str]] = []
+
+    def add(self, name: str, evidence: Evidence) -> None:
+        self._segments.add(evidence.segments)
+        for tally in self._by_size.values():
+            tally.add(evidence.segments)
+        self._boundaries.add(evidence.boundaries)
+        self._things = self._things.plus(evidence.things)
+        self._confusion = self._confusion.plus(evidence.confusion)
+        self._classes.update(evidence.classes)
+        self._qualities.append((evidence.quality, name))
+
+    def score(self, missing: int, unknown: int) -> Score:
+        return Score(
+            quality=self._segments.result(),
+            by_size={size: tally.result() for size, tally in self._by_size.items()},
+            boundary=self._boundaries.result(),
+            things=self._things,
+            confusion=self._confusion,
+            swallowed=swallowed_classes(self._classes, self._taxonomy),
+            worst=sorted((pq, name) for pq, name in self._qualities if not math.isnan(pq)),
+            images=len(self._qualities),
+            missing=missing,
+            unknown=unknown,
+        )

@@ -1,0 +1,146 @@
+"""Scores files: pairs predictions with ground truth, compares them in worker processes, adds up in one order."""
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.score.evidence import Evidence, evidence_of
+from pantile.score.result import Score, Totals
+from pantile.score.sources import MapSource, unique_keys
+
+_CHUNK = 16  # images a worker takes at a time
+
+
+class Job:
+    """The pairs to compare. It travels to the workers once, so it holds paths and tables but no pixels.
+
+    Args:
+        gt: ground truth.
+        pred: predictions of its classes. Two JSON files are paired by ``image_id``, everything else by file name.
+        limit: only the first images of the ground truth.
+
+    Attributes:
+        names: of the images, in the order of the ground truth.
+        missing: names of the images without prediction.
+        unknown: names of predictions without image (of all the ground truth, whatever the limit).
+    """
+
+    def __init__(self, gt: MapSource, pred: MapSource, limit: int | None = None) -> None:
+        self._gt, self._pred = gt, pred
+        self.taxonomy = gt.taxonomy
+        if gt.image_ids is not None and pred.image_ids is not None:
+            gt_keys = list(gt.image_ids)
+            position_of = {image_id: position for position, image_id in enumerate(pred.image_ids)}
+        else:
+            gt_keys = list(unique_keys(gt.names))
+            position_of = unique_keys(pred.names)
+        known = set(gt_keys)
+        self.unknown = [pred.names[position] for key, position in position_of.items() if key not in known]
+        self._pairs = [position_of.get(key) for key in gt_keys[:limit]]
+        self.names = list(gt.names[:limit])
+        self.missing = [name for name, pair in zip(self.names, self._pairs, strict=True) if pair is None]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def compare(self, index: int) -> Evidence:
+        """
+        Raises:
+            UserError: a file is missing or damaged, or its pixels and its table contradict each other.
+        """
+        truth = self._gt.load(index)
+        position = self._pairs[index]
+        if position is None:
+            return evidence_of(PanopticMap(np.zeros_like(truth.ids), ()), truth, self.taxonomy)
+        prediction = self._pred.load(position)
+        try:
+            return evidence_of(prediction, truth, self.taxonomy)
+        except UserError as error:
+            raise UserError(f"{self._pred.path(position)} against {self._gt.path(index)}: {error}") from None
+
+
+def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
+    """Compares all pairs.
+
+    Args:
+        job: the pairs.
+        workers: processes; the result does not depend on it, to the last bit.
+        progress: show a bar on stderr.
+
+    Raises:
+        UserError: about the first image, in the order of the ground truth, that cannot be compared.
+
+    Warns:
+        UserWarning: images lack a prediction, or predictions an image.
+    """
+    _tell(job)
+    totals = Totals(job.taxonomy)
+    comparisons = (
+        _in_processes(job, workers) if workers > 1 and len(job) > _CHUNK else map(job.compare, range(len(job)))
+    )
+    if progress:
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        comparisons = track(comparisons, "scoring", total=len(job), console=console, transient=True)
+    for name, evidence in zip(job.names, comparisons, strict=True):
+        totals.add(name, evidence)
+    return totals.score(missing=len(job.missing), unknown=len(job.unknown))
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tell(job: Job) -> None:
+    if not len(job):
+        warnings.warn("The ground truth has no image: there is nothing to score.", stacklevel=3)
+    if job.missing:
+        warnings.warn(
+            f"{len(job.missing)} of {len(job)} images have no prediction (the first is {job.missing[0]}): "
+            "all their segments count as missed.",
+            stacklevel=3,
+        )
+    if job.unknown:
+        warnings.warn(
+            f"{len(job.unknown)} predictions belong to no image of the ground truth (the first is {job.unknown[0]}): "
+            "they are left out.",
+            stacklevel=3,
+        )
+
+
+def _in_processes(job: Job, workers: int) -> Iterator[Evidence]:
+    """Evidence of all images in order.
+
+    Processes, not threads: much of the time is spent in Python, so threads take turns. Where the platform can fork,
+    workers share the memory and the imports of this process.
+    """
+    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    context = multiprocessing.get_context(start)
+    chunks = [range(first, min(first + _CHUNK, len(job))) for first in range(0, len(job), _CHUNK)]
+    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_adopt, initargs=(job,)) as pool:
+        try:
+            for evidence in pool.map(_compare_chunk, chunks):
+                yield from evidence
+        except BrokenProcessPool:
+            raise UserError("A worker process died, perhaps for lack of memory: use fewer --workers.") from None
+
+
+_JOB: Job  # of this worker process
+
+
+def _adopt(job: Job) -> None:
+    global _JOB
+    _JOB = job
+
+
+def _compare_chunk(indices: range) -> list[Evidence]:
+    return [_JOB.compare(index) for index in indices]

@@ -1,0 +1,104 @@
+"""``pantile score``: what it prints and writes, and mistakes in one sentence."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pantile.cli.main import main
+from pantile.data import Scenes, write_coco_panoptic
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """Ground truth of six scenes; predictions of the first five, without categories and of one class fewer."""
+    root = tmp_path_factory.mktemp("score")
+    write_coco_panoptic(Scenes(6, size=(65, 65), seed=3), root, "val")
+    gt = root / "annotations" / "panoptic_val.json"
+    content = json.loads(gt.read_text())
+    (root / "pred.json").write_text(json.dumps({"annotations": content["annotations"][:5]}))
+    return root
+
+
+def arguments(root: Path, *more: object) -> list[str]:
+    gt = root / "annotations" / "panoptic_val.json"
+    given = ["score", "--gt", gt, "--pred", root / "pred.json", "--pred-dir", gt.with_suffix(""), *more]
+    return [str(argument) for argument in given]
+
+
+def test_prints_the_few_numbers_first_and_writes_the_json(files, tmp_path, capsys):
+    target = tmp_path / "score.json"
+    with pytest.warns(UserWarning, match="1 of 6 images have no prediction"):
+        assert main(arguments(files, "--json", target)) == 0
+    printed = capsys.readouterr().out
+    parts = ("PQ ", "1 of 6 images have no prediction", "boundary", "small (under 32 x 32)", "accuracy")
+    positions = [printed.index(part) for part in (*parts, "Which class swallowed which", "Worst images")]
+    assert positions == sorted(positions)
+    content = json.loads(target.read_text())
+    assert content["images"] == {"scored": 6, "without_prediction": 1, "unknown": 0}
+    assert 0.5 < content["panoptic"]["all"]["pq"] < 1
+    assert f"PQ {100 * content['panoptic']['all']['pq']:.1f}" in printed
+    assert content["thing_pixels"]["precision"] == 1
+    assert {row["predicted"] for row in content["class_confusion"]} == {None}
+
+
+def test_a_perfect_score_has_nothing_to_complain_about(files, capsys):
+    assert main(arguments(files, "--limit", 5, "--workers", 1)) == 0
+    printed = capsys.readouterr().out
+    assert "PQ 100.0" in printed and "on 5 images" in printed
+    assert "swallowed" not in printed and "Worst" not in printed and "no prediction" not in printed
+
+
+def test_nothing_to_score(files, tmp_path, capsys):
+    content = json.loads((files / "annotations" / "panoptic_val.json").read_text())
+    for name in ("gt", "pred"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content | {"annotations": []}))
+        (tmp_path / name).mkdir()
+    with pytest.warns(UserWarning, match="nothing to score"):
+        assert main(["score", "--gt", str(tmp_path / "gt.json"), "--pred", str(tmp_path / "pred.json")]) == 0
+    assert "PQ -  on 0 images" in capsys.readouterr().out
+
+
+def test_mistakes_are_told_in_one_sentence(files, tmp_path, capsys):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for given, sentence in (
+        (arguments(files, "--workers", 0), "--workers is 0: give a whole number from 1."),
+        (arguments(files, "--limit", -1), "--limit is -1: give a whole number from 1."),
+        (arguments(files, "--gt", broken), "is not valid JSON"),
+        (arguments(files, "--gt-dir", tmp_path / "nowhere"), "nowhere is not a folder"),
+        (arguments(files, "--gt", tmp_path / "nowhere.json"), "nowhere.json cannot be read"),
+        (arguments(files, "--pred-instances", tmp_path), "--pred-instances does not go with"),
+    ):
+        capsys.readouterr()
+        assert main(given) == 2
+        error = capsys.readouterr().err.strip()
+        assert error.startswith("pantile: ") and "\n" not in error and sentence in error
+
+
+def test_real_annotations_are_perfect_against_themselves(real_data, tmp_path):
+    gt = real_data / "coco_sample" / "annotations" / "panoptic_val2017.json"
+    target = tmp_path / "score.json"
+    assert main(["score", "--gt", str(gt), "--pred", str(gt), "--json", str(target), "--workers", "2"]) == 0
+    content = json.loads(target.read_text())
+    assert content["panoptic"]["all"]["pq"] == content["boundary_panoptic"]["all"]["pq"] == 1
+    assert np.isclose(content["thing_pixels"]["accuracy"], 1)
+
+
+def test_the_page_of_documentation_works_as_typed(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[2] / "docs" / "score.md"
+    blocks = re.findall(r"```(python|sh)\n(.*?)```", page.read_text(), flags=re.S)
+    assert [language for language, _ in blocks] == ["python", "sh", "python"]
+    monkeypatch.chdir(tmp_path)
+    for language, text in blocks:
+        if language == "python":
+            exec(text, {})
+            continue
+        for line in text.splitlines():
+            words = shlex.split(line)
+            assert words[0] == "pantile" and main(words[1:]) == 0
+    assert json.loads((tmp_path / "score.json").read_text())["panoptic"]["all"]["pq"] == 1
+    assert "PQ 100.0" in capsys.readouterr().out
