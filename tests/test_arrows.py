@@ -21,10 +21,10 @@ MAY_IMPORT = {
     "labels": SHARED | {"data"},
     "visualize": SHARED,
     "techniques": SHARED | {"layers", "losses"},
-    "convert": SHARED | {"data", "models"},
+    "convert": SHARED | {"data", "engine", "models", "recipes"},
     "engine": SHARED | {"layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
-    "predict": SHARED | {"engine", "data", "merge", "visualize"},
+    "predict": SHARED | {"convert", "engine", "data", "merge", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
     | {"convert", "data", "engine", "labels", "metrics", "models", "predict", "recipes", "score", "visualize"},

@@ -1,40 +1,102 @@
-"""``pantile convert kmax FILE``: original checkpoints into ours, and back."""
+"""``pantile convert KIND FILE``: checkpoints of original repositories and of Hugging Face into ours, and back."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 
+@dataclass(frozen=True)
+class Kind:
+    """One word after ``pantile convert``.
+
+    Attributes:
+        summary: for ``--help``.
+        add_arguments: to a parser that already has the file and ``--out``.
+        run: with the arguments.
+    """
+
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="kind", metavar="kmax|to-kmax", required=True)
-    kmax = kinds.add_parser("kmax", help="a checkpoint of the PyTorch kMaX-DeepLab (.pth or .pkl) into ours")
-    kmax.add_argument("file", type=Path)
-    kmax.add_argument("--categories", type=Path, required=True, help="COCO-panoptic JSON of its data set")
-    kmax.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
-    kmax.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
-    back = kinds.add_parser("to-kmax", help="our checkpoint in the layout of the PyTorch kMaX-DeepLab")
-    back.add_argument("file", type=Path)
-    back.add_argument("--out", type=Path, required=True, help="the .pth file to write")
+    kinds = parser.add_subparsers(dest="kind", metavar="|".join(KINDS), required=True)
+    for name, kind in KINDS.items():
+        sub = kinds.add_parser(name, help=kind.summary, description=kind.summary)
+        sub.add_argument("file", type=Path)
+        sub.add_argument("--out", type=Path, required=True, help="the file to write")
+        kind.add_arguments(sub)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.kind == "kmax":
-        convert_kmax(args.file, args.categories, args.out, args.recipe)
-    else:
-        convert_to_kmax(args.file, args.out)
+    KINDS[args.kind].run(args)
     print(args.out)
     return 0
 
 
+def _kmax_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--categories", type=Path, required=True, help="COCO-panoptic JSON of its data set")
+    parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
+
+
+def _mask_transformer_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        choices=("ours", "original"),
+        default="ours",
+        help="ours: FILE is the original's or Hugging Face's; original: FILE is ours, --out ends in .pkl or .pth",
+    )
+    parser.add_argument(
+        "--categories", type=Path, help="COCO-panoptic JSON of its data set (default: its labels, else by their number)"
+    )
+    parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
+
+
+def _run_mask_transformer(architecture: str, args: argparse.Namespace) -> None:
+    if args.to == "original":
+        convert_to_original(args.file, args.out, architecture)
+    else:
+        convert_foreign(args.file, args.out, architecture, args.categories, args.recipe)
+
+
+def convert_foreign(
+    file: Path, out: Path, architecture: str, categories: Path | None = None, recipe: str | None = None
+) -> None:
+    """Reads weights of the original repository or of Hugging Face, and writes ours with config and taxonomy."""
+    from pantile.convert.foreign_checkpoint import load_foreign
+    from pantile.engine.checkpoint import save_weights
+
+    _check_suffix(out)
+    taxonomy = None if categories is None else read_categories(categories)
+    checkpoint = load_foreign(file, architecture, taxonomy, recipe)
+    save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
+
+
+def convert_to_original(file: Path, out: Path, architecture: str) -> None:
+    """Writes our checkpoint in the layout of the original repository."""
+    from pantile.contracts.errors import UserError
+    from pantile.convert.foreign_checkpoint import family_of
+    from pantile.convert.foreign_file import write_state
+    from pantile.engine.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(file)
+    found = checkpoint.config.model.architecture
+    if found != architecture:
+        raise UserError(f"{file}: is of {found}, not of {architecture}.")
+    write_state(out, family_of(checkpoint).to_original(checkpoint.config.model, checkpoint.part("model")))
+
+
 def convert_kmax(file: Path, categories: Path, out: Path, recipe: str | None = None) -> None:
     """Reads an original checkpoint and writes our weights file with config and taxonomy."""
-    from pantile.contracts.errors import UserError
     from pantile.convert import import_kmax
     from pantile.engine.checkpoint import save_weights
     from pantile.models import KMaXConfig
     from pantile.recipes import make_recipe
 
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: weights are written as safetensors; end the name in .safetensors.")
+    _check_suffix(out)
     taxonomy = read_categories(categories)
     base = make_recipe(recipe).model if recipe else KMaXConfig()
     model_config, state = import_kmax(file, base, taxonomy)
@@ -81,3 +143,32 @@ def matching_recipe(backbone: str, classes: int) -> str:
     from pantile.recipes import list_recipes
 
     return next(candidate for candidate in candidates if candidate in list_recipes())
+
+
+def _check_suffix(out: Path) -> None:
+    from pantile.contracts.errors import UserError
+
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: weights are written as safetensors; end the name in .safetensors.")
+
+
+KINDS = {
+    "kmax": Kind(
+        "a checkpoint of the PyTorch kMaX-DeepLab (.pth or .pkl) into ours",
+        _kmax_arguments,
+        lambda args: convert_kmax(args.file, args.categories, args.out, args.recipe),
+    ),
+    "to-kmax": Kind(
+        "our checkpoint in the layout of the PyTorch kMaX-DeepLab (.pth)",
+        lambda parser: None,
+        lambda args: convert_to_kmax(args.file, args.out),
+    ),
+    **{
+        name: Kind(
+            f"weights of {title}, the original's (.pkl, .pth) or Hugging Face's (file or folder), into ours, and back",
+            _mask_transformer_arguments,
+            partial(_run_mask_transformer, name),
+        )
+        for name, title in (("mask2former", "Mask2Former"), ("maskformer", "MaskFormer"))
+    },
+}

@@ -6,16 +6,19 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-#: verb -> what it does; the module of the same name has ``add_arguments(parser)`` and ``run(args)``.
+#: verb -> what it does; the module of the same name, with underscores, has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
     "demo": "train, evaluate and draw on generated scenes, in minutes on a CPU",
-    "train": "train a recipe on a COCO-panoptic folder",
-    "eval": "panoptic quality of a checkpoint",
+    "train": "train a recipe on the folder of a labelled data set",
+    "eval": "panoptic quality, average precision and mean IoU of a checkpoint",
+    "score": "panoptic quality, and what went wrong, of predictions from anywhere",
+    "data": "convert labels of other tools and data sets",
     "predict": "segment images; writes COCO-panoptic files and overlays",
     "models": "list recipes, count parameters and multiply-adds",
     "report": "draw a run as one HTML page",
     "bench": "measure models on this device: the grid search of SWideRNet's paper",
-    "convert": "load checkpoints of the original repositories, and export back",
+    "convert": "load checkpoints of the original repositories and of Hugging Face, and export back",
+    "export-hf": "write a folder that Hugging Face's transformers loads",
 }
 
 
@@ -50,7 +53,7 @@ def make_parser(verb: str | None) -> argparse.ArgumentParser:
     for name, summary in VERBS.items():
         sub = verbs.add_parser(name, help=summary, description=summary)
         if name == verb:
-            module = importlib.import_module(f"pantile.cli.{name}")
+            module = importlib.import_module(f"pantile.cli.{name.replace('-', '_')}")
             module.add_arguments(sub)
             sub.set_defaults(function=module.run)
     return parser

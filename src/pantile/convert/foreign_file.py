@@ -1,4 +1,4 @@
-"""Reading other projects' checkpoint files without executing what is in them."""
+"""Other projects' checkpoint files: read without executing what is in them, and written."""
 
 import io
 import pickle
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 
 # What a pickle of plain containers and arrays needs; everything else is refused.
@@ -61,6 +62,23 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not state:
         raise UserError(f"{path}: holds no tensors by name.")
     return state
+
+
+def write_state(path: Path, state: dict[str, Tensor]) -> None:
+    """Writes ``{"model": {...}}``: ``.pkl`` (pickled numpy) or ``.pth`` (torch). Atomic.
+
+    Raises:
+        UserError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in (".pkl", ".pth"):
+        raise UserError(f"--out {path}: the original repositories read .pkl and .pth; end the name in one of them.")
+    with replacing(path) as temporary:
+        if path.suffix == ".pth":
+            torch.save({"model": state}, temporary)
+        else:
+            arrays = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+            Path(temporary).write_bytes(pickle.dumps({"model": arrays}))
 
 
 def _as_tensor(value: Tensor | np.ndarray) -> Tensor:

@@ -41,7 +41,7 @@ _ENCODER_LAYER: Rules = [
     (r"ffn_norm\.", ("final_layer_norm.",)),
 ]
 _DECODER_LAYER: Rules = [
-    (r"cross_attention\.(?:query|key|value)\.", ("cross_attn.in_proj_",)),
+    *((rf"cross_attention\.{part}\.", ("cross_attn.in_proj_",)) for part in ("query", "key", "value")),
     (r"cross_attention\.out\.", ("cross_attn.out_proj.",)),
     (r"cross_norm\.", ("cross_attn_layer_norm.",)),
     (r"self_attention\.query\.", ("self_attn.q_proj.",)),

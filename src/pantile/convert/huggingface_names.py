@@ -1,8 +1,8 @@
-"""Renaming tensors between our models and Hugging Face's: one table per model, read in both directions.
+"""Renaming tensors between our models and those of others: one table per model, read in both directions.
 
 A rule is (pattern, names): the pattern matches our tensor's name from its start, each of the names replaces what it
 matched. Several names: our tensor holds theirs one after the other. Several of ours with the same name: theirs holds
-ours, in the order of our modules.
+ours, in the order of the rules.
 """
 
 import re
@@ -17,6 +17,28 @@ Rules = list[tuple[str, tuple[str, ...]]]
 Pairs = list[tuple[tuple[str, ...], tuple[str, ...]]]  # (our names, their names) of one block of memory
 
 COUNTER = ".num_batches_tracked"
+INDEX = "relative_position_index"
+
+#: Names of version 4, which the hub's files have and version 5 renames while it loads: first for Swin below
+#: Mask2Former, whose table below MaskFormer has never changed, then for MaskFormer's decoder.
+_ENCODER = r"^(model\.pixel_level_module\.encoder\.)"
+_SWIN_BLOCK = rf"{_ENCODER}(swin\.encoder\.layers\.\d+\.blocks\.\d+\.)"
+_DECODER_LAYER = r"^(model\.transformer_module\.decoder\.layers\.\d+\.)"
+MASK2FORMER_V4 = [
+    (rf"{_ENCODER}(?=embeddings\.|encoder\.layers\.)", r"\1swin."),
+    (rf"{_SWIN_BLOCK}attention\.self\.(query|key|value)\.", lambda m: f"{m[1]}{m[2]}attention.{m[3][0]}_proj."),
+    (
+        rf"{_SWIN_BLOCK}attention\.self\.(relative_position_bias_table)",
+        r"\1\2attention.relative_position_bias.\3",
+    ),
+    (rf"{_SWIN_BLOCK}attention\.output\.dense\.", r"\1\2attention.o_proj."),
+    (rf"{_SWIN_BLOCK}intermediate\.dense\.", r"\1\2mlp.fc1."),
+    (rf"{_SWIN_BLOCK}output\.dense\.", r"\1\2mlp.fc2."),
+]
+MASKFORMER_V4 = [
+    (rf"{_DECODER_LAYER}(self_attn|encoder_attn)\.out_proj\.", r"\1\2.o_proj."),
+    (rf"{_DECODER_LAYER}(fc[12])\.", r"\1mlp.\2."),
+]
 
 RESNET: Rules = [
     (r"model\.conv1\.", ("embedder.embedder.convolution.",)),
@@ -79,19 +101,35 @@ def pair_names(ours: Iterable[str], rules: Rules) -> Pairs:
     Raises:
         KeyError: a name that no rule matches.
     """
-    groups: dict[tuple[str, ...], tuple[str, ...]] = {}
+    groups: dict[tuple[str, ...], list[tuple[int, str]]] = {}
     for name in ours:
-        their_names = _their_names(name, rules)
-        groups[their_names] = (*groups.get(their_names, ()), name)
-    return [(our_names, their_names) for their_names, our_names in groups.items()]
+        rule, their_names = _their_names(name, rules)
+        groups.setdefault(their_names, []).append((rule, name))  # files list names in an order of their own
+    return [(tuple(name for _, name in sorted(members)), theirs) for theirs, members in groups.items()]
 
 
-def _their_names(name: str, rules: Rules) -> tuple[str, ...]:
-    for pattern, templates in rules:
+def _their_names(name: str, rules: Rules) -> tuple[int, tuple[str, ...]]:
+    """Which rule matches, and what it makes of the name."""
+    for index, (pattern, templates) in enumerate(rules):
         match = re.match(pattern, name)
         if match:
-            return tuple(match.expand(template) + name[match.end() :] for template in templates)
-    raise KeyError(f"{name} has no counterpart in the Hugging Face model")
+            return index, tuple(match.expand(template) + name[match.end() :] for template in templates)
+    raise KeyError(f"{name} has no counterpart in the other model")
+
+
+def with_version_5_names(foreign: dict[str, Tensor], renames: Sequence[tuple]) -> dict[str, Tensor]:
+    """A state dict of version 4 or 5 under the names of version 5.
+
+    Args:
+        renames: (pattern, replacement) for ``re.sub``, applied one after the other.
+    """
+    return {_renamed(name, renames): tensor for name, tensor in foreign.items()}
+
+
+def _renamed(name: str, renames: Sequence[tuple]) -> str:
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def rename_to_theirs(state: dict[str, Tensor], pairs: Pairs) -> dict[str, Tensor]:
@@ -109,22 +147,24 @@ def rename_to_ours(foreign: dict[str, Tensor], pairs: Pairs, expected: dict[str,
     for ours, theirs in pairs:
         if theirs[0].endswith(COUNTER):
             foreign.setdefault(theirs[0], torch.zeros_like(expected[ours[0]], device="cpu"))
-    wanted = {name for _, theirs in pairs for name in theirs}
-    missing, surplus = sorted(wanted - foreign.keys()), sorted(foreign.keys() - wanted)
+    wanted = rename_to_theirs(expected, pairs)
+    missing, surplus = sorted(wanted.keys() - foreign.keys()), sorted(foreign.keys() - wanted.keys())
     if missing or surplus:
         raise UserError(
-            f"The Hugging Face state dict does not fit the config: {len(missing)} tensors are missing (first: "
+            f"The state dict does not fit the config: {len(missing)} tensors are missing (first: "
             f"{missing[0] if missing else '-'}), {len(surplus)} are left over (first: "
-            f"{surplus[0] if surplus else '-'}); set backbone, layers and queries as in its config.json."
+            f"{surplus[0] if surplus else '-'}); set backbone, layers and queries as it was trained with."
         )
+    for ours, theirs in pairs:
+        for name in theirs:
+            if foreign[name].shape != wanted[name].shape:
+                raise UserError(
+                    f"{name}: {' + '.join(ours)} has shape {tuple(foreign[name].shape)} in the state dict, but the "
+                    f"config makes it {tuple(wanted[name].shape)}; set the widths as it was trained with, or replace "
+                    "the file."
+                )
     state = {name: tensor for ours, theirs in pairs for name, tensor in _repack(foreign, theirs, ours)}
-    for name, tensor in state.items():
-        if tensor.shape != expected[name].shape:
-            raise UserError(
-                f"{name} has shape {tuple(tensor.shape)} in the Hugging Face state dict, but the config makes it "
-                f"{tuple(expected[name].shape)}; set the widths as in its config.json."
-            )
-    return {name: state[name] for name in expected}
+    return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
 
 
 def _repack(state: dict[str, Tensor], sources: tuple[str, ...], targets: tuple[str, ...]) -> list[tuple[str, Tensor]]:

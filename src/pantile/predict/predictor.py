@@ -5,33 +5,52 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.convert.foreign_checkpoint import load_foreign
+from pantile.convert.foreign_folder import download, is_hub_name, is_huggingface_folder
 from pantile.data.image_files import read_image
 from pantile.data.resize import fit_to
-from pantile.engine.checkpoint import load_checkpoint
+from pantile.engine.checkpoint import Checkpoint, load_checkpoint
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
+from pantile.engine.views import Views, forward_views
 from pantile.merge import merge
 from pantile.predict.result import PanopticResult
 
 
-def load(path: str | Path, device: torch.device | str | None = None) -> "Predictor":
+def load(path: str | Path, device: torch.device | str | None = None, views: Views | None = None) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file.
+
+    A name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` is a Mask2Former or MaskFormer of Hugging Face's
+    hub, taken from its cache or the network; a folder of ``transformers`` works as well.
 
     Args:
         device: where to run; None is a GPU when there is one.
+        views: scales and mirror images to average over; None is the image as it is.
     """
-    return Predictor(load_task(load_checkpoint(path)), device)
+    return Predictor(load_task(_open(path)), device, views)
+
+
+def _open(path: str | Path) -> Checkpoint:
+    if is_hub_name(str(path)):
+        return load_foreign(download(str(path)))
+    if is_huggingface_folder(Path(path)):
+        return load_foreign(Path(path))
+    return load_checkpoint(path)
 
 
 class Predictor:
     """Runs one image at a time: resize and pad, network, merge, back to the image's own size."""
 
-    def __init__(self, task: PanopticTask, device: torch.device | str | None = None) -> None:
+    def __init__(
+        self, task: PanopticTask, device: torch.device | str | None = None, views: Views | None = None
+    ) -> None:
+        self.views = views or Views()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.task = task.eval().to(self.device)
 
@@ -45,19 +64,26 @@ class Predictor:
             image: a file, a PIL image, or (H, W, 3) uint8 RGB.
         """
         pixels = as_pixels(image)
-        output, placement = self.outputs(pixels)
+        tensor, placement = self._input(pixels)
+        with torch.inference_mode():
+            output = forward_views(self.task, tensor, self.views)
         (prediction,) = merge(output, self.taxonomy, self.task.config.merge, [placement])
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
 
     @torch.inference_mode()
     def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:
-        """The network's output for (H, W, 3) uint8, and where the image lies in the network's input.
+        """The network's own output of one view, for (H, W, 3) uint8, and where the image lies in its input.
 
         Args:
             options: of the model, such as ``layer_outputs=True``.
         """
+        tensor, placement = self._input(pixels)
+        return self.task(tensor, **options), placement
+
+    def _input(self, pixels: np.ndarray) -> tuple[Tensor, Placement]:
+        """(1, 3, H', W') uint8, fitted and padded."""
         tensor, placement = fit_to(pixels, self.task.config.evaluation_size)
-        return self.task(tensor[None].to(self.device), **options), placement
+        return tensor[None].to(self.device), placement
 
 
 def as_pixels(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:

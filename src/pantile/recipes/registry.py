@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from pantile.contracts.errors import UserError
 from pantile.engine.config import RunConfig
-from pantile.recipes import kmax, panoptic_deeplab, remax
+from pantile.recipes import kmax, mask2former, maskformer, panoptic_deeplab, remax
 
-RECIPES: dict[str, Callable[[], RunConfig]] = kmax.RECIPES | remax.RECIPES | panoptic_deeplab.RECIPES
+RECIPES: dict[str, Callable[[], RunConfig]] = (
+    kmax.RECIPES | remax.RECIPES | panoptic_deeplab.RECIPES | mask2former.RECIPES | maskformer.RECIPES
+)
 
 
 def list_recipes() -> list[str]:

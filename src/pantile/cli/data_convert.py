@@ -1,0 +1,39 @@
+"""``pantile data convert SRC DST --from FORMAT --to FORMAT``: labels into COCO-panoptic, and back."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
+    parser.add_argument("dst", type=Path, metavar="DST", help="new or empty folder")
+    parser.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="see docs/formats.md")
+    parser.add_argument(
+        "--to", dest="target", default="coco-panoptic", metavar="FORMAT", help="(default: coco-panoptic)"
+    )
+    parser.add_argument("--split", nargs="+", default=[], metavar="NAME", help="which splits (default: all)")
+    parser.add_argument("--things", nargs="+", default=[], metavar="CLASS", help="classes with instances")
+    parser.add_argument("--stuff", nargs="+", default=[], metavar="CLASS", help="classes without instances")
+    parser.add_argument("--classes", type=Path, metavar="FILE", help="list of classes, if not beside the labels")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of images, if not beside the labels")
+    parser.add_argument(
+        "--overlap",
+        default="error",
+        metavar="RULE",
+        help="error, smaller-on-top, larger-on-top or last-on-top (default: error)",
+    )
+    parser.add_argument("--gap", default="void", metavar="void|CLASS", help="what unlabelled pixels become")
+    parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from pantile.labels import ConvertOptions, ReadOptions, convert
+
+    read = ReadOptions(tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff))
+    options = ConvertOptions(args.source, args.target, read, args.overlap, args.gap, args.link, progress=True)
+    report = convert(args.src, args.dst, options)
+    report.print(Console())
+    print(args.dst)
+    return 0

@@ -1,0 +1,94 @@
+"""A foreign checkpoint as one of ours: its network, its classes, and the recipe that it was trained by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.convert.class_names import name_classes
+from pantile.convert.foreign_folder import read_foreign
+from pantile.convert.huggingface_mask2former import export_mask2former
+from pantile.convert.huggingface_maskformer import export_maskformer
+from pantile.convert.mask2former import export_original_mask2former, import_mask2former, is_mask2former
+from pantile.convert.maskformer import export_original_maskformer, import_maskformer, is_maskformer
+from pantile.engine.checkpoint import Checkpoint
+from pantile.recipes import make_recipe
+from pantile.recipes.matching import matching_recipe
+
+
+@dataclass(frozen=True)
+class Family:
+    """What can be done with the state dicts of an architecture.
+
+    Attributes:
+        recognises: whether a foreign state dict is of this architecture.
+        read: (foreign, config.json or None) -> (our config, our state dict).
+        to_original: (our config, our state dict) -> that of the original repository.
+        to_huggingface: the same for ``transformers``.
+    """
+
+    recognises: Callable[[dict[str, Tensor]], bool]
+    read: Callable[[dict[str, Tensor], dict[str, Any] | None], tuple[Any, dict[str, Tensor]]]
+    to_original: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
+    to_huggingface: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
+
+
+FAMILIES = {
+    "mask2former": Family(is_mask2former, import_mask2former, export_original_mask2former, export_mask2former),
+    "maskformer": Family(is_maskformer, import_maskformer, export_original_maskformer, export_maskformer),
+}
+
+
+def load_foreign(
+    path: Path, architecture: str | None = None, taxonomy: Taxonomy | None = None, recipe: str | None = None
+) -> Checkpoint:
+    """Reads weights of the original repository or of Hugging Face.
+
+    Args:
+        path: a file, or a folder as Hugging Face writes it.
+        architecture: of ``FAMILIES``, what it must be; None is any.
+        taxonomy: its classes; None takes its own labels, or the data set with so many classes.
+        recipe: for merging and sizes; None is the one of this backbone and of the data set with so many classes.
+
+    Raises:
+        UserError: another architecture, tensors that do not fit, or another class count than the taxonomy's.
+    """
+    weights = read_foreign(path)
+    found = next((name for name, family in FAMILIES.items() if family.recognises(weights.state)), None)
+    if found is None or architecture not in (None, found):
+        wanted = architecture or " or ".join(FAMILIES)
+        raise UserError(f"{path}: its tensors are those of {found or 'another architecture'}, not of {wanted}.")
+    try:
+        model, state = FAMILIES[found].read(weights.state, weights.told)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    count = len(state["classifier.weight"]) - 1
+    if taxonomy is None:
+        taxonomy = name_classes(count, weights.labels, source=str(path))
+    elif len(taxonomy) != count:
+        raise UserError(
+            f"{path}: has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
+        )
+    config = make_recipe(recipe or matching_recipe(found, model.backbone, count))
+    if config.model.architecture != found:
+        raise UserError(f"--recipe {recipe}: is for {config.model.architecture}, the file is of {found}.")
+    config.model = model
+    return Checkpoint(path, config, taxonomy, {f"model.{name}": tensor for name, tensor in state.items()})
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """
+    Raises:
+        UserError: nobody else has this architecture.
+    """
+    architecture = checkpoint.config.model.architecture
+    if architecture not in FAMILIES:
+        raise UserError(
+            f"{checkpoint.path}: is of {architecture}; only {' and '.join(FAMILIES)} can be written in the layouts of "
+            "other projects."
+        )
+    return FAMILIES[architecture]

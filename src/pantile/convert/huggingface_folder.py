@@ -1,0 +1,132 @@
+"""Our Mask2Former and MaskFormer as a folder that ``transformers`` loads, of version 4 as well as 5.
+
+transformers itself writes the folder, so that its versions agree about names and fields.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pantile.contracts.errors import UserError
+from pantile.convert.foreign_checkpoint import family_of
+from pantile.convert.optional import require
+from pantile.convert.sizes import known_backbone
+from pantile.data import FitConfig
+from pantile.engine.checkpoint import Checkpoint
+
+RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+SWIN_SIZES = {  # width, depths, heads of the first stage
+    "tiny": (96, (2, 2, 6, 2), 3),
+    "small": (96, (2, 2, 18, 2), 3),
+    "base": (128, (2, 2, 18, 2), 4),
+    "large": (192, (2, 2, 18, 2), 6),
+}
+NO_LIMIT = 100_000  # pixels; the processors want a limit of the longer side
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
+    """Writes config.json, model.safetensors and preprocessor_config.json.
+
+    Args:
+        checkpoint: of a Mask2Former, or of a MaskFormer without encoder, on a ResNet or a Swin.
+        folder: must be empty or not exist.
+
+    Raises:
+        UserError: transformers is not installed, the network has no counterpart there, or the folder has content.
+    """
+    transformers = require("transformers", version=5)
+    family = family_of(checkpoint)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--out {folder}: exists and has content; choose another folder.")
+    model, state = checkpoint.config.model, checkpoint.part("model")
+    if model.in_channels != 3:
+        raise UserError(f"{checkpoint.path}: has {model.in_channels} bands, Hugging Face's processors know only 3.")
+    theirs = WRITERS[model.architecture](transformers, model, _backbone(transformers, checkpoint))
+    foreign = family.to_huggingface(model, state)
+    theirs.id2label = dict(enumerate(checkpoint.taxonomy.names))
+    theirs.label2id = {name: index for index, name in theirs.id2label.items()}
+    network = getattr(transformers, NETWORKS[model.architecture])
+    with torch.device("meta"):
+        network = network(theirs)
+    network.load_state_dict(foreign, assign=True)
+    network.save_pretrained(folder)
+    _processor(transformers, checkpoint).save_pretrained(folder)
+
+
+def _mask2former(transformers: Any, model: Any, backbone: Any) -> Any:
+    return transformers.Mask2FormerConfig(
+        backbone_config=backbone,
+        feature_size=model.channels,
+        hidden_dim=model.channels,
+        mask_feature_size=model.embed_channels,
+        num_attention_heads=model.num_heads,
+        encoder_layers=model.encoder_layers,
+        encoder_feedforward_dim=model.encoder_ffn_channels,
+        decoder_layers=model.decoder_layers + 1,
+        dim_feedforward=model.decoder_ffn_channels,
+        num_queries=model.num_queries,
+    )
+
+
+def _maskformer(transformers: Any, model: Any, backbone: Any) -> Any:
+    decoder = transformers.DetrConfig(
+        d_model=model.channels,
+        num_queries=model.num_queries,
+        decoder_layers=model.decoder_layers,
+        decoder_attention_heads=model.num_heads,
+        decoder_ffn_dim=model.ffn_channels,
+        dropout=model.dropout,
+    )
+    return transformers.MaskFormerConfig(
+        backbone_config=backbone,
+        decoder_config=decoder,
+        fpn_feature_size=model.channels,
+        mask_feature_size=model.embed_channels,
+    )
+
+
+WRITERS: dict[str, Callable[[Any, Any, Any], Any]] = {"mask2former": _mask2former, "maskformer": _maskformer}
+NETWORKS = {"mask2former": "Mask2FormerForUniversalSegmentation", "maskformer": "MaskFormerForInstanceSegmentation"}
+PROCESSORS = {"mask2former": "Mask2FormerImageProcessor", "maskformer": "MaskFormerImageProcessor"}
+
+
+def _backbone(transformers: Any, checkpoint: Checkpoint) -> Any:
+    name = known_backbone(checkpoint.config.model.backbone, deep_stem=False)
+    if name.startswith("swin"):
+        size, _, window = name.removeprefix("swin_").partition("_patch4_window")
+        width, depths, heads = SWIN_SIZES[size]
+        window_size, _, image_size = window.partition("_")
+        return transformers.SwinConfig(
+            embed_dim=width,
+            depths=list(depths),
+            num_heads=[heads * 2**stage for stage in range(4)],
+            window_size=int(window_size),
+            image_size=int(image_size),
+            drop_path_rate=checkpoint.config.model.backbone_drop_path,
+            out_features=STAGES,
+        )
+    depth = int(name.removeprefix("resnet"))
+    bottleneck = depth >= 50
+    return transformers.ResNetConfig(
+        depths=list(RESNET_DEPTHS[depth]),
+        hidden_sizes=[width * (4 if bottleneck else 1) for width in (64, 128, 256, 512)],
+        layer_type="bottleneck" if bottleneck else "basic",
+        out_features=STAGES,
+    )
+
+
+def _processor(transformers: Any, checkpoint: Checkpoint) -> Any:
+    model, size = checkpoint.config.model, checkpoint.config.evaluation_size
+    if not isinstance(size, FitConfig):
+        size = FitConfig(short_side=min(size), long_side=max(size))
+    return getattr(transformers, PROCESSORS[model.architecture])(
+        size={"shortest_edge": size.short_side or size.long_side, "longest_edge": size.long_side or NO_LIMIT},
+        size_divisor=size.multiple,
+        image_mean=[value / 255 for value in model.image_mean],
+        image_std=[value / 255 for value in model.image_std],
+        ignore_index=255,
+        num_labels=len(checkpoint.taxonomy),
+    )

@@ -1,0 +1,118 @@
+"""The full ADE20K (Zhou et al., IJCV 2019): ``_seg.png`` beside every image, with thousands of classes.
+
+::
+
+    root/**/training/**/<key>.jpg           and validation
+    root/**/<key>_seg.png                   class = R / 10 * 256 + G, number of the instance = B
+    root/**/<key>.json                      names of the classes: annotation.object[].name and .name_ndx
+    root/**/<key>_parts_<level>.png         parts of objects: a panoptic map has no room for them, so they are left out
+
+Names come from the JSONs, or from ``--classes``. Nothing says which classes are things: those that the challenge's 150
+classes call stuff are stuff, all others are things, unless the command line says otherwise.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.classes.ade20k import TAXONOMY as CHALLENGE
+from pantile.labels.class_list import classes_of, read_classes
+from pantile.labels.class_numbers import Numbering, map_from_numbers
+from pantile.labels.fields import Fields, read_json
+from pantile.labels.image_folders import Pairs, choose_splits, read_pixels
+from pantile.labels.label_pngs import paired_source
+from pantile.labels.source import LabelSource, ReadOptions
+
+SUFFIX = "_seg.png"
+RGB = {"RGB": "8-bit RGB"}
+MAX_CLASS = 25 * 256 + 255
+NO_CROWD = -1
+NUMBERING = Numbering(first=0, last=255, crowd=NO_CROWD, stuff=0, max_class=MAX_CLASS)
+VOID = 0
+SHORT = {"training": "train", "validation": "val"}
+CHALLENGE_STUFF = {info.name.split(",")[0].strip().lower() for info in CHALLENGE.classes if not info.is_thing}
+
+
+def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
+    """
+    Raises:
+        UserError: no ``_seg.png``, an image missing, or classes without names.
+    """
+    labels: dict[str, list[Path]] = {}
+    for path in sorted(src.rglob(f"*{SUFFIX}")):
+        split = next((SHORT[part] for part in path.relative_to(src).parts if part in SHORT), "train")
+        labels.setdefault(split, []).append(path)
+    if not labels:
+        raise UserError(f"{src} has no *{SUFFIX}: name the folder of the full ADE20K.")
+    found = choose_splits(labels, options.splits, src)
+    pairs = [_pairs(split, paths) for split, paths in found.items()]
+    jsons = [path.with_name(f"{_key(path)}.json") for paths in found.values() for path in paths]
+    rows = read_classes(options.classes) if options.classes else _names(jsons, src)
+    given = options.things or options.stuff
+    rows = rows if given else [_with_kind(row) for row in rows]
+    taxonomy, notes = classes_of(rows, options.classes or src, options.things, options.stuff)
+    if not given:
+        stuff = ", ".join(taxonomy.names[k] for k in taxonomy.stuff_indices) or "none"
+        notes = (*notes, f"Taken as stuff, after the challenge's classes: {stuff}; all others are things.")
+    parts = sum(any(path.parent.glob(f"{_key(path)}_parts_*.png")) for paths in found.values() for path in paths)
+    if parts:
+        notes = (
+            *notes,
+            f"{parts} images have masks of parts, which a panoptic map cannot hold: left out.",
+        )
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy))
+
+
+def _key(path: Path) -> str:
+    return path.name.removesuffix(SUFFIX)
+
+
+def _pairs(split: str, labels: list[Path]) -> Pairs:
+    images = [path.with_name(f"{_key(path)}.jpg") for path in labels]
+    missing = [image for image in images if not image.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]} does not exist ({len(missing)} images are missing): restore it.")
+    return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0)
+
+
+def _names(paths: list[Path], src: Path) -> list[Fields]:
+    """Class number to name, from the objects of all images."""
+    names: dict[int, str] = {}
+    for path in paths:
+        if not path.is_file():
+            continue
+        top = Fields.of(read_json(path, ("utf-8-sig", "latin-1")), str(path))
+        annotation = Fields.of(top.get("annotation", "the object of the archive"), f"{path}: annotation")
+        for entry in annotation.objects("object", "object"):
+            names.setdefault(entry.whole("name_ndx", 1, MAX_CLASS), entry.text("name"))
+    if not names:
+        raise UserError(
+            f"{src} has no JSON that names its classes (the archive of 2021 has one per image): list them in a "
+            "file and name it with --classes."
+        )
+    ordered = sorted(names.items())
+    twice = {name for _, name in ordered if list(names.values()).count(name) > 1}
+    return [
+        Fields({"id": k, "name": f"{name} ({k})" if name in twice else name}, f"{src}: class {k}")
+        for k, name in ordered
+    ]
+
+
+def _with_kind(row: Fields) -> Fields:
+    if "isthing" in row or "name" not in row:
+        return row
+    is_stuff = row.text("name").split(",")[0].strip().lower() in CHALLENGE_STUFF
+    return Fields(row.data | {"isthing": int(not is_stuff)}, row.where)
+
+
+def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
+    path = pairs.labels[index]
+    pixels = read_pixels(path, RGB).astype(np.int32)
+    if (pixels[..., 0] % 10).any():
+        raise UserError(f"{path} has red values that are no multiples of 10: restore the file from the archive.")
+    classes = pixels[..., 0] // 10 * 256 + pixels[..., 1]
+    return map_from_numbers(classes, pixels[..., 2], taxonomy, NUMBERING, (VOID,), path)

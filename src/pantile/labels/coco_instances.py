@@ -1,0 +1,303 @@
+"""COCO instances: polygons, run lengths and crowd, with stuff from a file of its own or among the annotations.
+
+::
+
+    root/annotations/instances_<split>.json         root may also be a JSON, or root/<split>/_annotations.coco.json
+    root/annotations/stuff_<split>.json             optional: categories and annotations of stuff
+    root/annotations/stuff_<split>_pixelmaps/*.png  optional, comes before the annotations: value = category id
+    root/<split>/*, root/images/<split>/* or root/images/*
+
+Categories of ``instances`` are things unless ``isthing`` or the command line says otherwise. In COCO's stuff the
+category "other" stands for things: void where no thing lies.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
+from pantile.contracts.run_lengths import encode_segments
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.write_coco import segments_info
+from pantile.labels.class_list import classes_of, read_classes
+from pantile.labels.fields import Fields, existing, is_number, path_inside, read_json
+from pantile.labels.image_folders import check_size, choose_splits, image_size, images_by_stem, read_pixels
+from pantile.labels.rasterise import (
+    NO_PIXEL,
+    TOO_FEW_POINTS,
+    area,
+    counts_to_rle,
+    decode_counts,
+    polygons_to_mask,
+    why_empty,
+)
+from pantile.labels.report import Report
+from pantile.labels.source import (
+    Dropped,
+    ImageLabels,
+    LabelSource,
+    Layer,
+    ReadOptions,
+    Shape,
+    SourceImage,
+    SourceSplit,
+)
+
+GREY = {"L": "8-bit grey", "P": "8-bit grey", "I;16": "16-bit grey"}
+OTHER = "other"
+UNKNOWN = "unknown category"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A JSON of the split, its fields checked but for the annotations' own."""
+
+    path: Path
+    layer: Layer
+    images: list[Fields]
+    categories: list[Fields]
+    annotations: dict[int | str, list[Fields]]
+
+
+def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
+    """
+    Raises:
+        UserError: no JSON, or one that is not COCO's.
+    """
+    found = choose_splits(_find(src, options.splits), options.splits, src)
+    files = {split: _read_files(path, split) for split, path in found.items()}
+    taxonomy, notes = _taxonomy(files, options)
+    splits = [_split(src, split, own, taxonomy, options.images) for split, own in files.items()]
+    return LabelSource(taxonomy, tuple(splits), notes)
+
+
+def _find(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
+    if src.is_file():
+        if len(wanted) > 1:
+            raise UserError(f"{src} is one JSON: give one name with --split.")
+        return {wanted[0] if wanted else src.stem.removeprefix("instances_"): src}
+    found = {}
+    for folder in (src / "annotations", src):
+        for path in sorted(folder.glob("instances_*.json")):
+            found.setdefault(path.stem.removeprefix("instances_"), path)
+    for path in sorted(src.glob("*/_annotations.coco.json")):
+        found.setdefault(path.parent.name, path)
+    if not found:
+        raise UserError(f"{src} has no annotations/instances_<split>.json: name the JSON itself as the source.")
+    return found
+
+
+def _read_files(path: Path, split: str) -> list[_File]:
+    files = [_read(path, Layer.SHAPE)]
+    stuff = path.with_name(f"stuff_{split}.json")
+    if stuff != path and stuff.is_file():
+        files.append(_read(stuff, Layer.STUFF_FILE))
+    return files
+
+
+def _read(path: Path, layer: Layer) -> _File:
+    top = Fields.of(read_json(path), str(path))
+    images = top.objects("images", "image")
+    ids = [image.identifier("id") for image in images]
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise UserError(f"{path} lists the image id {twice!r} twice in 'images': make the ids unique.")
+    annotations: dict[int | str, list[Fields]] = {i: [] for i in ids}
+    for annotation in top.objects("annotations", "annotation"):
+        image_id = annotation.identifier("image_id")
+        if image_id not in annotations:
+            raise UserError(
+                f"{annotation.where} has the image_id {image_id!r}, which 'images' does not list: add the image or "
+                "remove the annotation."
+            )
+        annotations[image_id].append(annotation)
+    return _File(path, layer, images, top.objects("categories", "category"), annotations)
+
+
+def _taxonomy(files: dict[str, list[_File]], options: ReadOptions) -> tuple[Taxonomy, tuple[str, ...]]:
+    """The list given, or that of all JSONs of all splits, which must agree; stuff files add classes that are stuff."""
+    if options.classes:
+        return classes_of(read_classes(options.classes), options.classes, options.things, options.stuff)
+    rows: dict[int, Fields] = {}
+    stuff_files = [file for own in files.values() for file in own if file.layer == Layer.STUFF_FILE]
+    for file in [own[0] for own in files.values()] + stuff_files:
+        for category in file.categories:
+            category_id, name = category.whole("id", 0, MAX_ID), category.text("name")
+            if file.layer == Layer.STUFF_FILE and name == OTHER:
+                continue
+            if file.layer == Layer.STUFF_FILE and "isthing" not in category:
+                category = Fields(category.data | {"isthing": 0}, category.where)
+            known = rows.setdefault(category_id, category)
+            if known.data["name"] != name:
+                raise UserError(
+                    f"{category.where} calls the category id {category_id} {name!r}, but {known.where} calls it "
+                    f"{known.data['name']!r}: use one list of categories."
+                )
+    return classes_of(list(rows.values()), next(iter(files.values()))[0].path, options.things, options.stuff)
+
+
+def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images: Path | None) -> SourceSplit:
+    main = files[0]
+    root = src.parent if src.is_file() else src
+    places = [images] if images else [root / split, root / "images" / split, root / "images", main.path.parent]
+    if src.is_file() and not images:
+        places = [*places, root.parent / split, root.parent / "images" / split, root.parent / "images"]
+    folder = next((place for place in places if place.is_dir() and _holds(place, main)), None)
+    if folder is None:
+        raise UserError(
+            f"The images that {main.path} names are not in {' or '.join(map(str, places))}: name their folder with "
+            "--images."
+        )
+    found = []
+    for entry in main.images:
+        path = existing(path_inside(folder, entry.text("file_name"), f"{entry.where}, file_name"), entry.where)
+        found.append(SourceImage(path, path.relative_to(folder.absolute()).as_posix(), entry.identifier("id")))
+    pixelmaps = main.path.with_name(f"stuff_{split}_pixelmaps")
+    maps = images_by_stem(pixelmaps, (".png",)) if len(files) > 1 else {}
+    if pixelmaps.is_dir() and not maps:
+        raise UserError(f"{pixelmaps} needs stuff_{split}.json beside it, for the categories of its values: add it.")
+
+    def read(index: int) -> ImageLabels:
+        image = found[index]
+        size = image_size(image.path)
+        _check_claim(main.images[index], image.path, size)
+        shapes, dropped, base = [], [], None
+        for file in files:
+            if file.layer == Layer.STUFF_FILE and maps:
+                base = _stuff_map(maps, image, size, file, taxonomy)
+                continue
+            for annotation in file.annotations.get(image.id, []):
+                one = _shape(annotation, size, taxonomy, file)
+                (shapes if isinstance(one, Shape) else dropped).append(one)
+        return ImageLabels(size, tuple(shapes), base, tuple(dropped))
+
+    return SourceSplit(split, tuple(found), read)
+
+
+def _holds(folder: Path, file: _File) -> bool:
+    """Whether the folder has the first image; which one is missing is told later."""
+    return not file.images or path_inside(folder, file.images[0].text("file_name"), file.images[0].where).exists()
+
+
+def _check_claim(entry: Fields, path: Path, size: tuple[int, int]) -> None:
+    if "height" in entry or "width" in entry:
+        claimed = entry.whole("height", 1, 2**31), entry.whole("width", 1, 2**31)
+        check_size(path, size, claimed, entry.where)
+
+
+def _stuff_map(
+    maps: dict[str, Path], image: SourceImage, size: tuple[int, int], file: _File, taxonomy: Taxonomy
+) -> PanopticMap:
+    path = maps.get(image.path.stem)
+    if path is None:
+        raise UserError(f"{file.path}: the stuff PNG of {image.name} is missing: restore it.")
+    values = read_pixels(path, GREY)
+    check_size(image.path, size, values.shape, str(path))
+    others = {c.data["id"] for c in file.categories if c.data["name"] == OTHER}
+    ids, segments = np.zeros(size, dtype=np.int32), []
+    for value in np.unique(values).tolist():
+        if value == VOID_ID or value in others:
+            continue
+        if value not in taxonomy.index_of_id:
+            raise UserError(f"{path} has pixels of value {value}, which {file.path} does not list: add the category.")
+        segments.append(Segment(len(segments) + 1, taxonomy.index_of_id[value]))
+        ids[values == value] = len(segments)
+    return PanopticMap(ids, tuple(segments))
+
+
+def _shape(entry: Fields, size: tuple[int, int], taxonomy: Taxonomy, file: _File) -> Shape | Dropped:
+    category = entry.whole("category_id", 0, MAX_ID)
+    is_crowd = entry.flag("iscrowd", default=0)
+    if category not in taxonomy.index_of_id:
+        name = next((c.data["name"] for c in file.categories if c.data["id"] == category), None)
+        reason = "stands for things in COCO's stuff" if name == OTHER else UNKNOWN
+        return Dropped(name or f"category {category}", reason, entry.where)
+    class_index = taxonomy.index_of_id[category]
+    mask = _mask(entry, size)
+    if isinstance(mask, str):
+        return Dropped(taxonomy.names[class_index], mask, entry.where)
+    layer = Layer.CROWD if is_crowd and file.layer == Layer.SHAPE else file.layer
+    return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=layer)
+
+
+def _mask(entry: Fields, size: tuple[int, int]) -> dict | str:
+    """Run lengths, or why there are none."""
+    if "segmentation" not in entry:
+        return "no segmentation, only a box"
+    segmentation = entry.data["segmentation"]
+    if isinstance(segmentation, dict):
+        mask = _run_lengths(Fields(segmentation, f"{entry.where}, segmentation"), size)
+        return mask if area(mask) else NO_PIXEL
+    if not isinstance(segmentation, list) or not all(
+        isinstance(flat, list) and all(map(is_number, flat)) and len(flat) % 2 == 0 for flat in segmentation
+    ):
+        raise entry.wrong("segmentation", "a list of polygons [x, y, x, y, ...] or run lengths with size and counts")
+    polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation if len(flat) >= 6]
+    if not polygons:
+        return TOO_FEW_POINTS if segmentation else "empty polygon"
+    mask = polygons_to_mask(polygons, size, entry.where)
+    return mask if area(mask) else why_empty(polygons, size)
+
+
+def _run_lengths(fields: Fields, size: tuple[int, int]) -> dict:
+    claimed = fields.items("size")
+    if claimed != list(size):
+        raise fields.wrong("size", f"[height, width] of the image, {list(size)}")
+    counts = fields.get("counts", "run lengths")
+    if isinstance(counts, str):
+        counts = decode_counts(counts, fields.where)
+    elif not isinstance(counts, list) or not all(
+        isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in counts
+    ):
+        raise fields.wrong("counts", "run lengths: whole numbers or COCO's compressed text")
+    return counts_to_rle(counts, size, fields.where)
+
+
+class CocoInstancesWriter:
+    """``annotations/instances_<split>.json`` for things, ``stuff_<split>.json`` for stuff, both as run lengths.
+
+    Args:
+        root: an empty folder.
+        taxonomy: the classes.
+    """
+
+    images = "{split}"
+
+    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
+        self.root = root
+        self.taxonomy = taxonomy
+        self._images: dict[str, list[dict]] = defaultdict(list)
+        self._annotations: dict[tuple[str, bool], list[dict]] = defaultdict(list)
+
+    def write(
+        self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report
+    ) -> PanopticMap:
+        """One image. Returns what the format holds: all of it."""
+        height, width = panoptic.size
+        self._images[split].append({"id": image_id, "file_name": image_name, "height": height, "width": width})
+        masks = encode_segments(panoptic.ids, [segment.id for segment in panoptic.segments])
+        for row, mask in zip(segments_info(panoptic, self.taxonomy), masks, strict=True):
+            is_thing = self.taxonomy.classes[self.taxonomy.index_of_id[row["category_id"]]].is_thing
+            own = self._annotations[split, is_thing]
+            segmentation = {"size": mask["size"], "counts": mask["counts"].decode("ascii")}
+            own.append(row | {"id": len(own) + 1, "image_id": image_id, "segmentation": segmentation})
+        return panoptic
+
+    def finish(self, split: str) -> None:
+        """Writes the JSONs of a split; that of stuff only where there are such classes."""
+        for name, is_thing in (("instances", True), ("stuff", False)):
+            categories = [c for c in self.taxonomy.to_coco() if bool(c["isthing"]) == is_thing]
+            if not is_thing and not categories:
+                continue
+            data = {
+                "images": self._images[split],
+                "annotations": self._annotations[split, is_thing],
+                "categories": categories,
+            }
+            path = self.root / "annotations" / f"{name}_{split}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(data), encoding="utf-8")

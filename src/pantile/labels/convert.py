@@ -1,0 +1,208 @@
+"""The loop: reads every image of a source, decides overlaps and gaps, writes the target, and keeps the books."""
+
+import difflib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rich.console import Console
+from rich.progress import track
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.labels.overlaps import RULES, fill_gap, paint
+from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
+from pantile.labels.report import COVERED, FILE_NAME, Report
+from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
+
+VOID = "void"
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """
+    Attributes:
+        source, target: names in ``FORMATS``.
+        read: what the source's files do not say.
+        overlap: one of ``overlaps.RULES``.
+        gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
+        link: hard-link the images instead of copying them.
+        progress: show a progress bar.
+    """
+
+    source: str
+    target: str = "coco-panoptic"
+    read: ReadOptions = field(default_factory=ReadOptions)
+    overlap: str = "error"
+    gap: str = VOID
+    link: bool = False
+    progress: bool = False
+
+
+def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report:
+    """Converts a folder of labels. ``dst`` appears complete, with ``convert_report.json``, or not at all.
+
+    Args:
+        src: the source; it is only read.
+        dst: must not exist, or be an empty folder.
+        options: see ``ConvertOptions``.
+
+    Raises:
+        UserError: bad input, told in one sentence.
+    """
+    src, dst = Path(src), Path(dst)
+    _check_options(src, options)
+    with staged(dst) as folder:
+        source = FORMATS[options.source].open(src, options.read)
+        taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
+        report = Report(taxonomy, notes=[*source.notes, *notes])
+        writer = FORMATS[options.target].writer(folder, taxonomy)
+        for split in source.splits:
+            _convert_split(split, writer, folder, report, gap_index, options)
+        report.write(folder / FILE_NAME, _about(src, source, options))
+    return report
+
+
+def _convert_split(
+    split: SourceSplit,
+    writer: LabelWriter,
+    folder: Path,
+    report: Report,
+    gap_index: int | None,
+    options: ConvertOptions,
+) -> None:
+    names = _target_names(split)
+    images = folder / writer.images.format(split=split.name)
+    images.mkdir(parents=True)
+    positions = range(len(split.images))
+    console = Console(stderr=True)
+    for index in track(positions, description=split.name, console=console, disable=not options.progress):
+        image = split.images[index]
+        panoptic = _read(split, index, report, options.overlap)
+        if gap_index is not None:
+            panoptic, pixels = fill_gap(panoptic, gap_index)
+            report.gap[options.gap] += pixels
+        held = writer.write(split.name, names[index], image.id, panoptic, report)
+        report.count_out(held)
+        _place(image.path, images / names[index], options.link)
+        report.images[split.name] += 1
+    writer.finish(split.name)
+
+
+def _read(split: SourceSplit, index: int, report: Report, rule: str) -> PanopticMap:
+    """The painted map; what its labels lost on the way is reported."""
+    image = split.images[index]
+    labels = split.read(index)
+    for dropped in labels.dropped:
+        report.drop(dropped)
+    painted = paint(labels, report.taxonomy, rule, str(image.path))
+    names = report.taxonomy.names
+    for counts, added in (
+        (report.segments_in, painted.segments_in),
+        (report.pixels_in, painted.pixels_in),
+    ):
+        counts.update({names[k]: n for k, n in added.items()})
+    report.decided.update({(names[top], names[below]): n for (top, below), n in painted.decided.items()})
+    for k, n in painted.covered.items():
+        report.drop(Dropped(names[k], COVERED, str(image.path)), annotations=n)
+    return painted.panoptic
+
+
+def _check_options(src: Path, options: ConvertOptions) -> None:
+    for what, name, known in (
+        ("--from", options.source, READABLE),
+        ("--to", options.target, WRITABLE),
+        ("--overlap", options.overlap, RULES),
+    ):
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise UserError(f"{what} {name!r} is not known{hint}: choose from {', '.join(known)}.")
+    if not src.exists():
+        raise UserError(f"The source {src} does not exist: name the folder of labels.")
+    for name in ("things", "stuff", "classes", "images"):
+        if getattr(options.read, name) and name not in FORMATS[options.source].options:
+            raise UserError(
+                f"--{name} does not apply to {options.source}, whose files say this themselves: leave it out."
+            )
+    for split in options.read.splits:
+        if PurePosixPath(split).name != split or split in (".", "..") or split.startswith("."):
+            raise UserError(f"--split {split!r} is not the name of a split: write a plain name such as train.")
+
+
+def _with_gap(taxonomy: Taxonomy, gap: str) -> tuple[Taxonomy, int | None, tuple[str, ...]]:
+    """The taxonomy, with the class that fills gaps if it is new, and that class's index."""
+    if gap == VOID:
+        return taxonomy, None, ()
+    if gap in taxonomy.names:
+        index = taxonomy.names.index(gap)
+        if taxonomy.classes[index].is_thing:
+            raise UserError(f"--gap {gap!r} is a thing, which cannot fill what is left over: name a stuff class.")
+        return taxonomy, index, ()
+    close = difflib.get_close_matches(gap, taxonomy.names, n=1)
+    if close:
+        raise UserError(f"--gap {gap!r} is not a class of the source: did you mean {close[0]!r}?")
+    new = ClassInfo(gap, False, max(taxonomy.index_of_id) + 1, default_color(len(taxonomy)))
+    note = f"{gap} is not a class of the source: added as stuff with the id {new.id}."
+    return Taxonomy((*taxonomy.classes, new)), len(taxonomy), (note,)
+
+
+def _target_names(split: SourceSplit) -> list[str]:
+    """``city/a.png`` -> ``city_a.png``: targets have one folder per split and one label per stem."""
+    names = ["_".join(PurePosixPath(image.name).parts) for image in split.images]
+    owner: dict[str, int] = {}
+    ids: dict[int | str, int] = {}
+    for index, (name, image) in enumerate(zip(names, split.images, strict=True)):
+        for known, key, what in ((owner, PurePosixPath(name).stem, "name"), (ids, image.id, "id")):
+            if key in known:
+                other = split.images[known[key]].path
+                raise UserError(
+                    f"{image.path} and {other} would both have the {what} {key!r} in the target: rename one."
+                )
+            known[key] = index
+    return names
+
+
+def _place(source: Path, target: Path, link: bool) -> None:
+    if not link:
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        raise UserError(f"{source} cannot be hard-linked into DST ({error.strerror}): leave out --link.") from None
+
+
+def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:
+    return {
+        "source": {"path": str(src), "format": options.source, "splits": [split.name for split in source.splits]},
+        "target": {"format": options.target, "overlap": options.overlap, "gap": options.gap},
+    }
+
+
+@contextmanager
+def staged(dst: Path) -> Iterator[Path]:
+    """A folder beside ``dst`` that takes its place when the block ends, and vanishes when it fails.
+
+    Raises:
+        UserError: ``dst`` is in use, or the disk refuses.
+    """
+    dst = dst.resolve()
+    try:
+        if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
+            raise UserError(f"{dst} exists and is not an empty folder: name a new one.")
+        folder = dst.with_name(f".{dst.name}.{os.getpid()}.partial")
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+            if dst.exists():
+                dst.rmdir()
+            folder.replace(dst)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{error.filename or dst}: {error.strerror}; nothing was written.") from None

@@ -1,0 +1,205 @@
+"""Where images and their labels lie, how large an image is, and what its id is called."""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pantile.contracts.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+EXIF_ORIENTATION = 0x0112
+#: what Pillow raises on files that are cut short, garbled or forged
+DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+
+
+@contextmanager
+def decoding(path: Path | str) -> Iterator[None]:
+    """Pillow's errors as one sentence.
+
+    Raises:
+        UserError: instead of them.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: restore the file.") from None
+    except (*DECODING_ERRORS, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
+
+
+def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
+    """Pixel values as stored; of a palette PNG the indices.
+
+    Args:
+        path: the file.
+        modes: Pillow's modes that the format allows, each with its name for people.
+
+    Returns:
+        (H, W) or (H, W, C), uint8, uint16 or int32.
+
+    Raises:
+        UserError: the file is missing, broken or of another mode.
+    """
+    with decoding(path), Image.open(path) as image:
+        mode = image.mode
+        pixels = np.asarray(image)
+    if mode not in modes:
+        raise UserError(
+            f"{path} has colour mode {mode!r}, but this label is {' or '.join(dict.fromkeys(modes.values()))}: "
+            "save it in that mode (another program may have changed it)."
+        )
+    return pixels
+
+
+def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
+    """(height, width) from the file's head, as stored.
+
+    Args:
+        upright: the labels were drawn by a tool that shows images upright: a rotation in the EXIF data is refused,
+            because the labels would lie on other pixels than the stored ones.
+
+    Raises:
+        UserError: the file is missing or not an image, or is rotated.
+    """
+    with decoding(path), Image.open(path) as image:
+        width, height = image.size
+        orientation = image.getexif().get(EXIF_ORIENTATION, 1) if upright else 1
+    if orientation != 1:
+        raise UserError(
+            f"{path} is stored rotated (EXIF orientation {orientation}), but its labels were drawn on the upright "
+            "image: rotate its pixels and remove the EXIF entry."
+        )
+    return height, width
+
+
+def check_size(path: Path, size: tuple[int, int], claimed: tuple[int, int], where: str) -> None:
+    """
+    Raises:
+        UserError: the label was made for an image of another size.
+    """
+    if size != claimed:
+        raise UserError(
+            f"{path} is {size[1]}x{size[0]} pixels but {where} is for {claimed[1]}x{claimed[0]}: make both the same "
+            "size."
+        )
+
+
+def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """Files of a folder by name without ending, sorted; hidden ones left out.
+
+    Raises:
+        UserError: two files of one stem, which would share one label.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in found:
+            raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")
+        found[path.stem] = path
+    return found
+
+
+def image_ids(stems: Sequence[str]) -> list[int]:
+    """The numbers in the names where every name is a different number, as in COCO; else 1, 2, ..."""
+    if all(stem.isascii() and stem.isdecimal() and len(stem) < 16 for stem in stems):
+        ids = [int(stem) for stem in stems]
+        if len(set(ids)) == len(ids):
+            return ids
+    return list(range(1, len(stems) + 1))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Label PNGs of a split with their images.
+
+    Attributes:
+        split: its name.
+        stems: of both files, sorted.
+        labels, images: one path per stem.
+        unlabelled: number of images without label.
+    """
+
+    split: str
+    stems: tuple[str, ...]
+    labels: tuple[Path, ...]
+    images: tuple[Path, ...]
+    unlabelled: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self.unlabelled:
+            return ()
+        return (f"{self.unlabelled} images beside those of split {self.split!r} have no label and were left out.",)
+
+
+def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: Path | None) -> list[Pairs]:
+    """Splits of a folder of label PNGs: ``<base>/<split>/*.png``, ``<base>_<split>/*.png`` or ``<base>/*.png``.
+
+    Images are looked for in ``images/<split>``, ``<split>``, ``images`` and the source itself.
+
+    Args:
+        src: the folder.
+        bases: names of the folder of labels, the first that exists is taken.
+        splits: which; empty for all. Labels without split folders go by the only name given, or ``train``.
+        images: another folder of images.
+
+    Raises:
+        UserError: no labels, no such split, or a label without image.
+    """
+    folders = label_folders(src, bases, splits)
+    found = []
+    for split, folder in folders.items():
+        labels = images_by_stem(folder, (".png",))
+        places = [images / split, images] if images else [src / "images" / split, src / split, src / "images", src]
+        there = next((found for found in map(images_by_stem, places) if found.keys() & labels.keys()), {})
+        missing = sorted(labels.keys() - there.keys())
+        if missing:
+            raise UserError(
+                f"{labels[missing[0]]} has no image of that name in {' or '.join(map(str, places))} ({len(missing)} of "
+                f"{len(labels)} labels): put it there, or name the folder with --images."
+            )
+        stems = tuple(labels)
+        found.append(
+            Pairs(split, stems, tuple(labels.values()), tuple(there[stem] for stem in stems), len(there) - len(labels))
+        )
+    return found
+
+
+def label_folders(src: Path, bases: Sequence[str], splits: Sequence[str]) -> dict[str, Path]:
+    """Split to folder of label PNGs, see ``find_pairs``."""
+    folders: dict[str, Path] = {}
+    for base in bases:
+        top = src / base
+        suffixed = [(path.name.removeprefix(f"{top.name}_"), path) for path in top.parent.glob(f"{top.name}_*")]
+        for split, path in [*suffixed, *((path.name, path) for path in top.glob("*"))]:
+            if path.is_dir() and any(path.glob("*.png")):
+                folders.setdefault(split, path)
+        if not folders and any(top.glob("*.png")):
+            if len(splits) > 1:
+                raise UserError(f"{top} has no folder per split: give one name with --split.")
+            return {splits[0] if splits else "train": top}
+        if folders:
+            break
+    if not folders:
+        raise UserError(f"{src} has no label PNGs in {' or '.join(bases)}: put them there, in one folder per split.")
+    return choose_splits(dict(sorted(folders.items())), splits, src)
+
+
+def choose_splits(found: dict[str, Any], wanted: Sequence[str], src: Path) -> dict[str, Any]:
+    """The splits that were asked for; all of them for an empty ``wanted``.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    for split in wanted:
+        if split not in found:
+            raise UserError(f"{src} has no split {split!r}: choose from {', '.join(found)} with --split.")
+    return {split: found[split] for split in wanted or found}

@@ -1,0 +1,165 @@
+"""Report: what went in, what came out, and the reason for every difference."""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pantile.contracts.panoptic import VOID_ID, PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.label_rows import count_pixels
+from pantile.labels.source import Dropped
+
+FILE_NAME = "convert_report.json"
+COVERED = "covered entirely by other segments"
+
+
+@dataclass
+class Report:
+    """Counts over all images; classes by name.
+
+    The books balance. Per class, ``segments_in`` = ``segments_out`` + segments covered (in ``dropped``) + segments
+    lost, and ``pixels_in`` = ``pixels_out`` + pixels decided against it + pixels lost. Segments that merge are lost as
+    segments, not as pixels. What ``--gap`` fills comes on top of ``pixels_in``, and may add a segment.
+
+    Attributes:
+        taxonomy: of the source.
+        images: split to number of images.
+        segments_in, segments_out, pixels_in, pixels_out: per class.
+        decided: (class on top, class below) to pixels.
+        dropped: (class, reason) to number of annotations.
+        first_dropped: (class, reason) to the first place.
+        lost: (class, reason) to [segments, pixels]: what the target cannot hold.
+        gap: class and pixels that ``--gap`` filled.
+        void_pixels: in the target.
+        notes: assumptions, one sentence each.
+    """
+
+    taxonomy: Taxonomy
+    images: Counter = field(default_factory=Counter)
+    segments_in: Counter = field(default_factory=Counter)
+    segments_out: Counter = field(default_factory=Counter)
+    pixels_in: Counter = field(default_factory=Counter)
+    pixels_out: Counter = field(default_factory=Counter)
+    decided: Counter = field(default_factory=Counter)
+    dropped: Counter = field(default_factory=Counter)
+    first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
+    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    gap: Counter = field(default_factory=Counter)
+    void_pixels: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
+        """The target cannot hold something."""
+        entry = self.lost[class_name, reason]
+        entry[0] += segments
+        entry[1] += pixels
+
+    def drop(self, dropped: Dropped, annotations: int = 1) -> None:
+        """An annotation becomes no segment."""
+        key = (dropped.class_name, dropped.reason)
+        self.dropped[key] += annotations
+        self.first_dropped.setdefault(key, dropped.where)
+
+    def count_out(self, held: PanopticMap) -> None:
+        """What the target holds of one image."""
+        areas = count_pixels(held.ids)
+        self.void_pixels += areas.get(VOID_ID, 0)
+        for segment in held.segments:
+            name = self.taxonomy.names[segment.class_index]
+            self.segments_out[name] += 1
+            self.pixels_out[name] += areas[segment.id]
+
+    def to_dict(self) -> dict:
+        """Plain containers for JSON."""
+        return {
+            "images": dict(self.images),
+            "classes": [
+                {
+                    "name": info.name,
+                    "id": info.id,
+                    "isthing": int(info.is_thing),
+                    "segments_in": self.segments_in[info.name],
+                    "segments_out": self.segments_out[info.name],
+                    "pixels_in": self.pixels_in[info.name],
+                    "pixels_out": self.pixels_out[info.name],
+                }
+                for info in self.taxonomy.classes
+            ],
+            "void_pixels": self.void_pixels,
+            "gap": [{"class": name, "pixels": pixels} for name, pixels in self.gap.items()],
+            "overlaps": [
+                {"on_top": top, "below": below, "pixels": pixels} for (top, below), pixels in self.decided.most_common()
+            ],
+            "dropped": [
+                {"class": name, "reason": reason, "annotations": n, "first": self.first_dropped[name, reason]}
+                for (name, reason), n in self.dropped.most_common()
+            ],
+            "lost": [
+                {"class": name, "reason": reason, "segments": segments, "pixels": pixels}
+                for (name, reason), (segments, pixels) in self.lost.items()
+            ],
+            "notes": self.notes,
+        }
+
+    def write(self, path: Path, about: dict) -> None:
+        """JSON; ``about`` goes first."""
+        path.write_text(json.dumps(about | self.to_dict(), indent=1), encoding="utf-8")
+
+    def print(self, console: Console) -> None:
+        """Tables for people; classes that do not occur and folders of files are in the JSON only."""
+        console.print(self._classes_table())
+        for title, columns, rows in (
+            (
+                "Pixels decided by --overlap",
+                ("on top", "below", "pixels"),
+                [(*pair, n) for pair, n in self.decided.most_common()],
+            ),
+            (
+                "Annotations dropped",
+                ("class", "reason", "annotations", "first"),
+                [(*key, n, self.first_dropped[key].rpartition("/")[2]) for key, n in self.dropped.most_common()],
+            ),
+            (
+                "What the target cannot hold",
+                ("class", "reason", "segments", "pixels"),
+                [(*key, *counts) for key, counts in self.lost.items()],
+            ),
+        ):
+            if rows:
+                console.print(_table(title, columns, rows))
+        for name, pixels in self.gap.items():
+            console.print(Text(f"{pixels:,} pixels without label became {name}."))
+        for note in self.notes:
+            console.print(Text(note))
+
+    def _classes_table(self) -> Table:
+        pixels = sum(self.pixels_out.values()) + self.void_pixels
+        share = f", {self.void_pixels / pixels:.1%} void" if pixels else ""
+        images = ", ".join(f"{n:,} {split}" for split, n in self.images.items())
+        rows = [
+            (
+                info.name,
+                "thing" if info.is_thing else "stuff",
+                *(counts[info.name] for counts in (self.segments_in, self.segments_out)),
+                *(counts[info.name] for counts in (self.pixels_in, self.pixels_out)),
+            )
+            for info in self.taxonomy.classes
+            if self.segments_in[info.name] or self.segments_out[info.name]
+        ]
+        columns = ("class", "kind", "segments in", "out", "pixels in", "out")
+        return _table(f"Images: {images}{share}", columns, rows)
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    numeric = [bool(rows) and isinstance(value, int) for value in (rows[0] if rows else columns)]
+    for column, is_number in zip(columns, numeric, strict=True):
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:  # Text, because class names may look like rich's markup
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int) else value) for value in row))
+    return table

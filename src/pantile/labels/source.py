@@ -1,0 +1,135 @@
+"""What a reader gives: classes, splits, and for each image shapes to paint, or a map that is painted already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
+
+
+class Layer(IntEnum):
+    """Which shapes lie over which, whatever ``--overlap`` says; that rule decides within a layer.
+
+    Stuff that comes in a file of its own was drawn as the ground on which things stand, and a crowd region is what is
+    left of a group after its members were drawn one by one.
+    """
+
+    STUFF_FILE = 0
+    CROWD = 1
+    SHAPE = 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One annotation that covers at least one pixel.
+
+    Attributes:
+        mask: pycocotools' compressed run lengths, of the image's size.
+        class_index: in the source's taxonomy.
+        what: the annotation in messages, such as ``"annotation 12"``.
+        is_crowd: a region of things that are not separated.
+        group: shapes of one class with the same group are one segment; None for a segment of its own.
+        layer: see ``Layer``.
+    """
+
+    mask: dict
+    class_index: int
+    what: str
+    is_crowd: bool = False
+    group: int | str | None = None
+    layer: Layer = Layer.SHAPE
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """An annotation that becomes no segment.
+
+    Attributes:
+        class_name: as the file says.
+        reason: for the report; the same words for the same cause, so that they add up.
+        where: file and annotation.
+    """
+
+    class_name: str
+    reason: str
+    where: str
+
+
+@dataclass(frozen=True)
+class ImageLabels:
+    """The labels of one image.
+
+    Attributes:
+        size: (height, width).
+        shapes: in the file's order, which is what ``last-on-top`` goes by.
+        base: a finished map below the shapes; None for void everywhere.
+        dropped: annotations that are not among the shapes.
+    """
+
+    size: tuple[int, int]
+    shapes: tuple[Shape, ...] = ()
+    base: PanopticMap | None = None
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """
+    Attributes:
+        path: the file; it is copied, never opened for writing.
+        name: path below the split's folder, with "/".
+        id: of the image in COCO's JSON.
+    """
+
+    path: Path
+    name: str
+    id: int | str
+
+
+@dataclass(frozen=True)
+class SourceSplit:
+    """
+    Attributes:
+        name: of the split in the target.
+        images: in the source's order.
+        read: index of an image to its labels; raises UserError for whatever is wrong with them.
+    """
+
+    name: str
+    images: tuple[SourceImage, ...]
+    read: Callable[[int], ImageLabels]
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """An opened folder of labels.
+
+    Attributes:
+        taxonomy: the classes of all splits.
+        splits: at least one.
+        notes: what the reader assumed or left out, one sentence each, for the report.
+    """
+
+    taxonomy: Taxonomy
+    splits: tuple[SourceSplit, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a person says about a source that its files do not.
+
+    Attributes:
+        splits: which splits; empty for all that the source has.
+        classes: file with the classes, see ``class_list.read_classes``.
+        images: the folder of images where it is not at its usual place.
+        things, stuff: names of classes, where the format has no such flag.
+    """
+
+    splits: tuple[str, ...] = ()
+    classes: Path | None = None
+    images: Path | None = None
+    things: tuple[str, ...] = ()
+    stuff: tuple[str, ...] = ()

@@ -1,0 +1,203 @@
+"""Mask2Former (Cheng et al., CVPR 2022): the rows of its tables on four data sets and three tasks, and a nano size.
+
+A model is trained for one task: a recipe of the instance task is for a data set of things only, one of the semantic
+task for a data set whose classes are all stuff. The loss is the same; panoptic recipes have no suffix.
+
+Weight decay spares every bias, where the original spares those of norms only.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from pantile.data import AugmentConfig, FitConfig
+from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
+from pantile.losses.set_criterion import SetCriterionConfig
+from pantile.merge import query_config as presets
+from pantile.models import Mask2FormerConfig, mask2former_nano_config
+
+#: timm names. ResNets start from torchvision's weights; Swin-B and -L from ImageNet-22k, ``swin_b_in1k`` from 1k.
+BACKBONES = {
+    "r50": "resnet50.tv_in1k",
+    "r101": "resnet101.tv_in1k",
+    "swin_t": "swin_tiny_patch4_window7_224.ms_in1k",
+    "swin_s": "swin_small_patch4_window7_224.ms_in1k",
+    "swin_b_in1k": "swin_base_patch4_window12_384.ms_in1k",
+    "swin_b": "swin_base_patch4_window12_384.ms_in22k",
+    "swin_l": "swin_large_patch4_window12_384.ms_in22k",
+}
+DROP_PATH_SWIN = 0.3
+
+Task = Literal["panoptic", "instance", "semantic"]
+
+
+def mask2former_coco(backbone: str = "r50") -> RunConfig:
+    """COCO panoptic or instance with large-scale jittering at 1024: 50 epochs, Swin-L 100, of 16 images a step.
+
+    Published PQ: R50 51.9, R101 52.6, Swin-T 53.2, S 54.6, B 55.1 and 56.4 (22k), L 57.8.
+    Published instance AP: R50 43.7, R101 44.2, Swin-T 45.0, S 46.3, B 46.7 and 48.1 (22k), L 50.1.
+    """
+    large = backbone == "swin_l"
+    steps = 737_500 if large else 368_750
+    milestones = (655_556, 710_184) if large else (327_778, 355_092)
+    return RunConfig(
+        recipe="",
+        model=_model(backbone, num_queries=200 if large else 100),
+        augment=large_scale_jittering(),
+        criterion=SetCriterionConfig(),
+        merge=presets.mask2former("coco"),
+        optimizer=OptimizerConfig(
+            learning_rate=1e-4,
+            backbone_multiplier=0.1,
+            weight_decay=0.05,
+            schedule="step",
+            milestones=tuple(step / steps for step in milestones),
+            warmup=0.0,
+            gradient_clip=0.01,
+        ),
+        training=TrainingConfig(steps=steps, effective_batch=16),
+        evaluation_size=FitConfig(short_side=800, long_side=1333),
+    )
+
+
+def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+    """ADE20K: 160 k steps of 16 images at 640, semantic at 512 but for Swin-B and -L.
+
+    Published PQ: R50 39.7, Swin-L 48.1. Instance AP: R50 26.4, Swin-L 34.9.
+    Published mIoU: R50 47.2, R101 47.8, Swin-T 47.7, S 51.3, B 52.4 and 53.9 (22k), L 56.1.
+    """
+    config = mask2former_coco(backbone)
+    semantic = task == "semantic"
+    size = 512 if semantic and not backbone.startswith(("swin_b", "swin_l")) else 640
+    config.model.num_queries = 200 if backbone == "swin_l" and not semantic else 100
+    config.model.frozen_batch_norm = not (semantic and backbone == "r101")
+    config.augment = short_side_recipe(size, crop=(size, size))
+    config.merge = presets.mask2former("ade20k")
+    config.evaluation_size = FitConfig(short_side=size, long_side=4 * size)
+    return _poly(config, steps=160_000)
+
+
+def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+    """Cityscapes: 90 k steps of 16 crops of 512x1024; batch norms are trained.
+
+    Published PQ: R50 62.1, R101 62.4, Swin-T 63.9, S 64.8, B 66.1, L 66.6.
+    Published instance AP: R50 37.4, R101 38.5, Swin-T 39.7, S 41.8, B 42.0, L 43.7.
+    Published mIoU: R50 79.4, R101 80.1, Swin-T 82.1, S 82.6, B 83.3, L 83.3.
+    """
+    config = mask2former_coco(backbone)
+    config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
+    config.model.frozen_batch_norm = False
+    config.augment = short_side_recipe(1024, crop=(512, 1024))
+    config.merge = presets.mask2former("cityscapes")
+    config.evaluation_size = FitConfig(short_side=1024, long_side=2048)
+    return _poly(config, steps=90_000)
+
+
+def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+    """Mapillary Vistas: 300 k steps of 16 crops of 1024.
+
+    Published PQ: R50 36.3, and 41.5 where segments outside the crop are dropped, as here; Swin-L 45.5 without.
+    Published mIoU: R50 57.4, Swin-L 63.2.
+    """
+    config = mask2former_coco(backbone)
+    config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
+    config.augment = short_side_recipe(2048, crop=(1024, 1024))
+    config.merge = presets.mask2former("mapillary")
+    config.evaluation_size = FitConfig(short_side=2048, long_side=2048)
+    return _poly(config, steps=300_000)
+
+
+def mask2former_nano() -> RunConfig:
+    """Small enough to train on two CPU cores within minutes. Any data set works."""
+    return small_run(
+        RunConfig(
+            recipe="",
+            model=mask2former_nano_config(),
+            augment=AugmentConfig(),
+            criterion=SetCriterionConfig(points=1024),
+            merge=presets.QueryMergeConfig(object_threshold=0.5, overlap_threshold=0.5),
+        )
+    )
+
+
+def small_run(config: RunConfig) -> RunConfig:
+    """Length, rates and sizes of the nano recipes."""
+    config.augment = AugmentConfig(
+        crop=(193, 193), scale_range=(0.7, 1.4), ssd_jitter=True, copy_paste=0.0, pad_position="bottom_right"
+    )
+    config.optimizer = OptimizerConfig(
+        learning_rate=1e-3,
+        backbone_multiplier=1.0,
+        weight_decay=0.02,
+        warmup=0.05,
+        warmup_start=0.01,
+        gradient_clip=0.01,
+    )
+    config.training = TrainingConfig(
+        steps=1_200, effective_batch=4, workers=1, validate_every=0.25, validation_images=50, checkpoint_minutes=2.0
+    )
+    config.evaluation_size = (193, 193)
+    return config
+
+
+def large_scale_jittering() -> AugmentConfig:
+    """Ghiasi et al. 2021, at 1024 pixels."""
+    return AugmentConfig(
+        crop=(1024, 1024),
+        scale_range=(0.1, 2.0),
+        scale_relative_to="fit",
+        pad_position="bottom_right",
+        ssd_jitter=False,
+        copy_paste=0.0,
+        redraws=0,
+    )
+
+
+def short_side_recipe(size: int, crop: tuple[int, int]) -> AugmentConfig:
+    """The shorter side becomes 0.5 to 2 times ``size`` in 16 steps, the longer one at most 4 times."""
+    return AugmentConfig(
+        crop=crop,
+        short_side=tuple(size * tenths // 10 for tenths in range(5, 21)),
+        max_side=4 * size,
+        pad_position="bottom_right",
+        ssd_jitter=True,
+        copy_paste=0.0,
+        redraws=0,
+    )
+
+
+def _model(backbone: str, num_queries: int) -> Mask2FormerConfig:
+    return Mask2FormerConfig(
+        backbone=BACKBONES[backbone],
+        pretrained=True,
+        backbone_drop_path=DROP_PATH_SWIN if backbone.startswith("swin") else 0.0,
+        num_queries=num_queries,
+    )
+
+
+def _poly(config: RunConfig, steps: int) -> RunConfig:
+    config.optimizer.schedule = "poly"
+    config.training.steps = steps
+    return config
+
+
+_ALL = ("r50", "r101", "swin_t", "swin_s", "swin_b_in1k", "swin_b", "swin_l")
+_WITHOUT_IN1K = ("r50", "r101", "swin_t", "swin_s", "swin_b", "swin_l")
+_TWO = ("r50", "swin_l")
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    **{f"mask2former_{name}_coco": partial(mask2former_coco, name) for name in _ALL},
+    **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name) for name in _ALL},
+    **{f"mask2former_{name}_ade20k": partial(mask2former_ade20k, name) for name in _TWO},
+    **{f"mask2former_{name}_ade20k_instance": partial(mask2former_ade20k, name, "instance") for name in _TWO},
+    **{f"mask2former_{name}_ade20k_semantic": partial(mask2former_ade20k, name, "semantic") for name in _ALL},
+    **{f"mask2former_{name}_cityscapes": partial(mask2former_cityscapes, name) for name in _WITHOUT_IN1K},
+    **{
+        f"mask2former_{name}_cityscapes_{task}": partial(mask2former_cityscapes, name, task)
+        for name in _WITHOUT_IN1K
+        for task in ("instance", "semantic")
+    },
+    **{f"mask2former_{name}_mapillary": partial(mask2former_mapillary, name) for name in _TWO},
+    **{f"mask2former_{name}_mapillary_semantic": partial(mask2former_mapillary, name, "semantic") for name in _TWO},
+    "mask2former_nano": mask2former_nano,
+}

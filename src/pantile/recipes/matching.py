@@ -1,0 +1,41 @@
+"""The recipe of weights that come without one."""
+
+from pantile.recipes.registry import RECIPES
+
+BACKBONES = {
+    "resnet50": "r50",
+    "resnet101": "r101",
+    "resnet101s": "r101c",
+    "swin_tiny": "swin_t",
+    "swin_small": "swin_s",
+    "swin_base": "swin_b",
+    "swin_large": "swin_l",
+}
+#: class count -> data sets in whose names of recipes to look, most likely first
+DATASETS = {
+    133: ("coco",),
+    80: ("coco_instance",),
+    150: ("ade20k", "ade20k_semantic"),
+    100: ("ade20k_instance",),
+    19: ("cityscapes", "cityscapes_semantic"),
+    8: ("cityscapes_instance",),
+    65: ("mapillary", "mapillary_semantic"),
+}
+
+
+def matching_recipe(architecture: str, backbone: str, classes: int) -> str:
+    """The recipe of this backbone for the data set with so many classes; else ResNet-50's, else one for COCO.
+
+    Args:
+        architecture: the prefix of its recipes.
+        backbone: timm name.
+        classes: K.
+    """
+    short = BACKBONES.get(backbone.partition(".")[0].partition("_patch")[0], "r50")
+    names = [
+        f"{architecture}_{size}_{dataset}"
+        for datasets in (DATASETS.get(classes, ()), ("coco",))
+        for size in (short, "r50")
+        for dataset in datasets
+    ]
+    return next(name for name in names if name in RECIPES)
