@@ -315,3 +315,43 @@ def test_official_coco_sample(real_data: Path) -> None:
             crowds += row["iscrowd"]
         assert not ours
     assert crowds > 0
+
+
+FAULTS = {
+    "file name that is a number": (lambda d: d["images"][0].update(file_name=7), "file_name 7"),
+    "path out of the folder": (lambda d: d["images"][0].update(file_name="../../x.jpg"), "leads out"),
+    "absolute path": (lambda d: d["annotations"][0].update(file_name="/etc/x.png"), "leads out"),
+    "image id that is a list": (lambda d: d["images"][0].update(id=[1]), r"id \[1\]"),
+    "segments that are a number": (lambda d: d["annotations"][0].update(segments_info=3), "segments_info"),
+    "segment that is a text": (lambda d: d["annotations"][0].update(segments_info=["a"]), "segments_info"),
+    "segment id true": (lambda d: d["annotations"][0]["segments_info"][0].update(id=True), "id True"),
+    "category as text": (lambda d: d["annotations"][0]["segments_info"][0].update(category_id="1"), "category_id '1'"),
+    "crowd as text": (lambda d: d["annotations"][0]["segments_info"][0].update(iscrowd="no"), "iscrowd 'no'"),
+    "category that is a text": (lambda d: d["categories"].append("cat"), "not an object"),
+    "category id as text": (lambda d: d["categories"][0].update(id="1"), "id '1'"),
+    "isthing as word": (lambda d: d["categories"][0].update(isthing="yes"), "isthing 'yes'"),
+    "colour of two numbers": (lambda d: d["categories"][0].update(color=[1, 2]), "color"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_mistyped_fields_are_named(tmp_path, name):
+    write_coco_panoptic(Scenes(1, size=(33, 33)), tmp_path, "val")
+    path = tmp_path / "annotations" / "panoptic_val.json"
+    data = json.loads(path.read_text())
+    change, message = FAULTS[name]
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=message):
+        CocoPanoptic(tmp_path, "val")
+
+
+def test_crowd_as_text_counts_as_what_it_says(tmp_path):
+    write_coco_panoptic(Scenes(1, size=(33, 33)), tmp_path, "val")
+    path = tmp_path / "annotations" / "panoptic_val.json"
+    data = json.loads(path.read_text())
+    for segment, crowd in zip(data["annotations"][0]["segments_info"], ("0", "1"), strict=False):
+        segment["iscrowd"] = crowd
+    path.write_text(json.dumps(data))
+    segments = CocoPanoptic(tmp_path, "val").load(0)[1].segments
+    assert [segment.is_crowd for segment in segments[:2]] == [False, True]

@@ -54,14 +54,21 @@ class Taxonomy:
         """
         classes = []
         for position, category in enumerate(categories):
+            if not isinstance(category, dict):
+                raise UserError(f"{source}: category number {position} is not an object with id, name and isthing.")
             missing = [key for key in ("id", "name", "isthing") if key not in category]
             if missing:
                 raise UserError(
                     f"{source}: category number {position} lacks the field {missing[0]!r}; "
                     "COCO-panoptic categories need id, name and isthing."
                 )
-            color = tuple(int(c) for c in category.get("color") or default_color(position))
-            classes.append(ClassInfo(str(category["name"]), bool(category["isthing"]), int(category["id"]), color))
+            identifier, is_thing = category["id"], category["isthing"]
+            if isinstance(identifier, bool) or not isinstance(identifier, int) or identifier < 0:
+                raise UserError(f"{source}: category number {position} has the id {identifier!r}: give a whole number.")
+            if is_thing not in (0, 1, "0", "1"):
+                raise UserError(f"{source}: category number {position} has isthing {is_thing!r}: write 1 or 0.")
+            color = _color(category.get("color") or default_color(position), f"{source}: category number {position}")
+            classes.append(ClassInfo(str(category["name"]), is_thing in (1, "1"), identifier, color))
         return cls(tuple(classes))
 
     def to_coco(self) -> list[dict]:
@@ -112,6 +119,14 @@ class Taxonomy:
         """Changes when a name, the order or a thing flag changes: what a checkpoint depends on."""
         text = "|".join(f"{c.name}:{int(c.is_thing)}" for c in self.classes)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _color(color: Sequence, where: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (int(part) for part in color)
+    except (TypeError, ValueError):
+        raise UserError(f"{where} has the color {color!r}: give three numbers from 0 to 255, or none.") from None
+    return red, green, blue
 
 
 def default_color(position: int) -> tuple[int, int, int]:

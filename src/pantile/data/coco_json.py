@@ -5,7 +5,7 @@ What is checked here is everything that needs no pixels. ``area`` and ``bbox`` o
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def read_coco_json(path: str | Path) -> CocoTable:
             _check_segment(segment, taxonomy, where)
             ids.append(segment["id"])
             classes.append(taxonomy.index_of_id[segment["category_id"]])
-            crowd.append(bool(segment.get("iscrowd", 0)))
+            crowd.append(segment.get("iscrowd", 0) in (1, "1"))
         if len({segment["id"] for segment in own}) < len(own):
             raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
         starts.append(len(ids))
@@ -109,7 +109,23 @@ def _read(path: Path) -> dict:
                 if field in ("segments_info", "file_name") and "segmentation" in entry:
                     remedy = "this is a detection JSON with one entry per object; convert it to COCO-panoptic first"
                 raise UserError(f"{path}: entry {position} of {key!r} lacks the field {field!r}: {remedy}.")
+            _check_entry(entry, f"{path}: entry {position} of {key!r}")
     return data
+
+
+def _check_entry(entry: dict, where: str) -> None:
+    """Types of an image's or annotation's fields, and names that stay in their folder."""
+    name = entry["file_name"]
+    if not isinstance(name, str) or not name:
+        raise UserError(f"{where} has the file_name {name!r}: write the file's name as text.")
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise UserError(f"{where} has the file_name {name!r}, which leads out of its folder: write a plain name.")
+    for field in ("id", "image_id"):
+        if field in entry and (isinstance(entry[field], bool) or not isinstance(entry[field], int | str)):
+            raise UserError(f"{where} has the {field} {entry[field]!r}: give a whole number or a text.")
+    segments = entry.get("segments_info", [])
+    if not isinstance(segments, list) or not all(isinstance(segment, dict) for segment in segments):
+        raise UserError(f"{where} has segments_info that is no list of objects: write one object per segment.")
 
 
 def _annotations_by_image(data: dict, path: Path) -> dict:
@@ -133,11 +149,13 @@ def _annotations_by_image(data: dict, path: Path) -> dict:
 
 def _check_segment(segment: dict, taxonomy: Taxonomy, where: str) -> None:
     segment_id, category = segment.get("id"), segment.get("category_id")
+    if segment.get("iscrowd", 0) not in (0, 1, "0", "1", None):
+        raise UserError(f"{where}, segment {segment_id} has iscrowd {segment['iscrowd']!r}: write 0 or 1.")
     if segment_id == 0:
         raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
-    if not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
+    if isinstance(segment_id, bool) or not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
         raise UserError(f"{where} has a segment with id {segment_id!r}: ids are whole numbers from 1 to {MAX_ID}.")
-    if category not in taxonomy.index_of_id:
+    if not isinstance(category, int) or category not in taxonomy.index_of_id:
         raise UserError(
             f"{where}, segment {segment_id} has the category_id {category!r}, which 'categories' does not list: "
             "add the category or correct the segment."

@@ -44,7 +44,7 @@ def _open(path: str | Path) -> Image.Image:
         return Image.open(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: restore the file or remove it from the JSON.") from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a readable image ({_one_line(error)}): replace the file.") from None
 
 

@@ -1,0 +1,204 @@
+"""DescribedFolder: images and label PNGs with a ``dataset.yaml`` that says what a COCO JSON would say.
+
+::
+
+    root/dataset.yaml
+    root/images/<split>/<name>.jpg           or another ending of IMAGE_SUFFIXES
+    root/semantic/<split>/<name>.png         8 bits, the class id
+    root/instances/<split>/<name>.png        optional; 8 or 16 bits: the number of the thing, 0 where not separated
+
+The file lists the classes; everything else has a default::
+
+    classes:
+      - {name: window, thing: true, id: 1, color: [70, 200, 230]}
+      - {name: wall, thing: false}           # the id is the position from 1 where no class has one
+    channels: 3                              # 1 grey, 3 RGB, 4 RGBA or CMYK
+    mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale
+    std: [127.5, 127.5, 127.5]
+
+Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so numbers
+may count per class or per image; without instance PNGs every region of a thing class is crowd.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import yaml
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.data.image_files import read_image
+from pantile.data.label_codes import GREY_16, INDEXED_8, CodeTable, read_label_png
+from pantile.data.paired_files import FileSet, PairedFiles
+
+DESCRIPTION = "dataset.yaml"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+VOID_VALUES = (0, 255)
+MODES = {1: ("L",), 3: ("RGB",), 4: ("RGBA", "CMYK")}  # Pillow's names
+HALF_SCALE = 127.5
+
+Byte = Annotated[StrictInt, Field(ge=0, le=255)]
+Value = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
+Spread = Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)]
+
+
+class _Class(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[StrictStr, Field(min_length=1)]
+    thing: StrictBool
+    id: Byte | None = None
+    color: Annotated[list[Byte], Field(min_length=3, max_length=3)] | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    classes: Annotated[list[_Class], Field(min_length=1)]
+    channels: StrictInt = 3
+    mean: list[Value] | None = None
+    std: list[Spread] | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``dataset.yaml`` says.
+
+    Attributes:
+        taxonomy: the classes in the file's order; ids 0..255.
+        channels: of the images.
+        mean, std: per channel, on the 0..255 scale.
+    """
+
+    taxonomy: Taxonomy
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def read_description(path: Path) -> Description:
+    """
+    Raises:
+        UserError: the file cannot be read, is not YAML, or has a missing, unknown or impossible field.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
+    try:
+        content = _File.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error)}") from None
+    if content.channels not in MODES:
+        raise UserError(f"{path}: channels is {content.channels}: write 1 (grey), 3 (RGB) or 4 (RGBA or CMYK).")
+    for field in ("mean", "std"):
+        values = getattr(content, field)
+        if values is not None and len(values) != content.channels:
+            raise UserError(
+                f"{path}: {field} has {len(values)} values, but channels is {content.channels}: give one per channel."
+            )
+    half = (HALF_SCALE,) * content.channels
+    return Description(
+        _taxonomy(content.classes, path), content.channels, tuple(content.mean or half), tuple(content.std or half)
+    )
+
+
+def is_described(root: Path) -> bool:
+    return (root / DESCRIPTION).is_file()
+
+
+def described_splits(root: Path) -> list[str]:
+    """Names of the folders in ``semantic``, sorted."""
+    top = root / "semantic"
+    return sorted(path.name for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
+
+
+class DescribedFolder(PairedFiles):
+    """Images and panoptic maps of one split. Image ids are the file names without ending.
+
+    Args:
+        root: the folder that holds ``dataset.yaml``.
+        split: a folder of ``semantic``.
+
+    Attributes:
+        description: what the file says; ``channels``, ``mean`` and ``std`` are for the model's config.
+
+    Raises:
+        UserError: a wrong description, no such split, or an image or a label without its partner.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train") -> None:
+        root = Path(root)
+        self.description = read_description(root / DESCRIPTION)
+        splits = described_splits(root)
+        if split not in splits:
+            raise UserError(
+                f"{root} has no split {split!r}: "
+                + (f"choose one of {', '.join(splits)}." if splits else "put label PNGs into semantic/<split>.")
+            )
+        self._semantic = FileSet(root / "semantic" / split, ".png")
+        self._instances = FileSet(root / "instances" / split, ".png")
+        self._separated = self._instances.folder.is_dir()
+        self._image_paths = _images_by_stem(root / "images" / split)
+        labels = self._semantic.keys()
+        partners = [(self._semantic, labels)] + ([(self._instances, self._instances.keys())] if self._separated else [])
+        if not self._image_paths:
+            raise UserError(f"{root / 'images' / split} has no image: put the images of the labels there.")
+        for files, present in partners:
+            _check_partners(files, present, self._image_paths)
+        super().__init__(self.description.taxonomy, sorted(labels), FileSet(root / "images" / split, ""))
+        self._codes = _code_table(self.taxonomy)
+
+    def name_of(self, index: int) -> str:
+        return self._image_paths[self._keys[index]].name
+
+    def load_image(self, index: int) -> np.ndarray:
+        """(H, W, channels) uint8, pixels as stored.
+
+        Raises:
+            UserError: the file is broken, or has another number of channels.
+        """
+        path, channels = self._image_paths[self._keys[index]], self.description.channels
+        if channels == 3:
+            return read_image(path)
+        try:
+            with Image.open(path) as image:
+                mode = image.mode
+                pixels = np.asarray(image)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
+        if mode not in MODES[channels]:
+            raise UserError(
+                f"{path} has colour mode {mode!r}, but {DESCRIPTION} says channels: {channels} "
+                f"({' or '.join(MODES[channels])}): correct one of them."
+            )
+        return pixels.reshape(*pixels.shape[:2], channels)
+
+    def load_map(self, index: int) -> PanopticMap:
+        """Segment ids are ``class id * 65536 + number`` for things and ``class id * 65536`` plus 1 for id 0's sake
+        for stuff, renumbered from 1 in that order."""
+        path = self._semantic.path(self._keys[index])
+        classes = read_label_png(path, INDEXED_8).astype(np.int32)
+        numbers = np.zeros_like(classes)
+        if self._separated:
+            numbers_path = self._instances.path(self._keys[index])
+            numbers = read_label_png(numbers_path, INDEXED_8 + GREY_16) .astype(np.int32)
+        raise NotImplementedError
+
+
+def _images_by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")
+        found[path.stem] = path
+    return found
