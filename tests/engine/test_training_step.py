@@ -8,6 +8,7 @@ import torch
 from pantile.engine.config import override
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import NonFiniteLoss, PanopticTask
+from pantile.engine.train import train
 from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig
 from tiny_runs import make_tiny_config
 
@@ -132,3 +133,21 @@ def test_outputs_that_cannot_be_matched_are_explained_the_same_way(tiny_scenes):
     message = train_one_broken_step(task, config, tiny_scenes)
     assert "mask logits" in message
     assert "at learning rate 3e-05" in message
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_clipped_to_the_norm(tiny_scenes, tmp_path, precision, monkeypatch):
+    norms = []
+
+    def watched(task, optimizer, **options):
+        original(task, optimizer, **options)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients).item())
+
+    original = PanopticTask.configure_gradient_clipping
+    monkeypatch.setattr(PanopticTask, "configure_gradient_clipping", watched)
+    config = make_tiny_config()
+    config.training.precision, config.training.steps = precision, 2
+    config.optimizer.gradient_clip = 0.01
+    train(config, tiny_scenes, tiny_scenes, tmp_path / "run")
+    assert norms == pytest.approx([0.01, 0.01], rel=1e-3)

@@ -121,6 +121,17 @@ class PanopticTask(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses fused optimizers, because of the loss scaling of fp16; bf16 and fp32 have none
+        if gradient_clip_val is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["pantile"] = {
             "config": to_dict(self.config),
