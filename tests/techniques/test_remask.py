@@ -168,6 +168,14 @@ def test_more_stages_than_layers_is_refused():
         build(stages=4)
 
 
+def test_steering_is_refused_by_a_model_without_the_seam():
+    class Unsteerable(torch.nn.Module):
+        mask_spec = FakeModel.mask_spec
+
+    with pytest.raises(UserError, match=r"Unsteerable assigns none: set techniques\.remask\.steer=false\.$"):
+        build_techniques(TechniquesConfig(remask=ReMaskConfig(stages=1, steer=True)), Unsteerable())
+
+
 def test_contradicting_settings_are_refused():
     with pytest.raises(UserError, match=r"at_test needs techniques\.remask\.steer"):
         build(at_test=True)

@@ -1,4 +1,4 @@
-"""``pantile models list`` and ``pantile models info NAME``"""
+"""``pantile models list``, ``info NAME``, ``fields`` and ``matrix``"""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -9,12 +9,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", metavar="list|info|fields", required=True)
+    verbs = parser.add_subparsers(dest="action", metavar="list|info|fields|matrix", required=True)
     verbs.add_parser("list", help="names of all recipes")
     verbs.add_parser("fields", help="every field that --set can change")
+    verbs.add_parser("matrix", help="which training techniques go with which architectures")
     info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
     info.add_argument("name")
-    info.add_argument("--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)")
+    info.add_argument(
+        "--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)"
+    )
     info.add_argument("--classes", type=int, help="number of classes (default: of the data set in the name)")
     info.add_argument("--json", action="store_true", help="print JSON")
 
@@ -25,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "info":
         return show_info(args)
+    if args.action == "matrix":
+        return show_matrix()
     print("\n".join(list_recipes() if args.action == "list" else field_names()))
     return 0
 
@@ -46,6 +51,20 @@ def show_info(args: argparse.Namespace) -> int:
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
+    return 0
+
+
+def show_matrix() -> int:
+    """A row per architecture, a column per technique."""
+    from pantile.engine.pairs import technique_pairs
+
+    pairs = technique_pairs()
+    techniques = list(next(iter(pairs.values())))
+    width = max(len(name) for name in pairs)
+    print(" " * width, *techniques, sep="  ")
+    for architecture, row in pairs.items():
+        cells = (("yes" if row[name] else "-").ljust(len(name)) for name in techniques)
+        print("  ".join([architecture.ljust(width), *cells]).rstrip())
     return 0
 
 

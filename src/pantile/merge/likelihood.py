@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.merge.resampling import Grid
+from pantile.merge.resampling import Grid, source_spans
 
 _CPU_TILE_COLUMNS = 128  # a tile of 32 x 128 pixels and 128 queries is 2 MiB: it stays in a core's cache
 _SMALLEST_SUM = 1e-25  # float32 sums of exponentials below this have lost their small terms
@@ -27,7 +28,9 @@ class Tile(NamedTuple):
     total: Tensor
 
 
-def likelihood_tiles(mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk_rows: int) -> Iterator[Tile]:
+def likelihood_tiles(
+    mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk_rows: int, tile_columns: int | None = None
+) -> Iterator[Tile]:
     """Resizes mask logits to the grid and takes their exponentials, tile by tile.
 
     The largest logit of each source pixel is subtracted before resizing. That changes all queries of a pixel alike,
@@ -38,14 +41,16 @@ def likelihood_tiles(mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk
         query_order: (N,) int64; ``Tile.values[:, i]`` belongs to query ``query_order[i]``.
         grid: rows and columns in float64; work is done in float64 for float64 logits, otherwise in float32.
         chunk_rows: rows of a tile.
+        tile_columns: columns of a tile; by default few on a CPU, whose caches are small, and all elsewhere.
     """
     dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
     device = mask_logits.device
     height, width = grid.size
-    tile_columns = _CPU_TILE_COLUMNS if device.type == "cpu" else width
+    if tile_columns is None:
+        tile_columns = _CPU_TILE_COLUMNS if device.type == "cpu" else width
     row_weights, column_weights = grid.rows.to(device, dtype), grid.columns.to(device, dtype)
-    row_spans = _spans(grid.rows, chunk_rows)
-    column_spans = _spans(grid.columns, tile_columns)
+    row_spans = source_spans(grid.rows, chunk_rows)
+    column_spans = source_spans(grid.columns, tile_columns)
     peak = mask_logits.amax(dim=0).to(dtype)
 
     for top, (row_from, row_to) in zip(range(0, height, chunk_rows), row_spans, strict=True):
@@ -64,17 +69,13 @@ def likelihood_tiles(mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk
             yield Tile(top, left, values, total)
 
 
+def these_first(queries: np.ndarray, mask_logits: Tensor) -> Tensor:
+    """(N,) int64 order of all queries on the logits' device: ``queries`` (C,) int64, then the others."""
+    others = np.setdiff1d(np.arange(mask_logits.shape[0]), queries)
+    return torch.from_numpy(np.concatenate([queries, others])).to(mask_logits.device)
+
+
 def _resize(source: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """(y, N, x), (r, y), (c, x) -> (r, N, c)"""
     wide = source @ columns.T
     return (rows @ wide.flatten(1)).view(rows.shape[0], *wide.shape[1:])
-
-
-def _spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
-    """For each ``step`` rows of a weight matrix, the range of columns that holds their non-zero entries."""
-    used = weights != 0
-    spans = []
-    for start in range(0, used.shape[0], step):
-        columns = used[start : start + step].any(dim=0).nonzero()
-        spans.append((int(columns[0]), int(columns[-1]) + 1))
-    return spans

@@ -10,7 +10,7 @@ Behaviour = Literal["pytorch", "tensorflow"]
 
 @dataclass
 class MaskMergeConfig:
-    """Settings of ``merge_masks``. The defaults are kMaX-DeepLab's for COCO, as its PyTorch port runs them.
+    """Settings of ``predict_masks``. The defaults are kMaX-DeepLab's for COCO, as its PyTorch port runs them.
 
     Attributes:
         kind: "mask_wise" pastes whole masks in the order of their scores (CMT-DeepLab, kMaX-DeepLab);
@@ -30,6 +30,7 @@ class MaskMergeConfig:
             "ids_last" decides on the padded input, with mask scores from the logits' own grid, then crops and
             resizes the ids to the nearest pixel (deeplab2).
         chunk_rows: rows of the output that are worked on at a time; memory is proportional to it.
+        instances: at most so many instances per image, for average precision.
     """
 
     kind: Literal["mask_wise", "pixel_wise"] = "mask_wise"
@@ -44,6 +45,7 @@ class MaskMergeConfig:
     stuff_area_limit: int = 0
     resize_order: Literal["logits_first", "ids_last"] = "logits_first"
     chunk_rows: int = 32
+    instances: int = 100
 
     def __post_init__(self) -> None:
         for name in ("pixel_confidence", "thing_class_threshold", "stuff_class_threshold", "overlap"):
@@ -51,6 +53,8 @@ class MaskMergeConfig:
                 raise UserError(f"merge.{name} is {getattr(self, name)}: give a fraction from 0 to 1.")
         if self.chunk_rows < 1:
             raise UserError(f"merge.chunk_rows is {self.chunk_rows}: give a positive number of rows.")
+        if self.instances < 1:
+            raise UserError(f"merge.instances is {self.instances}: give a positive number.")
 
 
 def coco(behaviour: Behaviour = "pytorch") -> MaskMergeConfig:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pantile.merge.resampling import Grid
+from pantile.merge.resampling import Grid, source_spans
 
 
 class MaskTile(NamedTuple):
@@ -34,7 +34,7 @@ def sigmoid_tiles(mask_logits: Tensor, grid: Grid, tile_rows: int, tile_columns:
     dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
     height, width = grid.size
     row_weights, column_weights = (axis.to(mask_logits.device, dtype) for axis in (grid.rows, grid.columns))
-    row_spans, column_spans = _spans(grid.rows, tile_rows), _spans(grid.columns, tile_columns)
+    row_spans, column_spans = source_spans(grid.rows, tile_rows), source_spans(grid.columns, tile_columns)
     for top, (row_from, row_to) in zip(range(0, height, tile_rows), row_spans, strict=True):
         rows = row_weights[top : top + tile_rows, row_from:row_to]
         strip = mask_logits[:, row_from:row_to].to(dtype).transpose(0, 1)  # (rows of the window, N, w)
@@ -43,13 +43,3 @@ def sigmoid_tiles(mask_logits: Tensor, grid: Grid, tile_rows: int, tile_columns:
             wide = strip[:, :, column_from:column_to] @ columns.T
             logits = (rows @ wide.flatten(1)).view(rows.shape[0], *wide.shape[1:])
             yield MaskTile(top, left, logits.sigmoid_())
-
-
-def _spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
-    """For each ``step`` rows of a weight matrix, the range of columns that holds their non-zero entries."""
-    used = weights != 0
-    spans = []
-    for start in range(0, used.shape[0], step):
-        columns = used[start : start + step].any(dim=0).nonzero()
-        spans.append((int(columns[0]), int(columns[-1]) + 1))
-    return spans

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.merge.likelihood import likelihood_tiles
+from pantile.merge.likelihood import likelihood_tiles, these_first
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.resampling import Grid
 from pantile.merge.scores import QueryScores
@@ -62,7 +62,7 @@ def collect_claims(mask_logits: Tensor, candidates: np.ndarray, grid: Grid, conf
     probability = np.zeros(count, np.float64)
     contested_pixels, contested_claimants = [], []
     width = grid.size[1]
-    for tile in likelihood_tiles(mask_logits, _first(candidates, mask_logits), grid, config.chunk_rows):
+    for tile in likelihood_tiles(mask_logits, these_first(candidates, mask_logits), grid, config.chunk_rows):
         claimed = tile.values[:, :count] > (tile.total * config.pixel_confidence).unsqueeze(1)
         row, claimant, column = _true_positions(claimed)
         share = (tile.values[row, claimant, column] / tile.total[row, column]).cpu().numpy()
@@ -144,9 +144,3 @@ def _true_positions(mask: Tensor) -> tuple[np.ndarray, ...]:
     else:
         flat = mask.flatten().nonzero().flatten().cpu().numpy()
     return np.unravel_index(flat, mask.shape)
-
-
-def _first(candidates: np.ndarray, mask_logits: Tensor) -> Tensor:
-    """(N,) all queries, the candidates before the others."""
-    others = np.setdiff1d(np.arange(mask_logits.shape[0]), candidates)
-    return torch.from_numpy(np.concatenate([candidates, others])).to(mask_logits.device)

@@ -1,7 +1,13 @@
-"""Outputs of mask classification models to panoptic maps."""
+"""Outputs of mask classification models whose queries compete for each pixel to predictions.
 
-from collections.abc import Sequence
+Instance and semantic predictions use the same softmax over queries as the panoptic map, always at the original size:
+a query's mask is where its share of the pixel exceeds ``pixel_confidence``, and queries vote for the class of a pixel
+with their shares.
+"""
 
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,34 +15,31 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.placement import Placement
-from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.likelihood import likelihood_tiles, these_first
 from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
 from pantile.merge.pixel_wise import merge_pixel_wise
-from pantile.merge.resampling import ids_to_original, original_grid, padded_grid
+from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.resampling import Grid, ids_to_original, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
 
 _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
+_STRIP_PIXELS = 2**12  # of a strip of whole columns, per query: as many as in a tile
 
 
+@torch.no_grad()
 def predict_masks(
     output: MaskOutput,
     taxonomy: Taxonomy,
     config: MaskMergeConfig,
     placements: Sequence[Placement],
-    tasks: frozenset[Task],
+    tasks: frozenset[Task] = frozenset({"panoptic"}),
 ) -> list[Prediction]:
-    """``merge`` for mask classification models."""
-    return [Prediction(panoptic) for panoptic in merge_masks(output, taxonomy, config, placements)]
-
-
-@torch.no_grad()
-def merge_masks(
-    output: MaskOutput, taxonomy: Taxonomy, config: MaskMergeConfig, placements: Sequence[Placement]
-) -> list[PanopticMap]:
-    """Turns the output of a mask classification model into one panoptic map per image.
+    """``merge`` for mask classification models with a softmax over queries.
 
     Logits, class or mask, may be in any floating dtype on any device. Memory does not grow with the number of queries
     times the resolution of the result: logits are resized and decided on in tiles.
@@ -46,10 +49,12 @@ def merge_masks(
         taxonomy: K classes.
         config: thresholds and order of work.
         placements: B entries, where each image lies in the network's input.
+        tasks: what to fill beside the panoptic map.
 
     Returns:
-        B maps at the original sizes: ids int32, 1..S in the order of pasting, 0 for void; each segment with its
-        class and a score, class score times mask score (of the best query, for stuff merged from several). An image
+        B predictions at the original sizes. Ids are int32, 1..S in the order of pasting, 0 for void; each segment
+        has its class and a score, class score times mask score (of the best query, for stuff merged from several).
+        Instances come from the highest score to the lowest, class probability times mean mask probability. An image
         without a surviving query is all void and has no segments.
 
     Raises:
@@ -66,17 +71,43 @@ def merge_masks(
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
     with torch.autocast(output.mask_logits.device.type, enabled=False):
         return [
-            _merge_one(class_logits, mask_logits, taxonomy, config, placement)
+            _predict_one(class_logits, mask_logits, taxonomy, config, placement, tasks)
             for class_logits, mask_logits, placement in zip(
                 output.class_logits, output.mask_logits, placements, strict=True
             )
         ]
 
 
+def merge_masks(
+    output: MaskOutput, taxonomy: Taxonomy, config: MaskMergeConfig, placements: Sequence[Placement]
+) -> list[PanopticMap]:
+    """The panoptic maps of ``predict_masks``."""
+    return [prediction.panoptic for prediction in predict_masks(output, taxonomy, config, placements)]
+
+
+def _predict_one(
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    taxonomy: Taxonomy,
+    config: MaskMergeConfig,
+    placement: Placement,
+    tasks: frozenset[Task],
+) -> Prediction:
+    """(N, K+1) and (N, h, w) to the prediction of one image."""
+    panoptic = _merge_one(class_logits, mask_logits, taxonomy, config, placement)
+    exact = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
+    class_probability = exact.softmax(dim=-1)[:, :-1]
+    grid = original_grid(mask_logits.shape[-2:], placement)
+    return Prediction(
+        panoptic,
+        _instances(mask_logits, class_probability, grid, taxonomy, config) if "instance" in tasks else None,
+        _classes(mask_logits, class_probability, grid, config) if "semantic" in tasks else None,
+    )
+
+
 def _merge_one(
     class_logits: Tensor, mask_logits: Tensor, taxonomy: Taxonomy, config: MaskMergeConfig, placement: Placement
 ) -> PanopticMap:
-    """(N, K+1) and (N, h, w) to the map of one image."""
     decide_at = original_grid if config.resize_order == "logits_first" else padded_grid
     grid = decide_at(mask_logits.shape[-2:], placement)
     scores = score_queries(class_logits, taxonomy, config)
@@ -84,3 +115,33 @@ def _merge_one(
     if config.resize_order == "ids_last":
         canvas = Canvas(ids_to_original(canvas.ids, placement), canvas.segments)
     return canvas.to_map()
+
+
+def _instances(
+    mask_logits: Tensor, class_probability: Tensor, grid: Grid, taxonomy: Taxonomy, config: MaskMergeConfig
+) -> tuple[Instance, ...]:
+    candidates = best_candidates(class_probability, taxonomy.thing_indices, config.instances)
+    if not candidates:
+        return ()
+    strips = _strips(mask_logits, np.array(distinct_queries(candidates)), grid)
+    return instances_of(strips, candidates, grid.size, mask_threshold=config.pixel_confidence)
+
+
+def _strips(mask_logits: Tensor, queries: np.ndarray, grid: Grid) -> Iterator[MaskTile]:
+    """Probabilities of ``queries`` in whole columns; the others only take part in the softmax."""
+    height = grid.size[0]
+    order = these_first(queries, mask_logits)
+    transposed = Grid(rows=grid.columns, columns=grid.rows)
+    few_columns = max(1, _STRIP_PIXELS // height)
+    for tile in likelihood_tiles(mask_logits.transpose(1, 2), order, transposed, few_columns, tile_columns=height):
+        yield MaskTile(tile.top, tile.left, tile.values[:, : len(queries)] / tile.total[:, None])
+
+
+def _classes(mask_logits: Tensor, class_probability: Tensor, grid: Grid, config: MaskMergeConfig) -> np.ndarray:
+    """(H, W) int32"""
+    order = torch.arange(len(mask_logits), device=mask_logits.device)
+    tiles = (  # without the division by the total, a factor per pixel that changes no vote
+        MaskTile(tile.top, tile.left, tile.values)
+        for tile in likelihood_tiles(mask_logits, order, grid, config.chunk_rows)
+    )
+    return most_voted_classes(tiles, class_probability, grid.size)

@@ -54,6 +54,16 @@ def padded_grid(logits_size: tuple[int, int], placement: Placement) -> Grid:
     return Grid(rows, columns)
 
 
+def source_spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
+    """For each ``step`` rows of a weight matrix, the range of columns that holds their non-zero entries."""
+    used = weights != 0
+    spans = []
+    for start in range(0, used.shape[0], step):
+        columns = used[start : start + step].any(dim=0).nonzero()
+        spans.append((int(columns[0]), int(columns[-1]) + 1))
+    return spans
+
+
 def ids_to_original(ids: np.ndarray, placement: Placement) -> np.ndarray:
     """Padded input -> crop to the content -> original size, to the nearest pixel."""
     aligned = corners_aligned(placement)

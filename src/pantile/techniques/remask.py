@@ -90,8 +90,14 @@ class ReMask(Technique):
             )
 
     def attach(self, model: nn.Module) -> None:
-        if self.config.steer:
-            model.steer = self._steer
+        if not self.config.steer:
+            return
+        if not hasattr(model, "steer"):
+            raise UserError(
+                f"techniques.remask.steer relaxes the masks by which a model assigns pixels to queries, and "
+                f"{type(model).__name__} assigns none: set techniques.remask.steer=false."
+            )
+        model.steer = self._steer
 
     def before_loss(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         layers = list(output.layers)

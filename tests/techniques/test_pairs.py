@@ -1,0 +1,120 @@
+"""Every pair of architecture and technique that is claimed, trained for one step; and those that are refused."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from pantile.contracts.errors import UserError
+from pantile.data import Scenes
+from pantile.engine.config import RunConfig
+from pantile.engine.loaders import training_loader
+from pantile.engine.task import PanopticTask
+from pantile.recipes import make_recipe
+from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig
+
+RECIPES = ["kmax_nano", "maskformer_nano", "mask2former_nano"]
+REMASK, RECLASS = ReMaskConfig(stages=1, channels=16), ReClassConfig()
+TECHNIQUES = {
+    "remask": TechniquesConfig(remask=REMASK),
+    "reclass": TechniquesConfig(reclass=RECLASS),
+    "both": TechniquesConfig(remask=REMASK, reclass=RECLASS),
+}
+OFF = {
+    "remask": TechniquesConfig(remask=replace(REMASK, weight=0.0)),
+    "reclass": TechniquesConfig(reclass=replace(RECLASS, eta=0.0)),
+    "both": TechniquesConfig(remask=replace(REMASK, weight=0.0), reclass=replace(RECLASS, eta=0.0)),
+}
+
+
+def tiny_config(recipe: str, techniques: TechniquesConfig) -> RunConfig:
+    config = make_recipe(recipe)
+    config.augment.crop = (64, 64)
+    config.training.effective_batch, config.training.workers, config.training.precision = 2, 0, "fp32"
+    if recipe == "kmax_nano":
+        config.criterion.instance_samples = config.criterion.semantic_samples = 64
+    if recipe == "mask2former_nano":
+        config.criterion.points = 64
+    config.techniques = techniques
+    return config
+
+
+@cache
+def scenes() -> Scenes:
+    return Scenes(4, size=(64, 64), seed=3)
+
+
+def one_step(config: RunConfig) -> tuple[dict[str, torch.Tensor], PanopticTask]:
+    """Losses and the task with its gradients; the model starts from the same weights whatever the techniques."""
+    torch.manual_seed(7)
+    task = PanopticTask(config, scenes().taxonomy).train()
+    images, targets = next(iter(training_loader(scenes(), config)))
+    torch.manual_seed(8)
+    losses, _ = task.losses(images, targets)
+    sum(losses.values()).backward()
+    return {name: value.detach() for name, value in losses.items()}, task
+
+
+@cache
+def plain_step(recipe: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Losses and gradients without any technique."""
+    losses, task = one_step(tiny_config(recipe, TechniquesConfig()))
+    return losses, {name: p.grad for name, p in task.model.named_parameters()}
+
+
+@pytest.mark.parametrize("techniques", TECHNIQUES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_step_is_finite_and_reaches_every_head(recipe, techniques):
+    losses, task = one_step(tiny_config(recipe, TECHNIQUES[techniques]))
+    assert all(torch.isfinite(value) for value in losses.values()), losses
+    for name, parameter in task.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+    assert ("remask_semantic" in losses) == (techniques != "reclass")
+    if techniques != "reclass":
+        for head in task.techniques["remask"].heads:
+            assert all(parameter.grad.any() for parameter in (head.classify.weight, head.aspp.point.conv.weight))
+
+
+@pytest.mark.parametrize("techniques", TECHNIQUES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_weight_zero_equals_absence_to_the_last_bit(recipe, techniques):
+    plain_losses, plain_gradients = plain_step(recipe)
+    losses, task = one_step(tiny_config(recipe, OFF[techniques]))
+    assert not task.techniques
+    assert {k: v.item() for k, v in losses.items()} == {k: v.item() for k, v in plain_losses.items()}
+    for name, parameter in task.model.named_parameters():
+        assert torch.equal(parameter.grad, plain_gradients[name]), name
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_criterion_reads_the_softened_classes(recipe):
+    """ReClass changes the class term, and nothing else: neither masks nor the matching see it."""
+    plain = plain_step(recipe)[0]
+    losses, _ = one_step(tiny_config(recipe, TECHNIQUES["reclass"]))
+    assert losses.keys() == plain.keys()
+    assert {name for name in plain if losses[name] != plain[name]} == {"class"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_criterion_reads_the_relaxed_layers(recipe):
+    """Against the same heads without relaxing, so that only the masks of the first layer differ."""
+    without = replace(REMASK, masking=False)
+    relaxed, _ = one_step(tiny_config(recipe, TechniquesConfig(remask=replace(REMASK, identity=False))))
+    plain, _ = one_step(tiny_config(recipe, TechniquesConfig(remask=without)))
+    assert relaxed["remask_semantic"] == plain["remask_semantic"]
+    assert relaxed["mask"] != plain["mask"]
+
+
+def test_a_model_without_queries_refuses_each_technique():
+    for name, techniques in TECHNIQUES.items():
+        with pytest.raises(UserError) as error:
+            PanopticTask(tiny_config("panoptic_deeplab_nano", techniques), scenes().taxonomy)
+        first = "remask" if name == "both" else name
+        assert f"techniques.{first} works on queries and masks, which PanopticDeepLab does not give" in str(error.value)
+
+
+def test_steering_a_model_that_assigns_no_pixels_is_refused():
+    steered = TechniquesConfig(remask=replace(REMASK, steer=True))
+    with pytest.raises(UserError, match=r"MaskFormer assigns none: set techniques\.remask\.steer=false"):
+        PanopticTask(tiny_config("maskformer_nano", steered), scenes().taxonomy)
