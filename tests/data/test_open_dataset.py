@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from described_folder import write_described
 from official_folders import write_ade20k, write_cityscapes, write_mapillary
 
 from pantile.contracts.errors import UserError
@@ -37,8 +38,20 @@ def mapillary(root: Path) -> None:
     write_mapillary(root, "v1.2", "validation", {"abc": codes}, nested=False)
 
 
-WRITERS = {"COCO-panoptic": coco, "Cityscapes": cityscapes, "ADE20K": ade20k, "Mapillary Vistas": mapillary}
-CLASSES = {"COCO-panoptic": 12, "Cityscapes": 19, "ADE20K": 150, "Mapillary Vistas": 65}
+def described(root: Path) -> None:
+    classes, numbers = np.full((40, 60), 2), np.zeros((40, 60))
+    classes[:9], numbers[:9], classes[30:] = 1, 5, 255
+    write_described(root, "val", {"abc": (classes, numbers)})
+
+
+WRITERS = {
+    "COCO-panoptic": coco,
+    "described folder": described,
+    "Cityscapes": cityscapes,
+    "ADE20K": ade20k,
+    "Mapillary Vistas": mapillary,
+}
+CLASSES = {"COCO-panoptic": 12, "described folder": 2, "Cityscapes": 19, "ADE20K": 150, "Mapillary Vistas": 65}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -78,7 +91,7 @@ def test_nothing_fits(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         open_dataset(tmp_path, "val")
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path} holds no annotations/panoptic_<split>.json (COCO-panoptic), no leftImg8bit")
+    assert message.startswith(f"{tmp_path} holds no annotations/panoptic_<split>.json (COCO-panoptic), no dataset.yaml")
     assert all(layout.name in message and layout.marks in message for layout in LAYOUTS)
     assert "\n" not in message
     file = tmp_path / "config.json"

@@ -5,7 +5,11 @@ import importlib
 
 #: sub-verb -> what it does; ``pantile.cli.data_<sub-verb>`` has ``add_arguments(parser)`` and ``run(args)``.
 SUBVERBS = {
+    "check": "find what is wrong with labels, and write a repaired copy",
     "convert": "labels of other tools and data sets into COCO-panoptic, and back",
+    "show": "a contact sheet and a page that tells what lies under the pointer",
+    "stats": "segments per image, classes, sizes and void",
+    "split": "train, val and test, with the images of one photo on one side",
 }
 
 

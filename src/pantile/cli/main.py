@@ -12,7 +12,7 @@ VERBS = {
     "train": "train a recipe on the folder of a labelled data set",
     "eval": "panoptic quality, average precision and mean IoU of a checkpoint",
     "score": "panoptic quality, and what went wrong, of predictions from anywhere",
-    "data": "convert labels of other tools and data sets",
+    "data": "look after labels: check and repair them, convert them, show and count them, split them",
     "predict": "segment images; writes COCO-panoptic files and overlays",
     "models": "list recipes, count parameters and multiply-adds",
     "report": "draw a run as one HTML page",

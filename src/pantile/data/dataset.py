@@ -13,6 +13,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.ade20k import is_ade20k, open_ade20k
 from pantile.data.cityscapes import Cityscapes, is_cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.description import DESCRIPTION, DescribedFolder, is_described
 from pantile.data.mapillary import is_mapillary, open_mapillary
 from pantile.data.scenes import Scenes
 
@@ -73,6 +74,7 @@ def is_coco_panoptic(root: Path) -> bool:
 
 LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic comes before what it was made from
     Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, CocoPanoptic),
+    Layout("described folder", DESCRIPTION, is_described, DescribedFolder),
     Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
     Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
     Layout("Mapillary Vistas", "config_v1.2.json or config_v2.0.json with training", is_mapillary, open_mapillary),

@@ -5,7 +5,7 @@
     root/dataset.yaml
     root/images/<split>/<name>.jpg           or another ending of IMAGE_SUFFIXES
     root/semantic/<split>/<name>.png         8 bits, the class id
-    root/instances/<split>/<name>.png        optional; 8 or 16 bits: the number of the thing, 0 where not separated
+    root/instances/<split>/<name>.png        optional; 16 bits: the number of the thing, 0 where not separated
 
 The file lists the classes; everything else has a default::
 
@@ -16,31 +16,33 @@ The file lists the classes; everything else has a default::
     mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale
     std: [127.5, 127.5, 127.5]
 
-Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so numbers
-may count per class or per image; without instance PNGs every region of a thing class is crowd.
+Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so
+numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import yaml
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.image_files import read_image
-from pantile.data.label_codes import GREY_16, INDEXED_8, CodeTable, read_label_png
-from pantile.data.paired_files import FileSet, PairedFiles
+from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
+from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
 DESCRIPTION = "dataset.yaml"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VOID_VALUES = (0, 255)
 MODES = {1: ("L",), 3: ("RGB",), 4: ("RGBA", "CMYK")}  # Pillow's names
 HALF_SCALE = 127.5
+NUMBERS = 2**16  # that a 16-bit PNG can hold
 
 Byte = Annotated[StrictInt, Field(ge=0, le=255)]
 Value = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
@@ -145,22 +147,37 @@ class DescribedFolder(PairedFiles):
             )
         self._semantic = FileSet(root / "semantic" / split, ".png")
         self._instances = FileSet(root / "instances" / split, ".png")
-        self._separated = self._instances.folder.is_dir()
         self._image_paths = _images_by_stem(root / "images" / split)
-        labels = self._semantic.keys()
-        partners = [(self._semantic, labels)] + ([(self._instances, self._instances.keys())] if self._separated else [])
-        if not self._image_paths:
-            raise UserError(f"{root / 'images' / split} has no image: put the images of the labels there.")
-        for files, present in partners:
-            _check_partners(files, present, self._image_paths)
-        super().__init__(self.description.taxonomy, sorted(labels), FileSet(root / "images" / split, ""))
-        self._codes = _code_table(self.taxonomy)
+        super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
+        self._check_partners(root / DESCRIPTION)
+
+    def _check_partners(self, description: Path) -> None:
+        """Every image has its labels and every label its image."""
+        images = self._image_paths.keys()
+        if not images:
+            raise UserError(f"{self._images.folder} has no image: put the images of the labels there.")
+        check_present(self._semantic, set(images), f"labels of the images in {self._images.folder}")
+        alone = sorted(self._semantic.keys() - images)
+        if alone:
+            raise UserError(
+                f"{self._semantic.path(alone[0])} has no image of that name in {self._images.folder} ({len(alone)} "
+                "such labels): add the image or remove the label."
+            )
+        self._separated = self._instances.folder.is_dir()
+        if self._separated:
+            check_present(self._instances, set(images), f"instance PNGs of the images in {self._images.folder}")
+        elif self.taxonomy.thing_indices:
+            warnings.warn(
+                f"{self._instances.folder} does not exist, so every region of the things of {description} is crowd: "
+                "nothing separates them.",
+                stacklevel=3,
+            )
 
     def name_of(self, index: int) -> str:
         return self._image_paths[self._keys[index]].name
 
     def load_image(self, index: int) -> np.ndarray:
-        """(H, W, channels) uint8, pixels as stored.
+        """(H, W, channels) uint8, pixels as stored; grey and palette images become RGB where ``channels`` is 3.
 
         Raises:
             UserError: the file is broken, or has another number of channels.
@@ -172,7 +189,7 @@ class DescribedFolder(PairedFiles):
             with Image.open(path) as image:
                 mode = image.mode
                 pixels = np.asarray(image)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on a file that is cut short or garbled
             raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
         if mode not in MODES[channels]:
             raise UserError(
@@ -182,15 +199,42 @@ class DescribedFolder(PairedFiles):
         return pixels.reshape(*pixels.shape[:2], channels)
 
     def load_map(self, index: int) -> PanopticMap:
-        """Segment ids are ``class id * 65536 + number`` for things and ``class id * 65536`` plus 1 for id 0's sake
-        for stuff, renumbered from 1 in that order."""
+        """Ids count from 1 by class id, then by number.
+
+        Raises:
+            UserError: a PNG is broken or of another depth, the two differ in size, or a value is no class.
+        """
         path = self._semantic.path(self._keys[index])
-        classes = read_label_png(path, INDEXED_8).astype(np.int32)
-        numbers = np.zeros_like(classes)
-        if self._separated:
-            numbers_path = self._instances.path(self._keys[index])
-            numbers = read_label_png(numbers_path, INDEXED_8 + GREY_16) .astype(np.int32)
-        raise NotImplementedError
+        classes = read_label_png(path, INDEXED_8).astype(np.int64)
+        if not self._separated:
+            return self._to_map(classes, np.zeros_like(classes), path)
+        numbers = read_label_png(self._instances.path(self._keys[index]), GREY_16).astype(np.int64)
+        if numbers.shape != classes.shape:
+            raise UserError(
+                f"{path} is {classes.shape[1]}x{classes.shape[0]} pixels but its instance PNG is "
+                f"{numbers.shape[1]}x{numbers.shape[0]}: make both the same size."
+            )
+        return self._to_map(classes, numbers, path)
+
+    def _to_map(self, classes: np.ndarray, numbers: np.ndarray, path: Path) -> PanopticMap:
+        stuff = [info.id for info in self.taxonomy.classes if not info.is_thing]
+        numbers = np.where(np.isin(classes, stuff), 0, numbers)  # numbers of stuff mean nothing
+        codes, position = np.unique(classes * NUMBERS + numbers, return_inverse=True)
+        id_of_code, segments = np.zeros(len(codes), dtype=np.int32), []
+        for k, (value, number) in enumerate(divmod(code, NUMBERS) for code in codes.tolist()):
+            class_index = self.taxonomy.index_of_id.get(value)
+            if class_index is not None:
+                is_crowd = self.taxonomy.classes[class_index].is_thing and number == 0
+                segments.append(Segment(len(segments) + 1, class_index, is_crowd))
+                id_of_code[k] = len(segments)
+            elif value in VOID_VALUES:
+                id_of_code[k] = VOID_ID
+            else:
+                raise UserError(
+                    f"{path} has {int((classes == value).sum())} pixels of value {value}, which {DESCRIPTION} does not "
+                    "list: add the class there, or paint these pixels 255 (void)."
+                )
+        return PanopticMap(id_of_code[position].reshape(classes.shape), tuple(segments))
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
@@ -202,3 +246,39 @@ def _images_by_stem(folder: Path) -> dict[str, Path]:
             raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")
         found[path.stem] = path
     return found
+
+
+def _taxonomy(classes: list[_Class], path: Path) -> Taxonomy:
+    given = [entry.id for entry in classes if entry.id is not None]
+    if given and len(given) < len(classes):
+        missing = next(entry.name for entry in classes if entry.id is None)
+        raise UserError(f"{path}: the class {missing!r} lacks an id, but others have one: give ids to all or to none.")
+    if not given and len(classes) > max(VOID_VALUES):
+        raise UserError(f"{path} lists {len(classes)} classes: a semantic PNG of 8 bits holds at most 255.")
+    infos = [
+        ClassInfo(
+            entry.name,
+            entry.thing,
+            position + 1 if entry.id is None else entry.id,
+            tuple(entry.color) if entry.color else default_color(position),
+        )
+        for position, entry in enumerate(classes)
+    ]
+    try:
+        return Taxonomy(tuple(infos))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first mistake: where it is and what should be there."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "missing":
+        return f"the field {where} is missing, so add it."
+    if first["type"] == "extra_forbidden":
+        return f"the field {where} is not known: remove it or correct its name."
+    found = " ".join(repr(first["input"]).split())
+    found = found if len(found) <= 60 else f"{found[:57]}..."
+    wanted = first["msg"].replace("Input should", "it should")
+    return f"{where or 'the file'} is {found}, but {wanted[0].lower()}{wanted[1:]}."

@@ -1,0 +1,62 @@
+"""``pantile data show DIR``: a contact sheet, and a page that tells what lies under the pointer."""
+
+import argparse
+from pathlib import Path
+
+MOST_IMAGES = 300  # a page with more takes browsers minutes to open
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
+    parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
+    parser.add_argument(
+        "--images", type=int, default=24, metavar="N", help="how many, evenly from the whole split (default: 24)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data_show"),
+        metavar="FOLDER",
+        help="for contact_sheet.png and index.html (default: data_show)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from pantile.contracts.errors import UserError
+    from pantile.data import open_dataset
+    from pantile.data.image_files import save_image
+    from pantile.visualize.contact_sheet import contact_sheet
+    from pantile.visualize.data_page import DataPage, write_data_page
+    from pantile.visualize.labelled_image import draw_labelled
+
+    if not 1 <= args.images <= MOST_IMAGES:
+        raise UserError(f"--images is {args.images}: give a number from 1 to {MOST_IMAGES}.")
+    dataset = open_dataset(args.dir, args.split)
+    if not len(dataset):
+        raise UserError(f"{args.dir}: the split {args.split!r} has no images: choose another one.")
+    if args.out.exists() and not args.out.is_dir():
+        raise UserError(f"--out {args.out} is a file: name a folder.")
+    chosen = evenly(len(dataset), args.images)
+    drawn = [
+        draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)
+        for index in track(chosen, "drawing", console=Console(stderr=True))
+    ]
+    note = f"{len(drawn)} of the {len(dataset)} images of the split {args.split!r}."
+    save_image(contact_sheet(drawn, dataset.taxonomy), args.out / "contact_sheet.png")
+    write_data_page(args.out / "index.html", DataPage(_title(args.dir), note, drawn, dataset.taxonomy))
+    for name in ("contact_sheet.png", "index.html"):
+        print(args.out / name)
+    return 0
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """``count`` different indices, or all, spread from the first to the last: neighbours in a data set are alike."""
+    count = min(length, count)
+    return [k * (length - 1) // max(1, count - 1) for k in range(count)]
+
+
+def _title(source: str) -> str:
+    return source if source.startswith("scenes") else Path(source).resolve().name

@@ -1,0 +1,264 @@
+"""One image of a check: decodes its two files and holds the pixels against the rows."""
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import VOID_ID, PanopticMap
+from pantile.data.dataset import PanopticDataset
+from pantile.data.image_files import read_image, read_panoptic_png
+from pantile.data.label_rows import runs
+from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
+from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
+from pantile.labels.image_folders import decoding
+
+DIAGONAL = np.ones((3, 3), dtype=int)  # pixels that touch at a corner are one piece
+
+
+@dataclass
+class ImageResult:
+    """
+    Attributes:
+        file: the image, below the checked folder.
+        findings: in the order in which they were met.
+        content: hash of the decoded pixels, None where they do not decode.
+        segments, pixels, void_pixels: of the map; 0 where it does not decode.
+    """
+
+    file: str
+    findings: list[Finding] = field(default_factory=list)
+    content: str | None = None
+    segments: int = 0
+    pixels: int = 0
+    void_pixels: int = 0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "ImageResult":
+        return cls(**(data | {"findings": [Finding(**finding) for finding in data["findings"]]}))
+
+    def tell(self, kind: str, file: str, own: int | str | None, text: str) -> None:
+        self.findings.append(Finding(kind, file, own, text))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Segments of a map by id, void left out.
+
+    Attributes:
+        areas: pixels.
+        boxes: [left, top, width, height].
+        compact: (H, W) int32 map of numbers from 1 in the order of ``numbers``.
+        numbers: id to number in ``compact``.
+        slices: (rows, columns) of each segment.
+        void: pixels of void.
+    """
+
+    areas: dict[int, int]
+    boxes: dict[int, list[int]]
+    compact: np.ndarray
+    numbers: dict[int, int]
+    slices: dict[int, tuple[slice, slice]]
+    void: int
+
+    def pieces(self, segment_id: int) -> int:
+        """Connected pieces of a segment."""
+        own = self.compact[self.slices[segment_id]] == self.numbers[segment_id]
+        return ndimage.label(own, structure=DIAGONAL)[1]
+
+
+def measure(ids: np.ndarray) -> Measured:
+    """One pass over (H, W) ids; any number of segments."""
+    values, lengths = runs(ids)
+    present, which = np.unique(values, return_inverse=True)
+    compact = np.repeat(which.astype(np.int32) + 1, lengths).reshape(ids.shape)
+    counts = np.bincount(which, weights=lengths, minlength=len(present)).astype(np.int64).tolist()
+    numbers = {segment_id: k + 1 for k, segment_id in enumerate(present.tolist())}
+    found = ndimage.find_objects(compact)
+    slices = {segment_id: found[k - 1] for segment_id, k in numbers.items()}
+    areas = {segment_id: counts[k - 1] for segment_id, k in numbers.items()}
+    void = areas.pop(VOID_ID, 0)
+    boxes = {
+        own: [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
+        for own, (rows, columns) in slices.items()
+    }
+    return Measured(areas, boxes, compact, numbers, slices, void)
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """A pair of files of a COCO-panoptic folder.
+
+    Attributes:
+        root: the checked folder.
+        split: the image's.
+        pair: entries and paths.
+        things: category id to whether it is a thing.
+    """
+
+    root: Path
+    split: str
+    pair: Pair
+    things: dict[int, bool]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with whatever the result depends on: both files' path, size and time, the entries, the categories."""
+        files = [_stamp(path) for path in (self.pair.image_path, self.pair.png_path)]
+        text = repr(
+            (
+                self._below(self.pair.image_path),
+                files,
+                self.pair.image,
+                self.pair.annotation,
+                self.things,
+                TINY_PIXELS,
+                MUCH_VOID,
+            )
+        )
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+    def check(self) -> ImageResult:
+        image_file, png_file = (self._below(path) for path in (self.pair.image_path, self.pair.png_path))
+        result = ImageResult(image_file)
+        image = _decode(read_image, self.pair.image_path, "image", image_file, result)
+        ids = _decode(read_panoptic_png, self.pair.png_path, "label", png_file, result)
+        if image is not None:
+            result.content = content_hash(image)
+            self._check_json_size(image.shape[:2], image_file, result)
+        rows, wrong = usable_rows(self.pair.annotation["segments_info"], self.things)
+        for kind, own, text in wrong:
+            result.tell(kind, png_file, own, text)
+        if ids is None:
+            return result
+        if image is not None and image.shape[:2] != ids.shape:
+            text = f"the image is {_size(image.shape)} pixels, the PNG {_size(ids.shape)}"
+            result.tell("size-mismatch", image_file, self.pair.image["id"], text)
+        measured = measure(ids)
+        result.segments, result.pixels, result.void_pixels = len(measured.areas), ids.size, measured.void
+        self._check_rows(rows, measured, png_file, result)
+        crowd = {own for own, row in rows.items() if row["iscrowd"]}
+        things = {own for own, row in rows.items() if self.things[row["category_id"]]}
+        look(measured, crowd, things, png_file, result)
+        return result
+
+    def _below(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _check_json_size(self, size: tuple[int, int], file: str, result: ImageResult) -> None:
+        claimed = tuple(self.pair.image.get(key) for key in ("height", "width"))
+        if not all(_equals(a, b) for a, b in zip(claimed, size, strict=True)):
+            text = f"the JSON says {short(claimed[1])} x {short(claimed[0])} (width x height), the file {_size(size)}"
+            result.tell("json-size", file, self.pair.image["id"], text)
+
+    def _check_rows(self, rows: dict[int, dict], measured: Measured, file: str, result: ImageResult) -> None:
+        listed = listed_ids(self.pair.annotation["segments_info"])
+        for own, area in measured.areas.items():
+            if own not in listed:
+                result.tell("id-unlisted", file, own, f"{area} pixels have it, but no row")
+        for own, row in rows.items():
+            if own not in measured.areas:
+                result.tell("row-without-pixels", file, own, "no pixel has it")
+                continue
+            if not _equals(row.get("area"), measured.areas[own]):
+                text = f"the JSON says {short(row.get('area'))}, the pixels {measured.areas[own]}"
+                result.tell("wrong-area", file, own, text)
+            box, claimed = measured.boxes[own], row.get("bbox")
+            if not (isinstance(claimed, list) and len(claimed) == 4 and all(map(_equals, claimed, box))):
+                result.tell("wrong-box", file, own, f"the JSON says {short(claimed)}, the pixels {box}")
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image of any other data set: what its reader refuses is a finding, what it gives is looked at."""
+
+    dataset: PanopticDataset
+    split: str
+    index: int
+    fingerprint = None  # the reader's files are not known here, so nothing is remembered
+
+    def check(self) -> ImageResult:
+        file = f"{self.split}/{self.dataset.name_of(self.index)}"
+        result = ImageResult(file)
+        image = _decode(self.dataset.load_image, self.index, "image", file, result)
+        if image is None:
+            return result
+        result.content = content_hash(image)
+        loaded = _decode(self.dataset.load, self.index, "label", file, result)
+        if loaded is None:
+            return result
+        panoptic: PanopticMap = loaded[1]
+        measured = measure(panoptic.ids)
+        result.segments, result.pixels, result.void_pixels = len(measured.areas), panoptic.ids.size, measured.void
+        classes = self.dataset.taxonomy.classes
+        crowd = {segment.id for segment in panoptic.segments if segment.is_crowd}
+        things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
+        look(measured, crowd, things, file, result)
+        return result
+
+
+def look(measured: Measured, crowd: set[int], things: set[int], file: str, result: ImageResult) -> None:
+    """Notes about the map itself.
+
+    Args:
+        measured: its segments.
+        crowd, things: ids of segments.
+        file: for the findings.
+        result: gets them.
+    """
+    if not measured.areas:
+        result.tell("empty-image", file, None, "no segment at all")
+    elif measured.void > MUCH_VOID * result.pixels:
+        result.tell("much-void", file, None, f"{measured.void / result.pixels:.0%} of the pixels are void")
+    for own, area in measured.areas.items():
+        if own in crowd:
+            continue
+        if area < TINY_PIXELS:
+            result.tell("tiny-segment", file, own, f"{area} pixels")
+        if own in things and (pieces := measured.pieces(own)) > 1:
+            result.tell("thing-in-pieces", file, own, f"{pieces} pieces that do not touch")
+
+
+def content_hash(image: np.ndarray) -> str:
+    """Of size and decoded pixels: the same photo saved under another name or in another lossless format."""
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=20)
+    digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()
+
+
+def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -> Any:
+    """What ``read(source)`` gives, or None and a finding."""
+    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113 - Path.is_file raises for long names
+        result.tell(f"{what}-missing", file, None, "there is no such file")
+        return None
+    try:
+        with decoding(file):
+            return read(source)
+    except UserError as error:
+        result.tell(f"{what}-broken", file, None, str(error))
+        return None
+
+
+def _stamp(path: Path) -> tuple:
+    full = os.path.abspath(path)  # noqa: PTH100 - links keep their own name
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # missing, or a name that no file system takes
+        return (full, None)
+    return (full, status.st_size, status.st_mtime_ns)
+
+
+def _equals(claimed: Any, true: int) -> bool:
+    return isinstance(claimed, int | float) and not isinstance(claimed, bool) and claimed == true
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
