@@ -25,6 +25,7 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.merge.center_config import center_cityscapes
 from pantile.merge.centers import predict_centers
+from pantile.models import PanopticDeepLabConfig, create_model
 from turns import alternating_medians
 
 CLASSES, FIRST_THING = 19, 11  # Cityscapes: 11 stuff classes, then 8 of things
@@ -115,14 +116,17 @@ def main() -> None:
         print(f"{count} centres: {things} things, {len(prediction.panoptic.segments) - things} of stuff")
 
     backbone = timm.create_model("resnet50", features_only=True, pretrained=False).eval()
+    network = create_model(PanopticDeepLabConfig(regime="fast", separable_norm=True), CLASSES).eval()
     image = torch.randn(1, 3, *SMALL)
     panoptic = frozenset({"panoptic"})
     calls = {f"{n} centres": lambda n=n: predict(outputs[n], classes, SMALL, panoptic) for n in CENTERS}
     calls["120, all tasks"] = lambda: predict(outputs[120], classes, SMALL)
     calls["resnet50"] = lambda: backbone(image)
+    calls["network"] = lambda: network(image)  # Panoptic-DeepLab on ResNet-50
     seconds = alternating_medians(calls, arguments.repeats)
     for name, value in seconds.items():
-        print(f"{name:16s} {1000 * value:8.1f} ms   {value / seconds['resnet50']:.3f} of resnet50")
+        of_both = f"{value / seconds['resnet50']:.3f} of resnet50, {value / seconds['network']:.3f} of the network"
+        print(f"{name:16s} {1000 * value:8.1f} ms   {of_both}")
     print(f"120 centres take {seconds['120 centres'] / seconds['10 centres']:.2f} times as long as 10")
 
 

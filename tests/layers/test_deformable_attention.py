@@ -1,6 +1,8 @@
 """Deformable attention against a loop over single points, and its two forms against each other."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -82,8 +84,40 @@ def test_both_forms_agree_in_float32():
 
 
 def test_bags_gradient_against_finite_differences():
-    values, x, y, weights = (t.requires_grad_() for t in random_inputs(((2, 2),), batch=1, heads=1, width=2, points=1))
-    torch.autograd.gradcheck(lambda *t: weighted_samples_by_bags(t[0], ((2, 2),), *t[1:]), (values, x, y, weights))
+    sizes = ((2, 2), (1, 3))
+    values, x, y, weights = (t.requires_grad_() for t in random_inputs(sizes, batch=2, heads=2, width=2, points=1))
+    torch.autograd.gradcheck(lambda *t: weighted_samples_by_bags(t[0], sizes, *t[1:]), (values, x, y, weights))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("outside", [-1e6, -2.5, -1.5, 9.5, 1e6])
+def test_a_sample_outside_of_its_map_moves_nothing(form, outside):
+    values, _, y, weights = random_inputs(((3, 9),), batch=1, points=1)
+    y = (y.clamp(0.5, 1.5)).requires_grad_()
+    x = torch.full_like(y, outside).requires_grad_()
+    weights.requires_grad_()
+    out = form(values, ((3, 9),), x, y, weights)
+    assert not out.any()
+    assert not any(gradient.any() for gradient in torch.autograd.grad(out.sum(), (x, y, weights)))
+
+
+def test_bags_gradient_of_samples_when_the_values_have_none():
+    values, x, y, weights = random_inputs()
+    gradients = []
+    for form in FORMS:
+        samples = [t.clone().requires_grad_() for t in (x, y, weights)]
+        gradients.append(torch.autograd.grad(form(values, SIZES, *samples).sum(), samples))
+    for bags, grid in zip(*gradients, strict=True):
+        torch.testing.assert_close(bags, grid)
+
+
+def test_bags_gradient_does_not_warn():
+    """In a process of its own, since torch warns at the first time in a process only."""
+    code = (
+        "import torch; from pantile.layers.deformable_attention import MultiScaleDeformableAttention as Attention;"
+        "pixels = torch.randn(1, 4, 4); Attention(4, 1, 1, 1)(pixels, pixels, ((2, 2),)).sum().backward()"
+    )
+    subprocess.run([sys.executable, "-W", "error:Sparse CSR", "-c", code], check=True)
 
 
 def test_an_offset_that_is_not_a_number_gives_an_output_that_is_not_a_number():

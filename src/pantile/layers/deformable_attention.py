@@ -12,10 +12,13 @@ Shapes: B images, S pixels of all L maps together, M heads, P points, D = C / M 
 """
 
 import math
+import warnings
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from pantile.layers.position_encoding import Sizes, cached_by_arguments
 
@@ -133,54 +136,135 @@ def weighted_samples_by_grid(values: Tensor, sizes: Sizes, x: Tensor, y: Tensor,
 def weighted_samples_by_bags(values: Tensor, sizes: Sizes, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     """The same as ``weighted_samples_by_grid``: the four neighbours of each sample are rows of one table.
 
-    The maps get a border of zeros, so that no neighbour needs a test: a coordinate is clamped to -1..w, where all
-    that is seen is border.
+    The table is a canvas with the maps below each other, and two lines of zeros all around each of them. So no
+    neighbour needs a test, and the step to a neighbour is the same everywhere: a coordinate is clamped to -2..w,
+    where all that is seen is border, by its gradient too.
     """
-    batch, length, heads, _ = values.shape
-    table = _with_borders(values.flatten(2), sizes)
-    rows = table.shape[1]
-    points = x.shape[3] // len(sizes)
-    width, height, stride, start = _table_layout(sizes, points, x.dtype, x.device)
-
-    edge = -torch.ones_like(width)
-    x, y = x.clamp(edge, width), y.clamp(edge, height)
-    with torch.no_grad():
-        left, top = x.floor(), y.floor()
-        # a diverged offset must become a NaN in the output, not a wild address
-        first = torch.addcmul(left + start, top, stride).nan_to_num(nan=0.0).int()
-        head = torch.arange(heads, device=x.device, dtype=torch.int32)[:, None]
-        image = torch.arange(batch, device=x.device, dtype=torch.int32)[:, None, None, None] * (rows * heads)
-        first = first * heads + (head + image)
-        right_step, down_step = (torch.full_like(stride, heads).int(), (stride * heads).int())
-        below = first + down_step
-        index = torch.stack([first, first + right_step, below, below + right_step], dim=3)
-    right, down = x - left, y - top
-    weights_right, weights_down = weights * right, weights * down
-    corner = weights_right * down
-    upper_right, lower_left = weights_right - corner, weights_down - corner
-    shares = torch.stack([weights - weights_right - lower_left, upper_right, lower_left, corner], dim=3)
-    bags = F.embedding_bag(
-        index.flatten(3).flatten(0, 2),
-        table.view(batch * rows * heads, -1),
-        mode="sum",
-        per_sample_weights=shares.flatten(3).flatten(0, 2),
-    )
-    return bags.view(batch, length, -1)
+    canvas = _canvas(values.flatten(2), sizes)
+    return _WeightedBags.apply(canvas.unflatten(3, (x.shape[2], -1)), sizes, x, y, weights)
 
 
-def _with_borders(maps: Tensor, sizes: Sizes) -> Tensor:
-    """(B, S, C) -> (B, sum (h + 3)(w + 3), C): one line of zeros before and two after each map, in both directions."""
+def _canvas(maps: Tensor, sizes: Sizes) -> Tensor:
+    """(B, S, C) -> (B, sum (h + 4), max w + 4, C)."""
+    stride = max(width for _, width in sizes) + 4
     padded = []
     for (height, width), level in zip(sizes, maps.split([h * w for h, w in sizes], dim=1), strict=True):
-        padded.append(F.pad(level.unflatten(1, (height, width)), (0, 0, 1, 2, 1, 2)).flatten(1, 2))
+        padded.append(F.pad(level.unflatten(1, (height, width)), (0, 0, 2, stride - width - 2, 2, 2)))
     return torch.cat(padded, dim=1)
 
 
-def _table_layout(sizes: Sizes, points: int, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
-    """w, h, row stride and index of the origin in the bordered table, each (L P,)."""
-    rows, start = [], 0
+class _WeightedBags(torch.autograd.Function):
+    """Bags of table rows with a gradient of our own, since torch's sorts all rows of all bags.
+
+    The gradient of the table is a weighted bag too, of the gradients of those that read a row. All four neighbours
+    of a sample follow from the first, so the samples are sorted by that one only, and each neighbour's share of the
+    gradient is summed as if it were the first, then moved by its step. What a share gets is a product of two rows,
+    of which ``sampled_addmm`` computes those that are asked for.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, canvas: Tensor, sizes: Sizes, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """canvas (B, H, W, M, D), x, y and weights (B, S, M, L P) -> (B, S, M D)."""
+        _, canvas_height, stride, heads, _ = canvas.shape
+        first, right, down = _first_neighbours(sizes, canvas_height, stride, x, y)
+        ctx.steps = (0, heads, stride * heads, (stride + 1) * heads)
+        ctx.save_for_backward(canvas, weights, first, right, down)
+        shares = torch.stack(_shares(weights, right, down), dim=3)
+        bags = F.embedding_bag(
+            _neighbours(first, ctx.steps),
+            canvas.flatten(0, 3),
+            mode="sum",
+            per_sample_weights=shares.flatten(3).flatten(0, 2),
+        )
+        return bags.view(*x.shape[:2], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        canvas, weights, first, right, down = ctx.saved_tensors
+        table = canvas.flatten(0, 3)
+        grad = grad.reshape(-1, table.shape[1])
+
+        grad_canvas = None
+        if ctx.needs_input_grad[0]:
+            grad_canvas = _sum_of_readers(grad, len(table), first, ctx.steps, _shares(weights, right, down))
+            grad_canvas = grad_canvas.view(canvas.shape)
+
+        products = _row_products(grad, table, _neighbours(first, ctx.steps))
+        upper_left, upper_right, lower_left, lower_right = products.view(*first.shape[:3], 4, -1).unbind(3)
+        upper, lower = upper_left.lerp(upper_right, right), lower_left.lerp(lower_right, right)
+        grad_x = weights * (upper_right - upper_left).lerp(lower_right - lower_left, down)
+        return grad_canvas, None, grad_x, weights * (lower - upper), upper.lerp(lower, down)
+
+
+def _first_neighbours(
+    sizes: Sizes, canvas_height: int, stride: int, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Table row of each sample's upper left neighbour, int32; how far right and down of it the sample lies, 0..1."""
+    batch, _, heads, samples = x.shape
+    points = samples // len(sizes)
+    layout, start = [], 0
     for height, width in sizes:
-        stride = width + 3
-        rows += [(width, height, stride, start + stride + 1)] * points
-        start += stride * (height + 3)
-    return list(torch.tensor(rows, dtype=dtype, device=device).T)
+        layout += [(width, height, (start + 2) * stride + 2)] * points
+        start += height + 4
+    width, height, origin = torch.tensor(layout, dtype=x.dtype, device=x.device).T
+    edge = torch.full_like(width, -2)
+    x, y = x.clamp(edge, width), y.clamp(edge, height)
+    left, top = x.floor(), y.floor()
+    # a diverged offset must become a NaN in the output, not a wild address
+    pixel = (top * stride + (left + origin)).nan_to_num(nan=0.0).int()
+    head = torch.arange(heads, device=x.device, dtype=torch.int32)[:, None]
+    image = torch.arange(batch, device=x.device, dtype=torch.int32)[:, None, None, None]
+    return pixel * heads + (head + image * (canvas_height * stride * heads)), x - left, y - top
+
+
+def _neighbours(first: Tensor, steps: tuple[int, ...]) -> Tensor:
+    """(B, S, M, L P) -> (B S M, 4 L P)."""
+    steps = torch.tensor(steps, dtype=first.dtype, device=first.device)[:, None]
+    return (first[:, :, :, None] + steps).flatten(3).flatten(0, 2)
+
+
+def _shares(weights: Tensor, right: Tensor, down: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the upper left, upper right, lower left and lower right neighbour contribute."""
+    weights_right, weights_down = weights * right, weights * down
+    corner = weights_right * down
+    upper_right = weights_right - corner
+    return weights - weights_down - upper_right, upper_right, weights_down - corner, corner
+
+
+def _sum_of_readers(
+    grad: Tensor, rows: int, first: Tensor, steps: tuple[int, ...], shares: tuple[Tensor, ...]
+) -> Tensor:
+    """(bags, D) gradients of the bags -> (rows, D) gradient of the table."""
+    order = first.flatten().argsort()
+    reader = (order // first.shape[3]).int()
+    readers = first.flatten().bincount(minlength=rows)
+    starts = (readers.cumsum(0) - readers).int()
+    total = grad.new_zeros(rows, grad.shape[1])
+    for step, share in zip(steps, shares, strict=True):
+        in_order = share.flatten().index_select(0, order)
+        summed = F.embedding_bag(reader, grad, starts, mode="sum", per_sample_weights=in_order)
+        total[step:] += summed[: rows - step]
+    return total
+
+
+def _row_products(left: Tensor, right: Tensor, index: Tensor) -> Tensor:
+    """(R, D), (T, D) and (R, n) -> (R, n): left[r] . right[index[r, n]]."""
+    _let_torch_warn_unheard()
+    ends = torch.arange(0, index.numel() + 1, index.shape[1], dtype=index.dtype, device=index.device)
+    wanted = torch.sparse_csr_tensor(
+        ends,
+        index.flatten(),
+        left.new_zeros(index.numel()),
+        (len(left), len(right)),
+        check_invariants=False,  # columns of a row may repeat, and need no order
+    )
+    return torch.sparse.sampled_addmm(wanted, left, right.T, beta=0.0).values().view(index.shape)
+
+
+@cache
+def _let_torch_warn_unheard() -> None:
+    """torch warns once in a process that its CSR tensors are young; a filter in every step would renew others."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        torch.zeros(1, 1).to_sparse_csr()

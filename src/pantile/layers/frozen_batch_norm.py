@@ -6,10 +6,7 @@ from torch import Tensor, nn
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """``BatchNorm2d`` in eval mode, always; its four tensors are buffers, so they are neither trained nor counted.
-
-    One pass over memory, where torchvision's class of this name makes two.
-    """
+    """``BatchNorm2d`` in eval mode, always; its four tensors are buffers, so they are neither trained nor counted."""
 
     def __init__(self, num_features: int, eps: float = 1e-5):
         super().__init__()
@@ -21,7 +18,12 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        if not x.requires_grad:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        # batch_norm would keep x for a backward pass that needs no more than the scale
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}"
