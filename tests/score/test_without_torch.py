@@ -1,4 +1,4 @@
-"""Scoring files starts at once and fits small machines: it does without torch, whose import takes seconds and 500 MB."""
+"""Scoring files starts at once and fits small machines: it does without torch, whose import takes seconds, 500 MB."""
 
 import subprocess
 import sys
