@@ -59,7 +59,16 @@ def test_data_sets_differ_as_the_reference_says():
     assert ade20k.training.steps == 100_000
 
 
-@pytest.mark.parametrize("name", ["kmax_nano", "remax_nano", "remax_t_coco", "panoptic_deeplab_nano"])
+TWO_STEPS = (
+    "kmax_nano",
+    "remax_nano",
+    "remax_t_coco",
+    "panoptic_deeplab_nano",
+    "panoptic_deeplab_swidernet_025_025_075_coco",
+)
+
+
+@pytest.mark.parametrize("name", TWO_STEPS)
 def test_two_steps(name, tiny_scenes):
     config = make_tiny_config(name)
     config.model.pretrained = False
