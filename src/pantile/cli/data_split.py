@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _images_table(result: "SplitResult", images: int) -> "Table":
-    from pantile.cli.data_tables import table
+    from pantile.cli.tables import make_table
 
-    own = table("split", "images", "% of all")
+    own = make_table("split", "images", "% of all")
     for split, indices in result.indices.items():
         own.add_row(split, f"{len(indices):,}", f"{100 * len(indices) / images:.1f}")
     return own
@@ -67,9 +67,9 @@ def _images_table(result: "SplitResult", images: int) -> "Table":
 def _classes_table(result: "SplitResult", taxonomy: "Taxonomy") -> "Table":
     from rich.markup import escape
 
-    from pantile.cli.data_tables import table
+    from pantile.cli.tables import make_table
 
-    own = table("images with", *result.indices)
+    own = make_table("images with", *result.indices)
     for k, name in enumerate(taxonomy.names):
         counts = [int(result.occurrence[indices, k].sum()) for indices in result.indices.values()]
         if any(counts):

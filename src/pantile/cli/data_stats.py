@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pantile.cli.data_tables import table
+from pantile.cli.tables import make_table
 
 if TYPE_CHECKING:
     from pantile.labels.statistics import Statistics
@@ -72,7 +72,7 @@ def print_statistics(statistics: "Statistics", queries: int | None, console: Con
 def _per_image(statistics: "Statistics") -> Table:
     from pantile.labels.statistics import Spread
 
-    own = table("per image", "p50", "p95", "max")
+    own = make_table("per image", "p50", "p95", "max")
     rows = {"segments": statistics.segments, "needing a query (stuff once per class)": statistics.targets}
     for what, counts in rows.items():
         spread = Spread.of(counts)
@@ -93,7 +93,7 @@ def _verdict(statistics: "Statistics", queries: int) -> str:
 def _sizes(statistics: "Statistics") -> Table:
     from pantile.labels.statistics import SIZES
 
-    own = table("segments by size", "things", "", "stuff", "")
+    own = make_table("segments by size", "things", "", "stuff", "")
     own.columns[2].justify = own.columns[4].justify = "left"
     words = {"small": "small (under 32 x 32)", "medium": "medium (under 96 x 96)", "large": "large"}
     kinds = [
@@ -111,7 +111,7 @@ def _sizes(statistics: "Statistics") -> Table:
 
 
 def _classes(statistics: "Statistics") -> Table:
-    own = table("class", "% of pixels", "", "segments", "images", "crowd", "small", "medium", "large")
+    own = make_table("class", "% of pixels", "", "segments", "images", "crowd", "small", "medium", "large")
     own.columns[2].justify = "left"
     own.columns[2].no_wrap = True
     pairs = zip(statistics.taxonomy.classes, statistics.per_class, strict=True)
@@ -128,7 +128,7 @@ def _classes(statistics: "Statistics") -> Table:
 
 
 def _image_sizes(statistics: "Statistics") -> Table:
-    own = table("image size (width x height)", "images", "")
+    own = make_table("image size (width x height)", "images", "")
     own.columns[2].justify = "left"
     common = statistics.image_sizes.most_common(_ROWS)
     for (height, width), count in common:

@@ -3,11 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pantile.cli.tables import make_table
 from pantile.metrics.thing_confusion import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _headline(score: "Score") -> str:
 
 
 def _groups(score: "Score") -> Table:
-    table = _table("", "classes", "PQ", "SQ", "RQ", "boundary PQ")
+    table = make_table("", "classes", "PQ", "SQ", "RQ", "boundary PQ")
     for group in _GROUPS:
         quality, boundary = getattr(score.quality, group), getattr(score.boundary, group)
         values = (quality.pq, quality.sq, quality.rq, boundary.pq)
@@ -50,7 +50,7 @@ def _groups(score: "Score") -> Table:
 
 
 def _sizes(score: "Score") -> Table:
-    table = _table("PQ by segment size", *_GROUPS, "TP", "FP", "FN")
+    table = make_table("PQ by segment size", *_GROUPS, "TP", "FP", "FN")
     words = {"small": "small (under 32 x 32)", "medium": "medium (under 96 x 96)", "large": "large"}
     for size, result in score.by_size.items():
         table.add_row(words[size], *(_percent(getattr(result, group).pq) for group in _GROUPS), *_counts(result))
@@ -58,20 +58,20 @@ def _sizes(score: "Score") -> Table:
 
 
 def _things(score: "Score") -> Table:
-    table = _table("pixels of things", "accuracy", "precision")
+    table = make_table("pixels of things", "accuracy", "precision")
     table.add_row("", _percent(score.things.accuracy), _percent(score.things.precision))
     return table
 
 
 def _confusion(score: "Score") -> Table:
     title = f"Confused things, % of {score.confusion.segments:,}: they cover more than T % of two objects"
-    table = _table("T", *(f"{t}" for t in THRESHOLDS), title=title)
+    table = make_table("T", *(f"{t}" for t in THRESHOLDS), title=title)
     table.add_row("", *map(_percent, score.confusion.curve))
     return table
 
 
 def _classes(score: "Score") -> Table:
-    table = _table("class", "PQ", "", "SQ", "RQ", "boundary", "TP", "FP", "FN")
+    table = make_table("class", "PQ", "", "SQ", "RQ", "boundary", "TP", "FP", "FN")
     table.columns[2].justify = "left"
     table.columns[2].no_wrap = True
     occurring = [(name, q) for name, q in score.quality.per_class.items() if q.occurs]
@@ -87,7 +87,7 @@ def _classes(score: "Score") -> Table:
 
 
 def _swallowed(score: "Score") -> Table:
-    table = _table("pixels of", "went to", "pixels", "of the class", title="Which class swallowed which")
+    table = make_table("pixels of", "went to", "pixels", "of the class", title="Which class swallowed which")
     table.columns[1].justify = "left"
     for row in score.swallowed[:_ROWS]:
         taken_by = escape(row.predicted) if row.predicted is not None else "[dim]nothing[/dim]"
@@ -96,23 +96,9 @@ def _swallowed(score: "Score") -> Table:
 
 
 def _worst(score: "Score") -> Table:
-    table = _table("file", "PQ of the image", title="Worst images")
+    table = make_table("file", "PQ of the image", title="Worst images")
     for pq, name in score.worst[:_ROWS]:
         table.add_row(escape(name), _percent(pq))
-    return table
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(
-        title=title,
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-    )
-    for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left")
     return table
 
 

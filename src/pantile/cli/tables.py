@@ -1,10 +1,10 @@
-"""The tables that ``pantile data`` prints."""
+"""The tables that verbs print."""
 
 from rich import box
 from rich.table import Table
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def make_table(*columns: str, title: str | None = None) -> Table:
     """The first column to the left, numbers to the right."""
     own = Table(
         title=title,
