@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.agreement import check_agreement
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid, offset_growth, resize_maps, to_original
 from pantile.merge.grouping import Centers, find_centers, hottest_point, nearest_centers
@@ -54,16 +54,7 @@ def predict_centers(
     Raises:
         UserError: the numbers of images or of classes disagree.
     """
-    if output.semantic_logits.shape[0] != len(placements):
-        raise UserError(
-            f"The output holds {output.semantic_logits.shape[0]} images but there are {len(placements)} placements: "
-            "give one each."
-        )
-    if output.num_classes != taxonomy.num_classes:
-        raise UserError(
-            f"The model predicts {output.num_classes} classes but the taxonomy has {taxonomy.num_classes}: "
-            "use the taxonomy that the model was trained with."
-        )
+    check_agreement(output, len(output.semantic_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
     with torch.autocast(output.semantic_logits.device.type, enabled=False):
         return [

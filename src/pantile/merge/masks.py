@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.agreement import check_agreement
 from pantile.merge.likelihood import likelihood_tiles, these_first
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.mask_tiles import MaskTile
@@ -60,14 +60,7 @@ def predict_masks(
     Raises:
         UserError: the numbers of images or of classes disagree.
     """
-    images, _, columns = output.class_logits.shape
-    if images != len(placements):
-        raise UserError(f"The output holds {images} images but there are {len(placements)} placements: give one each.")
-    if columns != taxonomy.num_classes + 1:
-        raise UserError(
-            f"The model predicts {columns - 1} classes but the taxonomy has {taxonomy.num_classes}: "
-            "use the taxonomy that the model was trained with."
-        )
+    check_agreement(output, len(output.class_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
     with torch.autocast(output.mask_logits.device.type, enabled=False):
         return [

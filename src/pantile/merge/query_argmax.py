@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.merge.agreement import check_agreement
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
@@ -59,14 +59,7 @@ def predict_queries(
     Raises:
         UserError: the numbers of images or of classes disagree.
     """
-    images, _, columns = output.class_logits.shape
-    if images != len(placements):
-        raise UserError(f"The output holds {images} images but there are {len(placements)} placements: give one each.")
-    if columns != taxonomy.num_classes + 1:
-        raise UserError(
-            f"The model predicts {columns - 1} classes but the taxonomy has {taxonomy.num_classes}: "
-            "use the taxonomy that the model was trained with."
-        )
+    check_agreement(output, len(output.class_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
     with torch.autocast(output.mask_logits.device.type, enabled=False):
         return [
