@@ -93,7 +93,7 @@ def print_rows(rows: "list[Row]") -> None:
 
     table = Table()
     for column in ("", "parameters", "multiply-adds", "latency", "memory", "PQ"):
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(column, justify="right" if column else "left", no_wrap=not column)
     for row in rows:
         table.add_row(
             row.name,
