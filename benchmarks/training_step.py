@@ -60,7 +60,7 @@ def step(task: PanopticTask, batch: tuple) -> dict[str, float]:
     spent["criterion"] = time.perf_counter() - before
     losses = dict(result.losses)
     for name, technique in task.techniques.items():
-        losses |= {f"{name}_{k}": v for k, v in technique.extra_losses(output, targets, result.matching).items()}
+        losses |= {f"{name}_{k}": v for k, v in technique.extra_losses(output, targets, result.assignment).items()}
     spent["forward"] = time.perf_counter() - start
     torch.stack(list(losses.values())).sum().backward()
     task.zero_grad(set_to_none=True)

@@ -4,6 +4,7 @@ import pytest
 
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.pairs import default_techniques
 from pantile.models import (
     ARCHITECTURES,
@@ -24,6 +25,7 @@ MODELS = {
         panoptic_deeplab_nano_config(),
     )
 }
+TAXONOMY = plain_taxonomy([f"class {i}" for i in range(5)], things=["class 0"])
 TECHNIQUES = {"remask": ReMaskConfig(stages=1, channels=16), "reclass": ReClassConfig()}
 
 
@@ -36,7 +38,7 @@ def printed_table(capsys) -> dict[tuple[str, str], str]:
 
 def can_be_built(model, name: str) -> bool:
     try:
-        build_techniques(TechniquesConfig(**{name: TECHNIQUES[name]}), model)
+        build_techniques(TechniquesConfig(**{name: TECHNIQUES[name]}), model, TAXONOMY)
     except UserError:
         return False
     return True

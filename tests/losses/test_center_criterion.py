@@ -47,7 +47,7 @@ def assert_equal_to_loops(output, targets, config, is_thing=IS_THING):
 def test_terms_and_gradients_equal_loops_over_pixels(case):
     targets = center_scenes.CASES[case]()
     result = assert_equal_to_loops(make_output(targets), targets, CenterCriterionConfig(small_area=12))
-    assert result.matching is None
+    assert result.assignment is None
 
 
 @pytest.mark.parametrize("divide_by", ["nonzero", "pixels"])

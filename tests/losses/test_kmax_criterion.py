@@ -96,9 +96,11 @@ def test_terms_and_gradients_equal_loops_over_pixels(case, activation):
     result = KMaXCriterion(config)(output, CASES[case])
     expected, pairings = naive_losses.criterion(output, CASES[case], config)
 
+    query_of_row = result.assignment.query_of_row(CASES[case].classes.shape[1])
     for image, pairing in enumerate(pairings):
-        row_of = {g: int(q) for g, q in enumerate(result.matching[image]) if q >= 0}
-        assert row_of == pairing
+        assert {g: int(q) for g, q in enumerate(query_of_row[image]) if q >= 0} == pairing
+    for layer in result.assignment.layers:
+        assert torch.equal(layer.rows, result.assignment.rows)
     assert result.losses.keys() == expected.keys()
     for name, loss in result.losses.items():
         torch.testing.assert_close(loss, torch.as_tensor(expected[name], dtype=loss.dtype), rtol=1e-9, atol=1e-10)
@@ -194,11 +196,11 @@ def test_what_lies_under_void_changes_no_gradient(activation):
     config = KMaXCriterionConfig(mask_activation=activation)
     first = KMaXCriterion(config)(output, targets)
     second = KMaXCriterion(config)(other, crowd_under_void)
-    assert torch.equal(first.matching, second.matching[:, :-1])
+    assert torch.equal(first.assignment.rows, second.assignment.rows)
     for name in first.losses:
         before, after = (gradients(r.losses[name], inputs_of(o)) for r, o in ((first, output), (second, other)))
         if name == "class":
-            matched = [sorted(int(q) for q in image if q >= 0) for image in first.matching]
+            matched = [image.nonzero()[:, 0].tolist() for image in first.assignment.rows >= 0]
             before = [before[0][i, q] for i, q in enumerate(matched)]
             after = [after[0][i, q] for i, q in enumerate(matched)]
         for a, b in zip(before, after, strict=True):

@@ -9,6 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn import functional as F
 
+from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
 from pantile.contracts.targets import PanopticTargets, collate_targets
@@ -198,6 +199,12 @@ def gradients(loss, output):
     return [torch.zeros_like(t) if g is None else g for g, t in zip(found, inputs, strict=True)]
 
 
+def pairs_of(assignment: Assignment, targets: PanopticTargets, image: int) -> dict[int, int]:
+    """{row: query}"""
+    queries = assignment.query_of_row(targets.classes.shape[1])[image].tolist()
+    return {row: query for row, query in enumerate(queries) if query >= 0}
+
+
 @pytest.mark.parametrize("form", CONFIGS)
 @pytest.mark.parametrize("drop", [True, False])
 @pytest.mark.parametrize("case", CASES)
@@ -207,7 +214,7 @@ def test_terms_matching_and_gradients_equal_plain_loops(case, drop, form, fixed_
     result = SetCriterion(config)(output, targets)
     expected, pairs = naive_criterion(output, targets, config)
     for image, expected_pairs in enumerate(pairs):
-        assert {r: q for r, q in enumerate(result.matching[image].tolist()) if q >= 0} == expected_pairs
+        assert pairs_of(result.assignment, targets, image) == expected_pairs
     assert result.losses.keys() == expected.keys()
     for name, loss in result.losses.items():
         torch.testing.assert_close(loss, torch.as_tensor(expected[name], dtype=loss.dtype), rtol=1e-6, atol=1e-7)
@@ -225,7 +232,7 @@ def test_the_cases_differ_by_what_is_dropped(fixed_points):
         for drop in (False, True)
     )
     assert int(kept.counts["segments"]) == 5 and int(dropped.counts["segments"]) == 2
-    assert (kept.matching >= 0).sum() == 5 and (dropped.matching >= 0).sum() == 2
+    assert (kept.assignment.rows >= 0).sum() == 5 and (dropped.assignment.rows >= 0).sum() == 2
 
 
 @pytest.mark.parametrize("form", CONFIGS)
@@ -367,9 +374,8 @@ def test_equals_transformers_mask2former_on_the_same_points(sizes, fixed_points)
     result = SetCriterion(SetCriterionConfig(points=200))(output, targets)
     compare(result.losses, weighted(found, {"class": 2.0, "mask": 5.0, "dice": 5.0}), output)
     for image, (queries, rows) in enumerate(theirs.matcher(output.mask_logits, output.class_logits, masks, labels)):
-        assert {int(r): int(q) for q, r in zip(queries, rows, strict=True)} == {
-            r: q for r, q in enumerate(result.matching[image].tolist()) if q >= 0
-        }
+        theirs_here = {int(r): int(q) for q, r in zip(queries, rows, strict=True)}
+        assert pairs_of(result.assignment, targets, image) == theirs_here
 
 
 def test_equals_transformers_maskformer():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.engine.loaders import training_loader
 from pantile.engine.optimizer import make_optimizer
 from pantile.engine.task import PanopticTask
@@ -18,6 +19,10 @@ def classes_of(name: str) -> int:
     return next(count for dataset, count in CLASSES.items() if dataset in name)
 
 
+def taxonomy_of(classes: int) -> Taxonomy:
+    return plain_taxonomy([f"class {i}" for i in range(classes)], things=["class 0"])
+
+
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_builds(name):
     config = make_recipe(name)
@@ -25,7 +30,7 @@ def test_every_recipe_builds(name):
     config.model.pretrained = False
     with torch.device("meta"):
         model = create_model(config.model, classes_of(name))
-        techniques = build_techniques(config.techniques, model)
+        techniques = build_techniques(config.techniques, model, taxonomy_of(classes_of(name)))
     assert set(techniques) == ({"remask", "reclass"} if name.startswith("remax") else set())
     if "former" not in name and isinstance(config.evaluation_size, tuple):
         assert config.augment.crop == config.evaluation_size

@@ -9,8 +9,10 @@ import torch
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.contracts.targets import PanopticTargets, collate_targets
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig, build_techniques
 
+TAXONOMY = plain_taxonomy(["car", "road", "person"], things=["car", "person"])
 BATCH, QUERIES, CLASSES, SIZE, EMBED, FEATURE, LAYERS = 2, 5, 3, 4, 8, 6, 3
 
 
@@ -56,7 +58,7 @@ def targets() -> PanopticTargets:
 def build(**settings):
     torch.manual_seed(0)
     config = ReMaskConfig(**({"stages": 2, "channels": 16} | settings))
-    technique = build_techniques(TechniquesConfig(remask=config), FakeModel())["remask"]
+    technique = build_techniques(TechniquesConfig(remask=config), FakeModel(), TAXONOMY)["remask"]
     return technique.eval()  # fixed statistics and no dropout: the head is a plain function
 
 
@@ -159,13 +161,23 @@ def test_the_head_reads_what_the_setting_names(output, targets):
 @pytest.mark.parametrize("off", [{"weight": 0.0}, {"stages": 0}])
 def test_switched_off_nothing_is_built_and_no_random_number_is_drawn(off):
     state = torch.random.get_rng_state()
-    assert not build_techniques(TechniquesConfig(remask=ReMaskConfig(**off)), FakeModel())
+    assert not build_techniques(TechniquesConfig(remask=ReMaskConfig(**off)), FakeModel(), TAXONOMY)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_more_stages_than_layers_is_refused():
-    with pytest.raises(UserError, match=r"remask\.stages is 4, but the model has 3"):
-        build(stages=4)
+    with pytest.raises(UserError, match=r"remask\.stages is 5, but the model has 3 layer outputs and a final one"):
+        build(stages=5)
+
+
+def test_the_last_stage_is_the_final_output(output, targets):
+    """For models without layers: stage after the last layer relaxes what the criterion calls final."""
+    technique = build(stages=LAYERS + 1)
+    relaxed = technique.before_loss(output, output, targets)
+    assert not torch.equal(relaxed.mask_logits, output.mask_logits)
+    assert relaxed.semantic_logits is not None
+    three = build(stages=LAYERS).before_loss(output, output, targets)
+    assert torch.equal(three.mask_logits, output.mask_logits)
 
 
 def test_steering_is_refused_by_a_model_without_the_seam():
@@ -173,7 +185,7 @@ def test_steering_is_refused_by_a_model_without_the_seam():
         mask_spec = FakeModel.mask_spec
 
     with pytest.raises(UserError, match=r"Unsteerable assigns none: set techniques\.remask\.steer=false\.$"):
-        build_techniques(TechniquesConfig(remask=ReMaskConfig(stages=1, steer=True)), Unsteerable())
+        build_techniques(TechniquesConfig(remask=ReMaskConfig(stages=1, steer=True)), Unsteerable(), TAXONOMY)
 
 
 def test_contradicting_settings_are_refused():
@@ -196,7 +208,7 @@ def test_steering_relaxes_the_assignment_in_training_and_at_test_only_on_demand(
     for at_test in (False, True):
         model = FakeModel()
         technique = build_techniques(
-            TechniquesConfig(remask=ReMaskConfig(stages=1, steer=True, at_test=at_test, channels=16)), model
+            TechniquesConfig(remask=ReMaskConfig(stages=1, steer=True, at_test=at_test, channels=16)), model, TAXONOMY
         )["remask"].eval()
         steered = model.steer(0, output.layers[0])
         assert torch.equal(steered, output.layers[0].mask_logits) != at_test

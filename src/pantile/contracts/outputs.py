@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pantile.contracts.assignment import Assignment
+
 
 @dataclass(frozen=True)
 class MaskSpec:
@@ -38,6 +40,32 @@ class LabelMix:
 
 
 @dataclass(frozen=True)
+class PositionMaps:
+    """What a model that makes queries at positions of a feature pyramid (Panoptic FCN) says of every position.
+
+    L levels, finest first, of h_l x w_l positions; T things and S stuff classes, each in the order of the taxonomy.
+
+    Attributes:
+        thing_logits: (B, T, h_l, w_l) per level, for a sigmoid: whether the centre of a thing of the class is here.
+        stuff_logits: (B, 1 + S, h_l, w_l) per level, for a sigmoid: the region of all things, then of each stuff class.
+        thing_kernels: (B, D, h_l, w_l) per level: the query embedding of a thing that is here.
+        stuff_kernels: (B, D, h_l, w_l) per level. The query embedding of a stuff class is their sum over its region
+            divided by h_l * w_l, plus ``stuff_bias``.
+        stuff_bias: (D,)
+        chosen: (B, N) int64, where the queries of the output come from: an index into the positions of all levels,
+            each flattened, one after the other; -1 for a query pooled over a region or for none. None before
+            queries are chosen.
+    """
+
+    thing_logits: tuple[Tensor, ...]
+    stuff_logits: tuple[Tensor, ...]
+    thing_kernels: tuple[Tensor, ...]
+    stuff_kernels: tuple[Tensor, ...]
+    stuff_bias: Tensor
+    chosen: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class MaskOutput:
     """Output of a mask classification model (kMaX, MaX, CMT, MaskFormer, Mask2Former, Panoptic FCN).
 
@@ -54,6 +82,11 @@ class MaskOutput:
         semantic_logits: (B, K+1, h', w') per-pixel class logits where a head made them (the last channel is void
             and never a target), else None. Training only.
         label_mix: a softened class target, set by a technique before the loss, else None.
+        mask_affine: scalars (scale, shift) by which products of ``query_embed`` and ``pixel_embed`` become mask logits
+            where they pass a norm, with the statistics of inference; None is (1, 0). Training only.
+        positions: dense predictions of a model that makes queries at positions. It gives them in training, without any
+            query (N = 0): the criterion chooses queries where the targets are. Else None.
+        assignment: what each query answers for, where queries were chosen for the targets, else None.
     """
 
     class_logits: Tensor
@@ -64,6 +97,9 @@ class MaskOutput:
     layers: tuple["MaskOutput", ...] = ()
     semantic_logits: Tensor | None = None
     label_mix: LabelMix | None = None
+    mask_affine: tuple[Tensor, Tensor] | None = None
+    positions: PositionMaps | None = None
+    assignment: Assignment | None = None
 
     @property
     def num_queries(self) -> int:

@@ -39,7 +39,7 @@ class PanopticTask(L.LightningModule):
         self.config = config
         self.taxonomy = taxonomy
         self.model = create_model(config.model, taxonomy.num_classes)
-        self.techniques = build_techniques(config.techniques, self.model)
+        self.techniques = build_techniques(config.techniques, self.model, taxonomy)
         self.criterion = create_criterion(config.criterion, taxonomy)
         self.meters = Meters(taxonomy)
         self.views = Views()  # what a validation averages over
@@ -76,14 +76,14 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
-        raw = self(images)
+        raw = self.criterion.choose_queries(self(images), targets)
         output = raw
         for technique in self.techniques.values():
             output = technique.before_loss(output, raw, targets)
         result = self.criterion(output, targets)
         losses = dict(result.losses)
         for name, technique in self.techniques.items():
-            extra = technique.extra_losses(output, targets, result.matching)
+            extra = technique.extra_losses(output, targets, result.assignment)
             losses |= {f"{name}_{term}": value for term, value in extra.items()}
         return losses, _diagnostics(result)
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.targets import PanopticTargets
 from pantile.losses.center_targets import center_targets
+from pantile.losses.criterion import Criterion
 from pantile.losses.pq_style import mean_of_nonzero
 from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
@@ -60,7 +61,7 @@ class CenterCriterionConfig:
     offset_to: Literal["rounded", "mean"] = "rounded"
 
 
-class CenterCriterion(nn.Module):
+class CenterCriterion(Criterion):
     """See the module's docstring and ``CenterCriterionConfig``.
 
     Args:
@@ -92,7 +93,7 @@ class CenterCriterion(nn.Module):
 
         Returns:
             ``losses``: "semantic", "center", "offset", each weighted; 0 without a pixel to learn from.
-            ``matching``: None.
+            ``assignment``: None.
             ``counts``: "segments" (visible, without crowd) and "centers" (those that are things) of the batch.
         """
         config = self.config
@@ -124,7 +125,7 @@ class CenterCriterion(nn.Module):
                 "center": config.center_weight * center,
                 "offset": config.offset_weight * offset,
             },
-            matching=None,
+            assignment=None,
             counts={"segments": truth.present.sum(), "centers": truth.instances.sum()},
         )
 

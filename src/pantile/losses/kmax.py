@@ -11,14 +11,16 @@ pixels than samples exist, and crowd is void throughout.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from pantile.contracts.assignment import Assignment, one_to_one
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import MaskTargets, PanopticTargets
+from pantile.losses.criterion import Criterion
 from pantile.losses.instance_discrimination import pixel_contrastive_loss
 from pantile.losses.mask_id import false_positive_negative, mask_losses
 from pantile.losses.matching import drop_unmatched, hungarian
@@ -70,7 +72,7 @@ class KMaXCriterionConfig:
     false_positive_stride: int = 4
 
 
-class KMaXCriterion(nn.Module):
+class KMaXCriterion(Criterion):
     """See the module's docstring and ``KMaXCriterionConfig``."""
 
     def __init__(self, config: KMaXCriterionConfig | None = None) -> None:
@@ -89,7 +91,7 @@ class KMaXCriterion(nn.Module):
 
         Returns:
             ``losses``: "class", "mask", "mask_id", "instance", "semantic", each weighted and summed over outputs.
-            ``matching``: of the final output.
+            ``assignment``: of all outputs.
             ``counts``: "segments" and "dropped_segments" (those beyond the number of queries) of the batch.
             ``fp_fn``: "false_positive_layer0", "false_negative_layer0", ..., "..._final".
 
@@ -124,7 +126,7 @@ class KMaXCriterion(nn.Module):
         dropped = masks.present & (matchings[-1] < 0)
         return CriterionResult(
             losses=losses,
-            matching=matchings[-1],
+            assignment=_assignment(outputs, matchings),
             counts={"segments": masks.present.sum(), "dropped_segments": dropped.sum()},
             fp_fn=self._false_positives(outputs, targets, masks, matchings),
         )
@@ -208,6 +210,11 @@ class KMaXCriterion(nn.Module):
             )
             split |= {f"false_positive_{name}": false_positive, f"false_negative_{name}": false_negative}
         return split
+
+
+def _assignment(outputs: Sequence[MaskOutput], matchings: Sequence[Tensor]) -> Assignment:
+    *layers, final = (one_to_one(m, o.num_queries) for o, m in zip(outputs, matchings, strict=True))
+    return replace(final, layers=tuple(layers))
 
 
 def _autocast_is_bfloat16(device_type: str) -> bool:

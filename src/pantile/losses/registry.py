@@ -1,9 +1,8 @@
 """From a config to a criterion: one line per family."""
 
-from torch import nn
-
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.centers import CenterCriterion, CenterCriterionConfig
+from pantile.losses.criterion import Criterion
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
 from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig
 
@@ -16,6 +15,6 @@ _CRITERIA = {
 }
 
 
-def create_criterion(config: CriterionConfig, taxonomy: Taxonomy) -> nn.Module:
-    """A module ``(output, PanopticTargets) -> CriterionResult`` for the kind of output that ``config`` is for."""
+def create_criterion(config: CriterionConfig, taxonomy: Taxonomy) -> Criterion:
+    """The criterion of the kind of output that ``config`` is for."""
     return _CRITERIA[type(config)](config, taxonomy)

@@ -20,14 +20,16 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pantile.contracts.assignment import Assignment, one_to_one
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
 from pantile.contracts.targets import MaskTargets, PanopticTargets
 from pantile.losses.binary_masks import mask_and_dice_costs, mask_and_dice_losses
+from pantile.losses.criterion import Criterion
 from pantile.losses.matching import hungarian, rows_to_queries
 from pantile.losses.point_sampling import (
     draw_points,
@@ -100,7 +102,7 @@ class _Matches(NamedTuple):
     segments: int
 
 
-class SetCriterion(nn.Module):
+class SetCriterion(Criterion):
     """See the module's docstring and ``SetCriterionConfig``."""
 
     def __init__(self, config: SetCriterionConfig | None = None) -> None:
@@ -121,7 +123,7 @@ class SetCriterion(nn.Module):
             ``losses``: "class", "mask", "dice", each weighted and summed over outputs. The class term is a weighted
             mean over the queries of the batch; the others are sums over matches divided by the number of segments
             of the batch, averaged over processes and at least 1. All depend on every output, also without segments.
-            ``matching``: of the final output.
+            ``assignment``: of all outputs.
             ``counts``: "segments" and "dropped_segments" (those beyond the number of queries) of the batch.
 
         Raises:
@@ -157,7 +159,7 @@ class SetCriterion(nn.Module):
                 "mask": config.mask_weight * torch.stack(mask_terms).sum(),
                 "dice": config.dice_weight * torch.stack(dice_terms).sum(),
             },
-            matching=matches.query_of_row[-1],
+            assignment=_assignment(matches.query_of_row, output.num_queries),
             counts={"segments": counts[0], "dropped_segments": counts[1]},
         )
 
@@ -224,6 +226,12 @@ class SetCriterion(nn.Module):
         points = draw_uncertain_points(logits, config.points, config.oversample, config.importance, generator)
         sampled = sample_maps(logits[:, None], points)[:, 0]
         return mask_and_dice_losses(sampled, sample_own_rows(index, image, row, points), "cross_entropy")
+
+
+def _assignment(query_of_row: Tensor, num_queries: int) -> Assignment:
+    """(L, B, G) query of each row in each output, the final one last."""
+    *layers, final = (one_to_one(matching, num_queries) for matching in query_of_row)
+    return replace(final, layers=tuple(layers))
 
 
 def _at_pixels(logits: Tensor, index: Tensor, image: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:

@@ -373,6 +373,7 @@ class Predictor(nn.Module):
             query_embed=kernel.transpose(1, 2),
             pixel_embed=embed,
             pixel_feature=hidden,
+            mask_affine=self._mask_affine() if self.training else None,
         )
 
     def masks(self, pixels: Tensor, mask_queries: Tensor) -> Tensor:
@@ -383,6 +384,11 @@ class Predictor(nn.Module):
     def _logits(self, embed: Tensor, kernel: Tensor) -> Tensor:
         products = kernel.transpose(1, 2).to(embed.dtype) @ embed.flatten(2)
         return self.mask_norm(at_least_float32(products).unsqueeze(1)).squeeze(1).unflatten(2, embed.shape[2:])
+
+    def _mask_affine(self) -> tuple[Tensor, Tensor]:
+        norm = self.mask_norm
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return scale, norm.bias - scale * norm.running_mean
 
 
 def _auxiliary_head(config: KMaXConfig, channels: dict[str, int], num_classes: int) -> nn.Module | None:

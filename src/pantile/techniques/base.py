@@ -2,9 +2,9 @@
 
 The engine calls, in training::
 
-    raw = model(images)
-    output = raw -> rewrite of every technique -> before_loss of every technique
-    losses, matching = criterion(output, targets)
+    raw = model(images) -> rewrite of every technique -> queries chosen by the criterion, where it has to
+    output = raw -> before_loss of every technique
+    losses, assignment = criterion(output, targets)
     losses += extra_losses of every technique
 
 and at inference ``model -> rewrite -> merge``. A technique never edits a model; it reads and replaces the fields of
@@ -16,9 +16,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import PanopticTargets
+from pantile.contracts.taxonomy import Taxonomy
 
 
 class Technique(nn.Module):
@@ -30,8 +32,8 @@ class Technique(nn.Module):
     #: True when ``rewrite`` needs the technique's weights at inference, so that they stay in exported files.
     needed_at_inference: bool = False
 
-    def build(self, model: nn.Module) -> None:
-        """Makes the technique's own heads for ``model``, which has a ``mask_spec``."""
+    def build(self, model: nn.Module, taxonomy: Taxonomy) -> None:
+        """Makes the technique's own heads for ``model``, which has what the technique ``needs``."""
 
     def attach(self, model: nn.Module) -> None:
         """Sets a seam of ``model``; called after ``build``, and again for a copy that takes the model's place."""
@@ -49,17 +51,17 @@ class Technique(nn.Module):
         """
         return output
 
-    def extra_losses(self, output: MaskOutput, targets: PanopticTargets, matching: Tensor) -> dict[str, Tensor]:
+    def extra_losses(self, output: MaskOutput, targets: PanopticTargets, assignment: Assignment) -> dict[str, Tensor]:
         """Named scalar losses, each with its weight applied.
 
         Args:
             output: what the criterion saw.
-            matching: (B, G) int64 query of each target row, -1 for none.
+            assignment: what the criterion compared each query of the output and of its layers with.
         """
         return {}
 
 
-def build_techniques(config: object, model: nn.Module) -> nn.ModuleDict:
+def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn.ModuleDict:
     """Makes and builds the techniques of a config: a dataclass whose fields are technique configs or None.
 
     A technique config has a ``make()`` that returns its module, or None when its weight is 0: then nothing is
@@ -74,7 +76,7 @@ def build_techniques(config: object, model: nn.Module) -> nn.ModuleDict:
                     f"techniques.{name} works on queries and masks, which {type(model).__name__} does not give: "
                     f"switch it off with --set techniques.{name}=null."
                 )
-            technique.build(model)
+            technique.build(model, taxonomy)
             technique.attach(model)
             techniques[name] = technique
     return nn.ModuleDict(techniques)

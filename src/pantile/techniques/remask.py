@@ -26,9 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import PanopticTargets
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.layers.aspp import ASPP
 from pantile.losses import semantic_loss
 from pantile.techniques.base import Technique
@@ -38,7 +40,9 @@ from pantile.techniques.base import Technique
 class ReMaskConfig:
     """Every row of the paper's Tables 2, 3, 5, 7 and 8 is a setting of these fields."""
 
-    stages: int = 4  # relaxed layers, counted from the first (Table 3: 0, 2, 4, 6); models of one layer a stride use 2
+    # relaxed outputs, counted from the first layer's (Table 3: 0, 2, 4, 6); models of one layer a stride use 2, those
+    # without layers 1, which is the final output
+    stages: int = 4
     activation: Literal["sigmoid", "softmax"] = "sigmoid"  # sigma of equation 1 (Table 2)
     weight: float = 0.5  # of L_sem, per stage; 0 switches ReMask off
     masking: bool = True  # False: only L_sem, no relaxed masks (Table 8)
@@ -76,12 +80,12 @@ class ReMask(Technique):
         self.needed_at_inference = config.at_test
         self.heads = nn.ModuleList()
 
-    def build(self, model: nn.Module) -> None:
+    def build(self, model: nn.Module, taxonomy: Taxonomy) -> None:
         spec = model.mask_spec
-        if self.config.stages > spec.num_layers:
+        if self.config.stages > spec.num_layers + 1:
             raise UserError(
-                f"techniques.remask.stages is {self.config.stages}, but the model has {spec.num_layers} layer outputs: "
-                "lower it."
+                f"techniques.remask.stages is {self.config.stages}, but the model has {spec.num_layers} layer outputs "
+                "and a final one: lower it."
             )
         channels = spec.embed_channels if self.config.feature == "pixel_embed" else spec.feature_channels
         if self.config.source == "prediction":
@@ -100,19 +104,19 @@ class ReMask(Technique):
         model.steer = self._steer
 
     def before_loss(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
-        layers = list(output.layers)
+        outputs = [*output.layers, output]
         for stage in range(self.config.stages):
-            semantic_logits, semantic = self._semantic(stage, layers[stage], targets)
-            relaxed = self._relax(layers[stage], semantic) if self.config.masking else layers[stage].mask_logits
-            layers[stage] = replace(layers[stage], mask_logits=relaxed, semantic_logits=semantic_logits)
-        return replace(output, layers=tuple(layers))
+            semantic_logits, semantic = self._semantic(stage, outputs[stage], targets)
+            relaxed = self._relax(outputs[stage], semantic) if self.config.masking else outputs[stage].mask_logits
+            outputs[stage] = replace(outputs[stage], mask_logits=relaxed, semantic_logits=semantic_logits)
+        return replace(outputs[-1], layers=tuple(outputs[:-1]))
 
-    def extra_losses(self, output: MaskOutput, targets: PanopticTargets, matching: Tensor) -> dict[str, Tensor]:
+    def extra_losses(self, output: MaskOutput, targets: PanopticTargets, assignment: Assignment) -> dict[str, Tensor]:
         """L_sem (weight applied, summed over the relaxed stages)."""
         if self.config.source == "ground_truth":
             return {}
         total = output.class_logits.new_zeros((), dtype=torch.float32)
-        for layer in output.layers[: self.config.stages]:
+        for layer in (*output.layers, output)[: self.config.stages]:
             semantic = targets.masks_at(layer.semantic_logits.shape[-2:]).semantic()
             total = total + semantic_loss(layer.semantic_logits, semantic, kind=self.config.semantic_kind)
         return {"semantic": self.config.weight * total}
