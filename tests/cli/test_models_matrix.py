@@ -14,7 +14,7 @@ from pantile.models import (
     maskformer_nano_config,
     panoptic_deeplab_nano_config,
 )
-from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig, build_techniques
+from pantile.techniques import IntraBatchConfig, ReClassConfig, ReMaskConfig, TechniquesConfig, build_techniques
 
 MODELS = {
     config.architecture: config
@@ -26,7 +26,11 @@ MODELS = {
     )
 }
 TAXONOMY = plain_taxonomy([f"class {i}" for i in range(5)], things=["class 0"])
-TECHNIQUES = {"remask": ReMaskConfig(stages=1, channels=16), "reclass": ReClassConfig()}
+TECHNIQUES = {
+    "remask": ReMaskConfig(stages=1, channels=16),
+    "reclass": ReClassConfig(),
+    "intra_batch": IntraBatchConfig(),
+}
 
 
 def printed_table(capsys) -> dict[tuple[str, str], str]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pantile.engine.config import OptimizerConfig
-from pantile.engine.optimizer import learning_rate_factor, parameter_groups
+from pantile.engine.optimizer import learning_rate_factor, make_optimizer, parameter_groups
 from pantile.models import create_model, kmax_nano_config
 
 
@@ -46,3 +46,18 @@ def test_schedules_are_fractions_of_the_run():
     config = OptimizerConfig(schedule="step")
     for step in range(0, 200, 7):
         assert learning_rate_factor(step, 200, config) == pytest.approx(learning_rate_factor(step * 10, 2000, config))
+
+
+def test_sgd_takes_the_steps_of_its_formula():
+    """velocity <- momentum velocity + (gradient + decay weight); weight <- weight - rate velocity"""
+    model = create_model(kmax_nano_config(), num_classes=5)
+    config = OptimizerConfig(kind="sgd", learning_rate=0.1, momentum=0.9, weight_decay=0.01, backbone_multiplier=1.0)
+    optimizer = make_optimizer(model, torch.nn.ModuleDict(), config)
+    weight = next(p for p in model.parameters() if p.ndim == 4)
+    expected, velocity = weight.detach().clone(), torch.zeros_like(weight)
+    for step in range(3):
+        weight.grad = torch.full_like(weight, 0.5 + step)
+        velocity = 0.9 * velocity + weight.grad + 0.01 * expected
+        expected = expected - 0.1 * velocity
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), expected)

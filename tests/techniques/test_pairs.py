@@ -12,19 +12,26 @@ from pantile.engine.config import RunConfig
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
 from pantile.recipes import make_recipe
-from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig
+from pantile.techniques import IntraBatchConfig, ReClassConfig, ReMaskConfig, TechniquesConfig
 
 RECIPES = ["kmax_nano", "maskformer_nano", "mask2former_nano"]
-REMASK, RECLASS = ReMaskConfig(stages=1, channels=16), ReClassConfig()
+REMASK, RECLASS, INTRA_BATCH = ReMaskConfig(stages=1, channels=16), ReClassConfig(), IntraBatchConfig(points=64)
 TECHNIQUES = {
     "remask": TechniquesConfig(remask=REMASK),
     "reclass": TechniquesConfig(reclass=RECLASS),
-    "both": TechniquesConfig(remask=REMASK, reclass=RECLASS),
+    "intra_batch": TechniquesConfig(intra_batch=INTRA_BATCH),
+    "all": TechniquesConfig(remask=REMASK, reclass=RECLASS, intra_batch=INTRA_BATCH),
 }
+NO_REMASK, NO_RECLASS, NO_INTRA_BATCH = (
+    replace(REMASK, weight=0.0),
+    replace(RECLASS, eta=0.0),
+    replace(INTRA_BATCH, weight=0.0),
+)
 OFF = {
-    "remask": TechniquesConfig(remask=replace(REMASK, weight=0.0)),
-    "reclass": TechniquesConfig(reclass=replace(RECLASS, eta=0.0)),
-    "both": TechniquesConfig(remask=replace(REMASK, weight=0.0), reclass=replace(RECLASS, eta=0.0)),
+    "remask": TechniquesConfig(remask=NO_REMASK),
+    "reclass": TechniquesConfig(reclass=NO_RECLASS),
+    "intra_batch": TechniquesConfig(intra_batch=NO_INTRA_BATCH),
+    "all": TechniquesConfig(remask=NO_REMASK, reclass=NO_RECLASS, intra_batch=NO_INTRA_BATCH),
 }
 
 
@@ -70,8 +77,9 @@ def test_a_step_is_finite_and_reaches_every_head(recipe, techniques):
     assert all(torch.isfinite(value) for value in losses.values()), losses
     for name, parameter in task.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-    assert ("remask_semantic" in losses) == (techniques != "reclass")
-    if techniques != "reclass":
+    assert ("remask_semantic" in losses) == (techniques in ("remask", "all"))
+    assert ("intra_batch_empty" in losses) == (techniques in ("intra_batch", "all"))
+    if techniques in ("remask", "all"):
         for head in task.techniques["remask"].heads:
             assert all(parameter.grad.any() for parameter in (head.classify.weight, head.aspp.point.conv.weight))
 
@@ -106,11 +114,21 @@ def test_the_criterion_reads_the_relaxed_layers(recipe):
     assert relaxed["mask"] != plain["mask"]
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_intra_batch_changes_no_other_loss_and_reaches_queries_and_pixels(recipe):
+    plain, plain_gradients = plain_step(recipe)
+    losses, task = one_step(tiny_config(recipe, TECHNIQUES["intra_batch"]))
+    assert {name: losses[name] for name in plain} == plain
+    assert losses["intra_batch_empty"] > 0
+    changed = [name for name, p in task.model.named_parameters() if not torch.equal(p.grad, plain_gradients[name])]
+    assert any("pixel" in name for name in changed) and any("mask" in name for name in changed)
+
+
 def test_a_model_without_queries_refuses_each_technique():
     for name, techniques in TECHNIQUES.items():
         with pytest.raises(UserError) as error:
             PanopticTask(tiny_config("panoptic_deeplab_nano", techniques), scenes().taxonomy)
-        first = "remask" if name == "both" else name
+        first = "remask" if name == "all" else name
         assert f"techniques.{first} works on queries and masks, which PanopticDeepLab does not give" in str(error.value)
 
 

@@ -1,6 +1,7 @@
 """``pantile models list``, ``info NAME``, ``fields`` and ``matrix``"""
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument(
         "--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)"
     )
-    info.add_argument("--classes", type=int, help="number of classes (default: of the data set in the name)")
+    info.add_argument(
+        "--classes", type=int, help="number of classes, all things (default: of the data set in the name)"
+    )
     info.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -42,8 +45,9 @@ def show_info(args: argparse.Namespace) -> int:
 
     config = make_recipe(args.name)
     height, width = args.size or fit_placement((480, 640), config.evaluation_size).padded
-    classes = args.classes or number_of_classes(args.name)
-    cost = model_cost(config.model, classes, (height, width))
+    is_thing = [True] * args.classes if args.classes else thing_flags(args.name)
+    classes = len(is_thing)
+    cost = model_cost(config.model, is_thing, (height, width))
     if args.json:
         print(json.dumps({"name": args.name, "size": [height, width], "classes": classes} | vars(cost)))
         return 0
@@ -68,8 +72,12 @@ def show_matrix() -> int:
     return 0
 
 
-def model_cost(model_config: "ModelConfig", classes: int, size: tuple[int, int]) -> "Cost":
-    """Counted on the meta device: no weights, no time."""
+def model_cost(model_config: "ModelConfig", is_thing: Sequence[bool], size: tuple[int, int]) -> "Cost":
+    """Counted on the meta device: no weights, no time.
+
+    Args:
+        is_thing: per class.
+    """
     from dataclasses import replace
 
     import torch
@@ -78,15 +86,17 @@ def model_cost(model_config: "ModelConfig", classes: int, size: tuple[int, int])
     from pantile.models.cost import count_cost
 
     with torch.device("meta"):
-        model = create_model(replace(model_config, pretrained=False), classes)
+        model = create_model(replace(model_config, pretrained=False), len(is_thing), is_thing)
     return count_cost(model, size)
 
 
-def number_of_classes(recipe: str) -> int:
-    """Of the data set in a recipe's name; 133 (COCO) for names without one."""
-    return next(
-        (count for name, count in {"cityscapes": 19, "ade20k": 150, "mapillary": 65}.items() if name in recipe), 133
-    )
+def thing_flags(recipe: str) -> list[bool]:
+    """Per class of the data set in a recipe's name; COCO for names without one."""
+    from pantile.data.classes import ade20k, cityscapes, coco, mapillary
+
+    known = {"cityscapes": cityscapes, "ade20k": ade20k, "mapillary": mapillary}
+    classes = next((module for name, module in known.items() if name in recipe), coco).TAXONOMY.classes
+    return [c.is_thing for c in classes]
 
 
 def size(text: str) -> tuple[int, int]:

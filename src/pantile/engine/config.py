@@ -24,20 +24,24 @@ _TAGS = {"model": "architecture", "criterion": "kind", "merge": "kind"}
 
 @dataclass
 class OptimizerConfig:
-    """AdamW with a schedule in fractions of the run."""
+    """An optimizer with a schedule in fractions of the run."""
 
+    kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: float = 0.1  # learning rate of the backbone relative to the rest
     weight_decay: float = 0.05  # on convolution and linear kernels only
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[float, float] = (0.9, 0.999)  # of adamw
+    eps: float = 1e-8  # of adamw
+    momentum: float = 0.9  # of sgd
     schedule: Literal["poly", "step", "constant"] = "poly"
     poly_power: float = 0.9  # base * (1 - step / steps) ** power, not shifted by the warm-up
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
     warmup_start: float = 0.001  # fraction of the learning rate at step 0
-    gradient_clip: float | None = None  # maximal norm; None is no clipping, as in the papers
+    gradient_clip: float | None = None  # None is no clipping
+    # what gradient_clip limits: the norm of all gradients together, or each number (detectron2's "value")
+    clip_by: Literal["norm", "value"] = "norm"
 
 
 @dataclass

@@ -33,8 +33,10 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
     ]
 
 
-def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> optim.AdamW:
+def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> optim.Optimizer:
     groups = parameter_groups(model, others, config)
+    if config.kind == "sgd":
+        return optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
     # One fused pass over all parameters; hundreds of small tensors make the loop slow on CPUs.
     return optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, fused=True)
 

@@ -38,7 +38,7 @@ class PanopticTask(L.LightningModule):
         super().__init__()
         self.config = config
         self.taxonomy = taxonomy
-        self.model = create_model(config.model, taxonomy.num_classes)
+        self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy)
         self.criterion = create_criterion(config.criterion, taxonomy)
         self.meters = Meters(taxonomy)
@@ -130,7 +130,9 @@ class PanopticTask(L.LightningModule):
         # Lightning refuses fused optimizers, because of the loss scaling of fp16; bf16 and fp32 have none
         if gradient_clip_val is not None:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+            by_value = self.config.optimizer.clip_by == "value"
+            clip = torch.nn.utils.clip_grad_value_ if by_value else torch.nn.utils.clip_grad_norm_
+            clip(parameters, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["pantile"] = {

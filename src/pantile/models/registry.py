@@ -1,5 +1,7 @@
 """From a config to a model: one line per architecture."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from pantile.contracts.errors import UserError
@@ -18,19 +20,32 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 }
 
 
-def create_model(config: ModelConfig, num_classes: int) -> nn.Module:
+#: architectures with separate channels for things and for stuff
+_READ_THING_FLAGS = {"panoptic_fcn"}
+
+
+def create_model(config: ModelConfig, num_classes: int, is_thing: Sequence[bool] | None = None) -> nn.Module:
     """Builds the model that ``config.architecture`` names.
 
     Args:
         config: such as ``KMaXConfig``.
         num_classes: K of the taxonomy, without void and no-object.
+        is_thing: per class; most models do not need it.
 
     Raises:
-        UserError: unknown architecture, or fields that do not fit together.
+        UserError: unknown architecture, fields that do not fit together, or no ``is_thing`` for a model that has
+            separate channels for things and stuff.
     """
     if config.architecture not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise UserError(f"model.architecture: there is no {config.architecture!r}; choose one of {known}.")
     if num_classes < 1:
         raise UserError(f"create_model needs at least one class, got num_classes={num_classes}.")
-    return ARCHITECTURES[config.architecture](config, num_classes)
+    if config.architecture not in _READ_THING_FLAGS:
+        return ARCHITECTURES[config.architecture](config, num_classes)
+    if is_thing is None or len(is_thing) != num_classes:
+        raise UserError(
+            f"create_model: {config.architecture} has separate channels for things and stuff: "
+            f"give is_thing, a flag for each of the {num_classes} classes."
+        )
+    return ARCHITECTURES[config.architecture](config, num_classes, tuple(map(bool, is_thing)))

@@ -2,10 +2,13 @@
 
 from pantile.techniques.base import Technique, build_techniques
 from pantile.techniques.config import TechniquesConfig
+from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
 from pantile.techniques.reclass import ReClass, ReClassConfig
 from pantile.techniques.remask import ReMask, ReMaskConfig
 
 __all__ = [
+    "IntraBatch",
+    "IntraBatchConfig",
     "ReClass",
     "ReClassConfig",
     "ReMask",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pantile.techniques.intra_batch import IntraBatchConfig
 from pantile.techniques.reclass import ReClassConfig
 from pantile.techniques.remask import ReMaskConfig
 
@@ -12,3 +13,4 @@ class TechniquesConfig:
 
     remask: ReMaskConfig | None = None
     reclass: ReClassConfig | None = None
+    intra_batch: IntraBatchConfig | None = None
