@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
+from pantile.data import Scenes
+from pantile.engine.config import RunConfig
 from pantile.engine.loaders import training_loader
 from pantile.engine.optimizer import make_optimizer
 from pantile.engine.task import PanopticTask
 from pantile.models import create_model
 from pantile.recipes import list_recipes, make_recipe
 from pantile.techniques import build_techniques
-from tiny_runs import make_tiny_config
+from tiny_runs import distinct_when_shrunk, make_tiny_config, shrunk
 
 CLASSES = {"coco": 133, "cityscapes": 19, "mapillary": 65, "ade20k": 150, "nano": 12}
 
@@ -64,23 +66,28 @@ def test_data_sets_differ_as_the_reference_says():
     assert ade20k.training.steps == 100_000
 
 
-TWO_STEPS = (
-    "kmax_nano",
-    "remax_nano",
-    "remax_t_coco",
-    "panoptic_deeplab_nano",
-    "panoptic_deeplab_swidernet_025_025_075_coco",
-)
+#: one of each kind at its full size
+FULL_SIZE = ("kmax_nano", "remax_nano", "remax_t_coco", "panoptic_deeplab_swidernet_025_025_075_coco")
 
 
-@pytest.mark.parametrize("name", TWO_STEPS)
-def test_two_steps(name, tiny_scenes):
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_two_steps_of_the_whole_model(name, tiny_scenes):
     config = make_tiny_config(name)
     config.model.pretrained = False
+    take_two_steps(config, tiny_scenes)
+
+
+@pytest.mark.parametrize("name", distinct_when_shrunk(list_recipes()))
+def test_every_recipe_takes_two_steps_on_a_tiny_backbone(name, tiny_scenes):
+    take_two_steps(shrunk(name), tiny_scenes)
+
+
+def take_two_steps(config: RunConfig, scenes: Scenes) -> None:
     torch.manual_seed(0)
-    task = PanopticTask(config, tiny_scenes.taxonomy).train()
+    task = PanopticTask(config, scenes.taxonomy).train()
     optimizer = make_optimizer(task.model, task.techniques, config.optimizer)
-    batches = iter(training_loader(tiny_scenes, config))
+    before = next(p for p in task.model.parameters() if p.ndim == 4 and p.requires_grad).detach().clone()
+    batches = iter(training_loader(scenes, config))
     for _ in range(2):
         losses, _ = task.losses(*next(batches))
         total = sum(losses.values())
@@ -88,3 +95,5 @@ def test_two_steps(name, tiny_scenes):
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
+    after = next(p for p in task.model.parameters() if p.ndim == 4 and p.requires_grad)
+    assert not torch.equal(before, after)
