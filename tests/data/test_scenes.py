@@ -1,5 +1,7 @@
 """Generated scenes: reproducible, valid, and as varied as promised."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -99,3 +101,10 @@ def test_limits() -> None:
     with pytest.raises(IndexError):
         SCENES.load(COUNT)
     assert [len(Scenes(n)) for n in (0, 5)] == [0, 5]
+
+
+def test_twins_are_many_of_one_class_and_leave_other_scenes_as_they_are():
+    plain, twins = (Scenes(4, size=(193, 193), twins=count) for count in (0, 12))
+    for index in range(4):
+        counts = [Counter(s.class_index for s in data.load(index)[1].segments) for data in (plain, twins)]
+        assert max((counts[1] - counts[0]).values()) >= 6  # some lie behind others

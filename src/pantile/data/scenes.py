@@ -6,7 +6,7 @@ things; uneven light and noise. Image i of (seed, split) is always the same imag
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -33,6 +33,8 @@ class Scenes:
         split: so does another split.
         crowd_probability: share of the images with a crowd region.
         void_probability: share of the images with unlabelled patches.
+        twins: so many large things of one class, colour and size all over each image: what a crop that shows one of
+            them does not say.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Scenes:
         split: str = "train",
         crowd_probability: float = 0.25,
         void_probability: float = 0.5,
+        twins: int = 0,
     ) -> None:
         if min(size) < 16:
             raise UserError(f"The size of generated scenes is {size}: height and width must be at least 16.")
@@ -53,6 +56,7 @@ class Scenes:
         self.split = split
         self.crowd_probability = crowd_probability
         self.void_probability = void_probability
+        self.twins = twins
 
     def __len__(self) -> int:
         return self.length
@@ -76,7 +80,9 @@ class Scenes:
         scene = _Scene(rng, self.size)
         scene.paint_stuff()
         scene.paint_things(
-            with_crowd=rng.random() < self.crowd_probability, with_void=rng.random() < self.void_probability
+            with_crowd=rng.random() < self.crowd_probability,
+            with_void=rng.random() < self.void_probability,
+            twins=self.twins,
         )
         return scene.finish()
 
@@ -130,12 +136,13 @@ class _Scene:
                 whole = slice(0, self.size[0]), slice(0, self.size[1])
                 self._fill(mask, *whole, texture(rng, self.size), color, segment_id)
 
-    def paint_things(self, with_crowd: bool, with_void: bool) -> None:
+    def paint_things(self, with_crowd: bool, with_void: bool, twins: int = 0) -> None:
         """Larger things tend to lie behind smaller ones; crowd and void patches lie anywhere between."""
         rng = self.rng
         things = [self._random_thing() for _ in range(rng.integers(2, 8))]
         for _ in range(rng.integers(1, 3)):
             things += self._row_of_lookalikes()
+        things += self._twins(twins)
         things.sort(key=lambda thing: -thing.radius * rng.uniform(0.5, 1.5))
         special = rng.integers(0, len(things) + 1, size=2)
         for position in range(len(things) + 1):
@@ -205,6 +212,23 @@ class _Scene:
             heading = direction + rng.normal(0, 0.4)
             center = center + 2 * radius * rng.uniform(0.75, 0.95) * np.array([np.sin(heading), np.cos(heading)])
         return row
+
+    def _twins(self, count: int) -> list[_Thing]:
+        """Things of one class, colour and size, a sixth to a tenth of the image across, anywhere and turned anyhow."""
+        if not count:
+            return []
+        rng = self.rng
+        first = self._random_thing()
+        radius = min(self.size) * rng.uniform(0.05, 0.08)
+        return [
+            replace(
+                first,
+                center=(rng.uniform(0, self.size[0]), rng.uniform(0, self.size[1])),
+                radius=radius,
+                angle=rng.uniform(0, 2 * np.pi),
+            )
+            for _ in range(count)
+        ]
 
     def _paint(self, thing: _Thing, segment_id: int) -> None:
         corners = thing.radius * thing.kind.shape(self.rng)
