@@ -13,6 +13,7 @@ from pantile.models import (
     mask2former_nano_config,
     maskformer_nano_config,
     panoptic_deeplab_nano_config,
+    panoptic_fcn_nano_config,
 )
 from pantile.techniques import IntraBatchConfig, ReClassConfig, ReMaskConfig, TechniquesConfig, build_techniques
 
@@ -23,6 +24,7 @@ MODELS = {
         mask2former_nano_config(),
         maskformer_nano_config(),
         panoptic_deeplab_nano_config(),
+        panoptic_fcn_nano_config(),
     )
 }
 TAXONOMY = plain_taxonomy([f"class {i}" for i in range(5)], things=["class 0"])
@@ -51,7 +53,7 @@ def can_be_built(model, name: str) -> bool:
 def test_the_table_says_what_building_each_pair_does(capsys):
     assert set(MODELS) == set(ARCHITECTURES)
     assert set(TECHNIQUES) == set(vars(TechniquesConfig()))
-    models = {name: create_model(config, num_classes=3) for name, config in MODELS.items()}
+    models = {name: create_model(config, 3, [True, True, False]) for name, config in MODELS.items()}
     expected = {(a, t): "yes" if can_be_built(model, t) else "-" for a, model in models.items() for t in TECHNIQUES}
     assert printed_table(capsys) == expected
     assert set(expected.values()) == {"yes", "-"}

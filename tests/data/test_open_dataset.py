@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from described_folder import write_described
 from official_folders import write_ade20k, write_cityscapes, write_mapillary
+from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
@@ -99,3 +100,12 @@ def test_nothing_fits(tmp_path: Path) -> None:
         open_dataset(file, "val")
     with pytest.raises(UserError, match=r"The data folder .*nowhere does not exist: name"):
         open_dataset(tmp_path / "nowhere", "val")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_image_path_is_the_file_that_is_loaded(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path)
+    dataset = open_dataset(tmp_path, "val")
+    path = dataset.image_path(0)
+    assert path.is_file() and path.name == dataset.name_of(0)
+    assert np.array_equal(np.asarray(Image.open(path).convert("RGB")), dataset.load_image(0))

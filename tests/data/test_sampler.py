@@ -9,7 +9,9 @@ from pantile.data.sampler import InfiniteSampler
 
 
 def take(count: int, **options) -> list[tuple[int, int]]:
-    return list(islice(InfiniteSampler(**options), count))
+    draws = list(islice(InfiniteSampler(**options), count))
+    assert all(draw.focus is None for draw in draws)
+    return [(draw.dataset_index, draw.number) for draw in draws]
 
 
 def test_each_epoch_is_a_permutation_and_epochs_differ() -> None:

@@ -8,7 +8,13 @@ from rich.console import Console
 
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.transfer import transfer
-from pantile.models import create_model, kmax_nano_config, mask2former_nano_config, maskformer_nano_config
+from pantile.models import (
+    create_model,
+    kmax_nano_config,
+    mask2former_nano_config,
+    maskformer_nano_config,
+    panoptic_fcn_nano_config,
+)
 
 OLD = plain_taxonomy(["road", "car", "person"], things=["car", "person"])
 NEW = plain_taxonomy(["person", "tree", "road", "lamp"], things=["person", "lamp"])
@@ -95,3 +101,22 @@ def test_the_table_tells_what_became_of_the_queries():
         console.print(transfer(model, OLD, old, OLD).table())
     assert "8 -> 11" in capture.get() and "the first 8 are kept, the other 3 are new" in capture.get()
     assert "query_content (1), query_position (1)" in capture.get()
+
+
+def test_heads_with_rows_of_their_own_follow_the_class_names():
+    """Panoptic FCN: things and stuff have separate channels, and a class may change sides."""
+    both = [create_model(panoptic_fcn_nano_config(), len(t), [c.is_thing for c in t.classes]) for t in (OLD, NEW)]
+    old, new = both
+    before = {name: tensor.clone() for name, tensor in new.state_dict().items()}
+    report = transfer(new, NEW, old.state_dict(), OLD)
+    assert set(report.adapted) == new.class_heads()
+    given, now = old.state_dict(), new.state_dict()
+    things, stuff = now["position_head.things.bias"], now["position_head.stuff.weight"]
+    assert torch.equal(things[0], given["position_head.things.bias"][1])  # person
+    assert torch.equal(things[1], before["position_head.things.bias"][1])  # lamp is new
+    assert torch.equal(stuff[0], given["position_head.stuff.weight"][0])  # all things
+    assert torch.equal(stuff[2], given["position_head.stuff.weight"][1])  # road
+    assert torch.equal(stuff[1], before["position_head.stuff.weight"][1])  # tree is new
+    flipped = plain_taxonomy(OLD.names, things=["car"])
+    report = transfer(create_model(panoptic_fcn_nano_config(), 3, [False, True, False]), flipped, given, OLD)
+    assert report.adapted or report.new  # the same names, but not the same rows

@@ -7,7 +7,7 @@ from PIL import Image
 import pantile
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.engine.task import PanopticTask
-from pantile.predict import PanopticResult, Predictor
+from pantile.predict import PanopticResult, Predictor, files
 
 
 def test_predictor_takes_files_images_and_arrays(tiny_config, tiny_scenes, tmp_path):
@@ -50,3 +50,12 @@ def test_the_public_names_exist():
     assert Segment is pantile.Segment
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = pantile.nothing
+
+
+def test_overlays_of_huge_images_are_drawn_smaller(tiny_scenes, monkeypatch):
+    image, truth = tiny_scenes.load(1)
+    result = PanopticResult(image, truth, tiny_scenes.taxonomy)
+    assert np.array_equal(files._overlay(result), result.overlay())
+    monkeypatch.setattr(files, "OVERLAY_SIDE", 33)
+    small = files._overlay(result)
+    assert small.shape[1] == 33 and small.shape[0] < result.overlay().shape[0]

@@ -31,13 +31,15 @@ def test_every_recipe_builds(name):
     assert config.recipe == name
     config.model.pretrained = False
     with torch.device("meta"):
-        model = create_model(config.model, classes_of(name))
-        techniques = build_techniques(config.techniques, model, taxonomy_of(classes_of(name)))
-    assert set(techniques) == ({"remask", "reclass"} if name.startswith("remax") else set())
-    if "former" not in name and isinstance(config.evaluation_size, tuple):
+        taxonomy = taxonomy_of(classes_of(name))
+        model = create_model(config.model, len(taxonomy), [c.is_thing for c in taxonomy.classes])
+        techniques = build_techniques(config.techniques, model, taxonomy)
+    expected = {"remask", "reclass"} if name.startswith("remax") else {"intra_batch"} if "_ibs_" in name else set()
+    assert set(techniques) == expected
+    corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab")) else 0
+    if corners_aligned and isinstance(config.evaluation_size, tuple):
         assert config.augment.crop == config.evaluation_size
     if "nano" not in name:
-        corners_aligned = 0 if "former" in name else 1
         assert all(side % 32 == corners_aligned for side in config.augment.crop)
 
 

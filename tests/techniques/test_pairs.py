@@ -14,7 +14,7 @@ from pantile.engine.task import PanopticTask
 from pantile.recipes import make_recipe
 from pantile.techniques import IntraBatchConfig, ReClassConfig, ReMaskConfig, TechniquesConfig
 
-RECIPES = ["kmax_nano", "maskformer_nano", "mask2former_nano"]
+RECIPES = ["kmax_nano", "maskformer_nano", "mask2former_nano", "panoptic_fcn_nano"]
 REMASK, RECLASS, INTRA_BATCH = ReMaskConfig(stages=1, channels=16), ReClassConfig(), IntraBatchConfig(points=64)
 TECHNIQUES = {
     "remask": TechniquesConfig(remask=REMASK),
@@ -95,13 +95,17 @@ def test_weight_zero_equals_absence_to_the_last_bit(recipe, techniques):
         assert torch.equal(parameter.grad, plain_gradients[name]), name
 
 
+#: Panoptic FCN has no class term of queries: a thing's class is where the map of its class says that its centre is
+CLASS_TERM = {"panoptic_fcn_nano": "position_things"}
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_criterion_reads_the_softened_classes(recipe):
     """ReClass changes the class term, and nothing else: neither masks nor the matching see it."""
     plain = plain_step(recipe)[0]
     losses, _ = one_step(tiny_config(recipe, TECHNIQUES["reclass"]))
     assert losses.keys() == plain.keys()
-    assert {name for name in plain if losses[name] != plain[name]} == {"class"}
+    assert {name for name in plain if losses[name] != plain[name]} == {CLASS_TERM.get(recipe, "class")}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -111,7 +115,8 @@ def test_the_criterion_reads_the_relaxed_layers(recipe):
     relaxed, _ = one_step(tiny_config(recipe, TechniquesConfig(remask=replace(REMASK, identity=False))))
     plain, _ = one_step(tiny_config(recipe, TechniquesConfig(remask=without)))
     assert relaxed["remask_semantic"] == plain["remask_semantic"]
-    assert relaxed["mask"] != plain["mask"]
+    mask = "mask_things" if recipe == "panoptic_fcn_nano" else "mask"
+    assert relaxed[mask] != plain[mask]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -121,7 +126,9 @@ def test_intra_batch_changes_no_other_loss_and_reaches_queries_and_pixels(recipe
     assert {name: losses[name] for name in plain} == plain
     assert losses["intra_batch_empty"] > 0
     changed = [name for name, p in task.model.named_parameters() if not torch.equal(p.grad, plain_gradients[name])]
-    assert any("pixel" in name for name in changed) and any("mask" in name for name in changed)
+    # Panoptic FCN calls its mask head a kernel head, and encodes its pixels
+    assert any("pixel" in name or "encoder" in name for name in changed)
+    assert any("mask" in name or "kernel" in name for name in changed)
 
 
 def test_a_model_without_queries_refuses_each_technique():

@@ -68,7 +68,10 @@ class _Quality:
         self.args, self.out = args, out
 
     def __call__(self, name: str, config: "RunConfig") -> float | None:
+        from dataclasses import replace
+
         from pantile.data import open_dataset
+        from pantile.data.bands import for_data
         from pantile.engine.checkpoint import LAST, load_checkpoint
         from pantile.engine.config import override
         from pantile.engine.evaluate import evaluate
@@ -79,7 +82,9 @@ class _Quality:
         folder = (args.checkpoints or self.out) / name
         if args.checkpoints is None:
             config = override(config, [f"training.steps={args.steps}", *args.set])
-            train(config, open_dataset(args.data, "train"), validation_set, folder, resume=(folder / LAST).exists())
+            training_set = open_dataset(args.data, "train")
+            config = replace(config, model=for_data(config.model, training_set))
+            train(config, training_set, validation_set, folder, resume=(folder / LAST).exists())
         elif not folder.exists():
             return None
         return evaluate(

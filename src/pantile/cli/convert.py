@@ -89,6 +89,37 @@ def convert_to_original(file: Path, out: Path, architecture: str) -> None:
     write_state(out, family_of(checkpoint).to_original(checkpoint.config.model, checkpoint.part("model")))
 
 
+def _run_panoptic_fcn(args: argparse.Namespace) -> None:
+    if args.to == "original":
+        convert_to_panoptic_fcn(args.file, args.out)
+    else:
+        convert_panoptic_fcn(args.file, args.out, args.categories, args.recipe)
+
+
+def convert_panoptic_fcn(file: Path, out: Path, categories: Path | None = None, recipe: str | None = None) -> None:
+    """Reads an original checkpoint and writes our weights file with config and taxonomy."""
+    from pantile.convert.panoptic_fcn import load_panoptic_fcn
+    from pantile.engine.checkpoint import save_weights
+
+    _check_suffix(out)
+    checkpoint = load_panoptic_fcn(file, None if categories is None else read_categories(categories), recipe)
+    save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
+
+
+def convert_to_panoptic_fcn(file: Path, out: Path) -> None:
+    """Writes our checkpoint in the layout of the original repository."""
+    from pantile.contracts.errors import UserError
+    from pantile.convert.foreign_file import write_state
+    from pantile.convert.panoptic_fcn import export_panoptic_fcn
+    from pantile.engine.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(file)
+    found = checkpoint.config.model.architecture
+    if found != "panoptic_fcn":
+        raise UserError(f"{file}: is of {found}, not of panoptic_fcn.")
+    write_state(out, export_panoptic_fcn(checkpoint.config.model, checkpoint.part("model")))
+
+
 def convert_kmax(file: Path, categories: Path, out: Path, recipe: str | None = None) -> None:
     """Reads an original checkpoint and writes our weights file with config and taxonomy."""
     from pantile.convert import import_kmax
@@ -162,6 +193,11 @@ KINDS = {
         "our checkpoint in the layout of the PyTorch kMaX-DeepLab (.pth)",
         lambda parser: None,
         lambda args: convert_to_kmax(args.file, args.out),
+    ),
+    "panoptic_fcn": Kind(
+        "weights of the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth), into ours, and back",
+        _mask_transformer_arguments,
+        _run_panoptic_fcn,
     ),
     **{
         name: Kind(

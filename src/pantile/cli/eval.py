@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 if TYPE_CHECKING:
@@ -18,27 +19,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=int, help="only the first N images")
     add_view_arguments(parser)
+    add_tile_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--confused", type=Path, metavar="DIR", help="draw the most confused things into this folder")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
 
 
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from pantile.cli.confused_things import confused_things, write_pictures
     from pantile.data import open_dataset
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import override
-    from pantile.engine.evaluate import evaluate
+    from pantile.engine.evaluate import evaluate, load_task
     from pantile.engine.processes import processes
+    from pantile.predict import Predictor
 
     checkpoint = load_checkpoint(args.checkpoint)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
-    result = evaluate(checkpoint, open_dataset(args.data, args.split), args.limit, views_of(args))
+    dataset = open_dataset(args.data, args.split)
+    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
     if processes().rank == 0:
         print_quality(result.quality)
         print_other_tasks(result)
         if args.json:
             write_json(result.to_dict(), args.json)
+        if args.confused:
+            predictor = Predictor(load_task(checkpoint), views=views_of(args), tiling=tiles_of(args))
+            write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
     return 0
 
 
@@ -62,8 +71,10 @@ def print_quality(quality: "PanopticQualityResult") -> None:
 
 
 def print_other_tasks(result: "Evaluation") -> None:
-    """Average precision of the things and intersection over union of the classes, in percent."""
+    """Pixels and confusion of the things, average precision of instances, intersection over union, in percent."""
     content = result.to_dict()
+    if result.things and result.things.pixels.truth:
+        print_things(content, "things")
     rows = (
         (
             "instance",
@@ -74,6 +85,22 @@ def print_other_tasks(result: "Evaluation") -> None:
     for task, labels in rows:
         if task in content:
             print(f"{task}: " + ", ".join(f"{label} {_percent(content[task][k])}" for k, label in labels.items()))
+        if task == "instance" and result.instance_things:
+            print_things(content[task], f"instance, scores from {result.score_threshold:g}")
+
+
+def print_things(group: dict, of: str) -> None:
+    """Pixel accuracy and precision and the confusion curve, in percent.
+
+    Args:
+        group: with "thing_pixels" and "thing_confusion", as ``pantile score`` writes them.
+        of: what was measured, in words.
+    """
+    pixels, confusion = group["thing_pixels"], group["thing_confusion"]
+    print(f"{of}: pixel accuracy {_percent(pixels['accuracy'])}, pixel precision {_percent(pixels['precision'])}")
+    if confusion["segments"]:
+        shares = " ".join(f"{t}:{_percent(share)}" for t, share in confusion["share_at_percent"].items())
+        print(f"{of}: confused, at T % of two things each: {shares}")
 
 
 def write_json(content: dict, path: Path) -> None:

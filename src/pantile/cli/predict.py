@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 
@@ -11,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
     parser.add_argument("--out", type=Path, required=True, help="receives annotations/ (COCO-panoptic) and overlays/")
     add_view_arguments(parser)
+    add_tile_arguments(parser)
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
 
@@ -19,10 +21,11 @@ def run(args: argparse.Namespace) -> int:
     from pantile.predict import find_images, load, predict_files
     from pantile.predict.distributed import join_processes
 
+    tiling = tiles_of(args)
     world = processes()
     images = find_images(args.images)
     with join_processes(world):
-        predictor = load(args.checkpoint, views=views_of(args))
+        predictor = load(args.checkpoint, views=views_of(args), tiling=tiling)
         path = predict_files(predictor, images, args.out, world.rank, world.total, overlays=not args.no_overlays)
     if world.rank == 0:
         print(path)

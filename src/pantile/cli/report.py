@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--limit", type=int, help="evaluate the first N validation images only")
-    parser.add_argument("--images", type=int, default=4, help="how many best and worst images to show (default: 4)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=4,
+        help="how many best images, worst images and most confused things to show (default: 4)",
+    )
     parser.add_argument("--out", type=Path, help="the page (default: RUN/report.html)")
 
 
@@ -28,6 +33,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     Returns:
         The page's path.
     """
+    from pantile.cli.confused_things import confused_things
     from pantile.cli.models import model_cost
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import to_dict
@@ -44,11 +50,12 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     predictor = load(run)
     ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)
     best, worst = ranked[:images], ranked[::-1][: min(images, max(0, len(ranked) - images))]
+    is_thing = [c.is_thing for c in checkpoint.taxonomy.classes]
     data = ReportData(
         title=f"{checkpoint.config.recipe}: {run.name}",
         recipe=checkpoint.config.recipe,
         model=f"{checkpoint.config.model.architecture}, {checkpoint.config.model.backbone}",
-        parameters=model_cost(checkpoint.config.model, len(checkpoint.taxonomy), (65, 65)).parameters,
+        parameters=model_cost(checkpoint.config.model, is_thing, (65, 65)).parameters,
         date=record.started,
         version=record.versions,
         command=record.command,
@@ -60,6 +67,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         metrics=read_run_log(run),
         best=[_example(predictor, validation_set, index, quality) for quality, index in best],
         worst=[_example(predictor, validation_set, index, quality) for quality, index in worst],
+        confused=confused_things(predictor, validation_set, evaluation.confused[:images]),
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         config=_yaml(to_dict(checkpoint.config)),
     )
@@ -69,19 +77,21 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
 
 
 def _example(predictor: "Predictor", dataset: "PanopticDataset", index: int, quality: float) -> "Example":
+    from pantile.data.image_files import as_rgb
     from pantile.visualize.report import draw_example
 
     image, truth = dataset.load(index)
     prediction = predictor(image).panoptic
-    return draw_example(dataset.name_of(index), image, dataset.taxonomy, truth, prediction, quality)
+    return draw_example(dataset.name_of(index), as_rgb(image), dataset.taxonomy, truth, prediction, quality)
 
 
 def _inside(predictor: "Predictor", dataset: "PanopticDataset", index: int) -> "Inside":
+    from pantile.data.image_files import as_rgb
     from pantile.visualize import draw_inside
 
     image = dataset.load_image(index)
     output, placement = predictor.outputs(image, layer_outputs=True)
-    return draw_inside(output, dataset.name_of(index), image, placement, predictor.taxonomy)
+    return draw_inside(output, dataset.name_of(index), as_rgb(image), placement, predictor.taxonomy)
 
 
 def _yaml(content: dict) -> str:

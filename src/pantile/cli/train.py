@@ -19,14 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from pantile.data.bands import check_bands, for_data
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
 
-    config = override(starting_config(args), args.set)
     record = data_record(args)
     training_set, validation_set = record.datasets()
+    config = starting_config(args)
+    if not args.resume and not args.config:
+        config = replace(config, model=for_data(config.model, training_set))
+    config = override(config, args.set)
+    for dataset in (training_set, validation_set):
+        check_bands(config.model, dataset)
     init = load_checkpoint(args.init) if args.init else None
     out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)

@@ -13,7 +13,8 @@ class Assignment:
     Attributes:
         rows: (B, N) int64 row of the targets' table, -1 for a query without one. A row may have several queries
             (Panoptic FCN) or none.
-        weights: (B, N) float32, 0 for a query without a row; those of a row's queries add up to 1.
+        weights: (B, N) float32, 0 for a query without a row; those of a row's queries add up to 1
+            and may carry a gradient.
         layers: the same for each earlier layer output, first layer first.
     """
 

@@ -47,7 +47,9 @@ class PositionMaps:
 
     Attributes:
         thing_logits: (B, T, h_l, w_l) per level, for a sigmoid: whether the centre of a thing of the class is here.
-        stuff_logits: (B, 1 + S, h_l, w_l) per level, for a sigmoid: the region of all things, then of each stuff class.
+        stuff_logits: (B, C, h_l, w_l) per level, for a sigmoid. C = 1 + S: the region of all things, then of each stuff
+            class. C = S: without the former. C = K: one per class of the taxonomy, those of things always empty. With
+            one thing class 1 + S = K, which means the first.
         thing_kernels: (B, D, h_l, w_l) per level: the query embedding of a thing that is here.
         stuff_kernels: (B, D, h_l, w_l) per level. The query embedding of a stuff class is their sum over its region
             divided by h_l * w_l, plus ``stuff_bias``.

@@ -1,7 +1,7 @@
 """Data: data sets by format, augmentation, samplers and generated scenes."""
 
 from pantile.data.ade20k import Ade20k, open_ade20k
-from pantile.data.augment import AugmentConfig
+from pantile.data.augment_config import AugmentConfig, PairConfig
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
 from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
@@ -9,6 +9,7 @@ from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, E
 from pantile.data.fit import FitConfig, fit_placement
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
+from pantile.data.paired_crops import PairedCropSampler
 from pantile.data.resize import fit_to
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.scenes import Scenes
@@ -29,6 +30,8 @@ __all__ = [
     "InfiniteSampler",
     "Layout",
     "MapillaryInstances",
+    "PairConfig",
+    "PairedCropSampler",
     "PanopticDataset",
     "Scenes",
     "Subset",

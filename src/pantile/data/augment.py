@@ -16,11 +16,16 @@ from pantile.data.augment_config import AugmentConfig
 from pantile.data.color import color_policy, ssd_jitter
 from pantile.data.label_rows import LabelRows
 from pantile.data.resize import PAD_VALUE, image_tensor, resize_image
-from pantile.data.windows import draw_crop, image_scale
+from pantile.data.windows import FocusBox, draw_crop, focus_scale, image_scale
 
 
 def augment(
-    image: np.ndarray, labels: LabelRows, config: AugmentConfig, rng: np.random.Generator, scale_factor: float = 1.0
+    image: np.ndarray,
+    labels: LabelRows,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    scale_factor: float = 1.0,
+    focus: FocusBox | None = None,
 ) -> tuple[Tensor, LabelRows]:
     """One image through the whole recipe, but for copy-paste.
 
@@ -28,12 +33,15 @@ def augment(
         image: (H, W, 3) uint8.
         labels: rows of the same size.
         scale_factor: multiplies the random scale.
+        focus: the segment that decides scale and crop (paired crops, ``config.pairs``).
 
     Returns:
         (3, *crop) uint8 image and (*crop) label rows; rows may be without pixels now.
     """
-    scale = image_scale((image.shape[0], image.shape[1]), config, rng, scale_factor)
-    window, ids = draw_crop(labels, config.crop, scale, config.single_category_max_area, rng)
+    source = (image.shape[0], image.shape[1])
+    scale = image_scale(source, config, rng, scale_factor) if focus is None else focus_scale(source, focus, config, rng)
+    center = None if focus is None else focus.center
+    window, ids = draw_crop(labels, config.crop, scale, config.single_category_max_area, rng, center)
     pixels = image_tensor(np.array(window.of(image)))
     # jitter is pointwise, so it is done at whichever of the two resolutions has fewer pixels
     jitter_early = window.height * window.width < window.out_height * window.out_width
@@ -55,7 +63,7 @@ def place(
 ) -> tuple[Tensor, LabelRows]:
     """Puts an image and its ids on a canvas of grey and void."""
     height, width = ids.shape
-    canvas = torch.full((3, *size), PAD_VALUE, dtype=torch.uint8)
+    canvas = torch.full((len(pixels), *size), PAD_VALUE, dtype=torch.uint8)
     canvas[:, top : top + height, left : left + width] = pixels
     canvas_ids = np.zeros(size, dtype=np.int16)
     canvas_ids[top : top + height, left : left + width] = ids

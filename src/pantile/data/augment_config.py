@@ -7,6 +7,50 @@ from pantile.contracts.errors import UserError
 
 
 @dataclass
+class PairConfig:
+    """Paired crops (Intra-Batch Supervision, section 4.2): samples 2i and 2i + 1 of a batch show the same class.
+
+    The device batch must be even. A thing's box gets about the target size; stuff is scaled as the recipe says. Then
+    both scales are limited: the image's shorter side to a range, and its longer side.
+
+    Attributes:
+        target_sizes: in pixels, of which one is drawn for each pair: the root of the area of a thing's box.
+        min_short_side: of the scaled image; None is the crop's shorter side (Cityscapes 512, Mapillary Vistas 1024,
+            which is the same).
+        max_short_side: of the scaled image; None is six times the crop's shorter side (Cityscapes 3096, Mapillary
+            Vistas 6192, which is nearly the same).
+        max_long_side: of the scaled image, also where it is then smaller than ``min_short_side`` (Cityscapes 6192,
+            Mapillary Vistas 9288); None is no limit.
+    """
+
+    target_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
+    min_short_side: int | None = None
+    max_short_side: int | None = None
+    max_long_side: int | None = None
+
+    def short_sides(self, crop: tuple[int, int]) -> tuple[int, int]:
+        """Smallest and largest shorter side of the scaled image for a (height, width) of crops."""
+        low = min(crop) if self.min_short_side is None else self.min_short_side
+        return low, 6 * min(crop) if self.max_short_side is None else self.max_short_side
+
+    def check(self, crop: tuple[int, int]) -> None:
+        """Raises UserError for values that make no sense."""
+        if min(self.target_sizes, default=0) < 1:
+            raise UserError(
+                f"augment.pairs.target_sizes is {self.target_sizes}: list at least one size, each at least 1 pixel."
+            )
+        for field in ("min_short_side", "max_short_side", "max_long_side"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise UserError(f"augment.pairs.{field} is {value}: it must be at least 1 pixel.")
+        low, high = self.short_sides(crop)
+        if low > high:
+            raise UserError(
+                f"augment.pairs limits the shorter side to {low}..{high}: give max_short_side >= min_short_side."
+            )
+
+
+@dataclass
 class AugmentConfig:
     """How a training sample is made. Defaults are the COCO recipe of ReMaX / kMaX-DeepLab.
 
@@ -43,6 +87,9 @@ class AugmentConfig:
             image; then it is kept. 0 keeps every sample, also images without any object.
         min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
             stride 4, thus 65536).
+        pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
+            come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
+            pasted by copy-paste may cover the segment.
     """
 
     crop: tuple[int, int] = (641, 641)
@@ -61,6 +108,7 @@ class AugmentConfig:
     min_pixels: int = 1
     redraws: int = 10
     min_labelled_pixels: int = 1
+    pairs: PairConfig | None = None
 
     def check(self) -> None:
         """Raises UserError for values that make no sense."""
@@ -87,3 +135,5 @@ class AugmentConfig:
         for field in ("scale_step", "policy_magnitude", "min_pixels", "redraws", "min_labelled_pixels"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} is {getattr(self, field)}: it must not be negative.")
+        if self.pairs is not None:
+            self.pairs.check(self.crop)

@@ -55,6 +55,10 @@ class CocoPanoptic:
     def name_of(self, index: int) -> str:
         return self._table.image_names[index]
 
+    def image_path(self, index: int) -> Path:
+        """The image's own file."""
+        return self._image_folder / self._table.image_names[index]
+
     def image_id(self, index: int) -> int | str:
         return self._table.image_ids[index]
 
@@ -62,7 +66,7 @@ class CocoPanoptic:
         return self._table.segment_counts()
 
     def load_image(self, index: int) -> np.ndarray:
-        return read_image(self._image_folder / self._table.image_names[index])
+        return read_image(self.image_path(index))
 
     def load_map(self, index: int) -> PanopticMap:
         """The map alone, without decoding the image."""
@@ -75,7 +79,7 @@ class CocoPanoptic:
         image, panoptic = self.load_image(index), self.load_map(index)
         if image.shape[:2] != panoptic.size:
             raise UserError(
-                f"{self._image_folder / self.name_of(index)} is {image.shape[1]}x{image.shape[0]} pixels but its "
+                f"{self.image_path(index)} is {image.shape[1]}x{image.shape[0]} pixels but its "
                 f"panoptic PNG is {panoptic.size[1]}x{panoptic.size[0]}: "
                 + (
                     "one of them is rotated (the image's EXIF orientation is not applied), so rotate its pixels."

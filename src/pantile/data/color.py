@@ -1,11 +1,14 @@
 """Colour augmentation: the SSD jitter and the five-pair AutoAugment policy. Labels are never touched.
 
-Both are pointwise (but for Sharpness), take and give (3, H, W) uint8, and draw every number from ``rng``.
+Both are pointwise (but for Sharpness), take and give (C, H, W) uint8, and draw every number from ``rng``. Saturation
+and hue exist in RGB only: they leave images of other numbers of channels alone, and every other operation acts on each
+of their channels as if it were a grey image.
 """
 
 from functools import cache
 
 import numpy as np
+import torch
 import torchvision.transforms.v2.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
@@ -36,6 +39,7 @@ def ssd_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
     act in HSV; each happens with probability 1/2 and clips to 0..255.
     """
     happens = rng.random(4) < JITTER_PROBABILITY
+    happens[2:] &= _is_rgb(image)
     contrast_first = rng.random() < 0.5
     shift = rng.uniform(-BRIGHTNESS_SHIFT, BRIGHTNESS_SHIFT) if happens[0] else 0.0
     contrast = rng.uniform(*CONTRAST_RANGE) if happens[1] else 1.0
@@ -52,6 +56,8 @@ def ssd_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
 
     if not happens.any():
         return image
+    if not _is_rgb(image):
+        return torch.from_numpy(np.rint(distort(np.arange(256.0))).astype(np.uint8)[image.numpy()])
     picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
     if happens[2] or happens[3]:
         # one pass through a colour cube instead of two conversions; the distortion is nearly linear within a cell
@@ -114,6 +120,13 @@ def apply_operation(image: Tensor, operation: str, magnitude: float) -> Tensor:
     An enhancement blends with factor ``magnitude / 10 * 1.8 + 0.1``, where 1 keeps the image; solarize inverts from
     level ``int(magnitude / 10 * 256)`` up; equalize has no magnitude.
     """
+    if not _is_rgb(image):
+        return image if operation == "saturation" else _apply(image[:, None], operation, magnitude)[:, 0]
+    return _apply(image, operation, magnitude)
+
+
+def _apply(image: Tensor, operation: str, magnitude: float) -> Tensor:
+    """Of an RGB image, or of each (1, H, W) of a batch."""
     if operation == "equalize":
         return F.equalize(image)
     if operation == "solarize":
@@ -127,3 +140,7 @@ def apply_operation(image: Tensor, operation: str, magnitude: float) -> Tensor:
         "sharpness": F.adjust_sharpness,
     }[operation]
     return adjust(image, factor)
+
+
+def _is_rgb(image: Tensor) -> bool:
+    return len(image) == 3

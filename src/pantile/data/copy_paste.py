@@ -29,7 +29,7 @@ def paste(
     A pasted thing becomes a new row; pasted stuff joins the row of its class where there is one.
 
     Args:
-        image, source_image: (3, H, W) uint8.
+        image, source_image: (C, H, W) uint8.
         labels, source: (H, W) rows.
         chosen: (R_source,) bool.
 
@@ -67,7 +67,7 @@ def _select(mask: np.ndarray, yes: Tensor, no: Tensor) -> Tensor:
 
     Args:
         mask: (H, W) bool.
-        yes, no: (3, H, W) uint8.
+        yes, no: (C, H, W) uint8.
     """
     all_bits = torch.from_numpy(mask).to(torch.uint8).neg()  # 0 or 255
     return no ^ ((no ^ yes) & all_bits)

@@ -43,11 +43,11 @@ class PanopticDataset(Protocol):
         ...
 
     def load_image(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
+        """(H, W, 3) uint8 RGB, or (H, W, C) of the channels that ``dataset.yaml`` names."""
         ...
 
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
-        """(H, W, 3) uint8 RGB and the map of the same size, whose ids and table agree."""
+        """The image, as ``load_image`` gives it, and the map of the same size, whose ids and table agree."""
         ...
 
 

@@ -13,8 +13,8 @@ The file lists the classes; everything else has a default::
       - {name: window, thing: true, id: 1, color: [70, 200, 230]}
       - {name: wall, thing: false}           # the id is the position from 1 where no class has one
     channels: 3                              # 1 grey, 3 RGB, 4 RGBA or CMYK
-    mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale
-    std: [127.5, 127.5, 127.5]
+    mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale; the model's own where it is RGB,
+    std: [127.5, 127.5, 127.5]               # else half the scale
 
 Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so
 numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
@@ -27,7 +27,6 @@ from typing import Annotated
 
 import numpy as np
 import yaml
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from pantile.contracts.errors import UserError
@@ -40,8 +39,7 @@ from pantile.data.paired_files import FileSet, PairedFiles, check_present
 DESCRIPTION = "dataset.yaml"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VOID_VALUES = (0, 255)
-MODES = {1: ("L",), 3: ("RGB",), 4: ("RGBA", "CMYK")}  # Pillow's names
-HALF_SCALE = 127.5
+CHANNELS = (1, 3, 4)
 NUMBERS = 2**16  # that a 16-bit PNG can hold
 
 Byte = Annotated[StrictInt, Field(ge=0, le=255)]
@@ -74,13 +72,13 @@ class Description:
     Attributes:
         taxonomy: the classes in the file's order; ids 0..255.
         channels: of the images.
-        mean, std: per channel, on the 0..255 scale.
+        mean, std: per channel, on the 0..255 scale; None where the file does not say.
     """
 
     taxonomy: Taxonomy
     channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
 
 
 def read_description(path: Path) -> Description:
@@ -98,7 +96,7 @@ def read_description(path: Path) -> Description:
         content = _File.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{path}: {_sentence(error)}") from None
-    if content.channels not in MODES:
+    if content.channels not in CHANNELS:
         raise UserError(f"{path}: channels is {content.channels}: write 1 (grey), 3 (RGB) or 4 (RGBA or CMYK).")
     for field in ("mean", "std"):
         values = getattr(content, field)
@@ -106,10 +104,8 @@ def read_description(path: Path) -> Description:
             raise UserError(
                 f"{path}: {field} has {len(values)} values, but channels is {content.channels}: give one per channel."
             )
-    half = (HALF_SCALE,) * content.channels
-    return Description(
-        _taxonomy(content.classes, path), content.channels, tuple(content.mean or half), tuple(content.std or half)
-    )
+    mean, std = (values and tuple(values) for values in (content.mean, content.std))
+    return Description(_taxonomy(content.classes, path), content.channels, mean, std)
 
 
 def is_described(root: Path) -> bool:
@@ -130,7 +126,7 @@ class DescribedFolder(PairedFiles):
         split: a folder of ``semantic``.
 
     Attributes:
-        description: what the file says; ``channels``, ``mean`` and ``std`` are for the model's config.
+        description: what the file says; ``bands.for_data`` gives its channels, mean and std to a model's config.
 
     Raises:
         UserError: a wrong description, no such split, or an image or a label without its partner.
@@ -173,8 +169,8 @@ class DescribedFolder(PairedFiles):
                 stacklevel=3,
             )
 
-    def name_of(self, index: int) -> str:
-        return self._image_paths[self._keys[index]].name
+    def image_path(self, index: int) -> Path:
+        return self._image_paths[self._keys[index]]
 
     def load_image(self, index: int) -> np.ndarray:
         """(H, W, channels) uint8, pixels as stored; grey and palette images become RGB where ``channels`` is 3.
@@ -182,21 +178,7 @@ class DescribedFolder(PairedFiles):
         Raises:
             UserError: the file is broken, or has another number of channels.
         """
-        path, channels = self._image_paths[self._keys[index]], self.description.channels
-        if channels == 3:
-            return read_image(path)
-        try:
-            with Image.open(path) as image:
-                mode = image.mode
-                pixels = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on a file that is cut short or garbled
-            raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
-        if mode not in MODES[channels]:
-            raise UserError(
-                f"{path} has colour mode {mode!r}, but {DESCRIPTION} says channels: {channels} "
-                f"({' or '.join(MODES[channels])}): correct one of them."
-            )
-        return pixels.reshape(*pixels.shape[:2], channels)
+        return read_image(self.image_path(index), self.description.channels)
 
     def load_map(self, index: int) -> PanopticMap:
         """Ids count from 1 by class id, then by number.

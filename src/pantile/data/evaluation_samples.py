@@ -19,7 +19,7 @@ class EvaluationSample(NamedTuple):
     """One image.
 
     Attributes:
-        image: (3, H, W) uint8, padded.
+        image: (C, H, W) uint8, padded.
         placement: where the image lies in it.
         panoptic: ground truth at the image's original size.
         index: position in the data set.
@@ -36,7 +36,7 @@ class EvaluationBatch:
     """A batch; only ``images`` moves to a device.
 
     Attributes:
-        images: (B, 3, H, W) uint8.
+        images: (B, C, H, W) uint8.
         placements, panoptic, indices: one entry per image.
     """
 

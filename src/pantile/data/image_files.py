@@ -9,17 +9,55 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import rgb_to_ids
 
+MODES = {1: ("L",), 4: ("RGBA", "CMYK")}  # Pillow's names of what holds so many channels; RGB is made of anything
 
-def read_image(path: str | Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. Pixels are taken as stored: an EXIF rotation is not applied, as in COCO's own tools.
+
+def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
+    """(H, W, channels) uint8. Pixels are taken as stored: an EXIF rotation is not applied, as in COCO's own tools.
+
+    Args:
+        path: the file.
+        channels: 3 for RGB, to which grey and palette images are converted; 1 for grey and 4 for RGBA or CMYK, which
+            are never made of anything else.
 
     Raises:
-        UserError: the file is missing, is not an image, is cut short, or has more than 8 bits a channel.
+        UserError: the file is missing, is not an image, is cut short, has more than 8 bits a channel, or other
+            channels than 1 or 4 that were asked for.
     """
-    image = _open(path)
-    if image.mode.startswith(("I", "F")):
-        raise UserError(f"{path} has pixels of type {image.mode!r}: convert it to 8 bits a channel.")
-    return np.asarray(_load(image.convert, path, "RGB"))
+    return image_pixels(_open(path), channels, str(path))
+
+
+def image_pixels(image: Image.Image, channels: int = 3, name: str = "The image") -> np.ndarray:
+    """``read_image`` of an image that is open already; ``name`` is for messages."""
+    if channels == 3:
+        if image.mode.startswith(("I", "F")):
+            raise UserError(f"{name} has pixels of type {image.mode!r}: convert it to 8 bits a channel.")
+        return np.asarray(_load(image.convert, name, "RGB"))
+    if channels not in MODES:
+        raise UserError(
+            f"{name} holds no {channels} channels, as no image file does: give an array of (H, W, {channels})."
+        )
+    if image.mode not in MODES[channels]:
+        raise UserError(
+            f"{name} has colour mode {image.mode!r}, but {channels} channel(s) are wanted "
+            f"({' or '.join(MODES[channels])}): convert it, or correct `channels` in dataset.yaml."
+        )
+    _load(image.load, name)
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """What is shown of an image of any number of channels.
+
+    Args:
+        image: (H, W, C) uint8.
+
+    Returns:
+        (H, W, 3) uint8: grey three times, the first three of more channels, RGB itself.
+    """
+    if image.shape[2] == 3:
+        return image
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[..., :3])
 
 
 def read_panoptic_png(path: str | Path) -> np.ndarray:

@@ -1,27 +1,17 @@
 """DataLoaders for training and evaluation."""
 
-from collections.abc import Iterator
-
-from torch.utils.data import DataLoader
+from torch.utils.data import Sampler
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
 from pantile.data.fit import FitConfig
+from pantile.data.loader import Loader
+from pantile.data.paired_crops import PairedCropSampler
 from pantile.data.sampler import InfiniteSampler
+from pantile.data.segment_index import segment_index
 from pantile.data.training_samples import TrainingSamples, collate
-
-
-class Loader(DataLoader):
-    """A DataLoader that lets a UserError of a worker process through as its one sentence."""
-
-    def __iter__(self) -> Iterator:
-        try:
-            yield from super().__iter__()
-        except UserError as error:
-            # torch re-raises it with the worker's traceback as message, whose last line is the sentence
-            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
 
 
 def training_loader(
@@ -38,22 +28,48 @@ def training_loader(
 ) -> Loader:
     """Endless batches of ``(images (B, 3, H, W) uint8, PanopticTargets)``.
 
+    With ``config.pairs``, images 2i and 2i + 1 of a batch are partners, and the labels may be read once beforehand.
     Sharding is done here: under Lightning, pass ``use_distributed_sampler=False`` to the Trainer.
 
     Args:
         batch_size: images per process and step.
         start: samples that an earlier run has used, over all processes.
         workers: loading processes; 0 loads in the training process.
+
+    Raises:
+        UserError: nothing to draw from, or paired crops with an odd batch.
     """
     return Loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,
-        sampler=InfiniteSampler(len(dataset), seed, start, rank, world_size),
+        sampler=_sampler(dataset, config, batch_size, seed, start, rank, world_size, workers),
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
+
+
+def _sampler(
+    dataset: PanopticDataset,
+    config: AugmentConfig,
+    batch_size: int,
+    seed: int,
+    start: int,
+    rank: int,
+    world_size: int,
+    workers: int,
+) -> Sampler:
+    if config.pairs is None:
+        return InfiniteSampler(len(dataset), seed, start, rank, world_size)
+    config.check()
+    if batch_size % 2:
+        raise UserError(
+            f"augment.pairs puts two crops of a class side by side, but a process takes {batch_size} at once: choose "
+            "an even training.device_batch (or training.effective_batch)."
+        )
+    index = segment_index(dataset, workers, progress=rank == 0)
+    return PairedCropSampler(index, config.pairs.target_sizes, seed, start, rank, world_size)
 
 
 def evaluation_loader(

@@ -114,7 +114,11 @@ class PairedFiles(ABC):
         return len(self._keys)
 
     def name_of(self, index: int) -> str:
-        return self._images.path(self._keys[index]).name
+        return self.image_path(index).name
+
+    def image_path(self, index: int) -> Path:
+        """The image's own file."""
+        return self._images.path(self._keys[index])
 
     def image_id(self, index: int) -> str:
         return PurePosixPath(self._keys[index]).name
@@ -123,7 +127,7 @@ class PairedFiles(ABC):
         return []
 
     def load_image(self, index: int) -> np.ndarray:
-        return read_image(self._images.path(self._keys[index]))
+        return read_image(self.image_path(index))
 
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
         """
@@ -133,7 +137,7 @@ class PairedFiles(ABC):
         image, panoptic = self.load_image(index), self.load_map(index)
         if image.shape[:2] != panoptic.size:
             raise UserError(
-                f"{self._images.path(self._keys[index])} is {image.shape[1]}x{image.shape[0]} pixels but its label is "
+                f"{self.image_path(index)} is {image.shape[1]}x{image.shape[0]} pixels but its label is "
                 f"{panoptic.size[1]}x{panoptic.size[0]}: make both the same size."
             )
         return image, panoptic

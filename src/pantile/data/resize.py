@@ -12,12 +12,12 @@ PAD_VALUE = 127  # grey, next to the mean of the input normalisation x / 127.5 -
 
 
 def image_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 array to a (3, H, W) uint8 view of the same memory."""
+    """(H, W, C) uint8 array to a (C, H, W) uint8 view of the same memory."""
     return torch.from_numpy(image if image.flags.writeable else image.copy()).permute(2, 0, 1)
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(3, H, W) uint8 to (3, *size) uint8, antialiased bilinear (the filter of Pillow)."""
+    """(C, H, W) uint8 to (C, *size) uint8, antialiased bilinear (the filter of Pillow)."""
     if image.shape[-2:] == torch.Size(size):
         return image
     # the channels-last view of a decoded image keeps the fast kernel; it must be dense
@@ -45,7 +45,7 @@ def _under_centres(full: int, new: int) -> np.ndarray:
 
 
 def pad_bottom_right(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(3, h, w) uint8 to (3, *size) with ``PAD_VALUE`` to the right and below."""
+    """(C, h, w) uint8 to (C, *size) with ``PAD_VALUE`` to the right and below."""
     return F.pad(image, [0, 0, size[1] - image.shape[-1], size[0] - image.shape[-2]], fill=PAD_VALUE)
 
 
@@ -53,11 +53,11 @@ def fit_to(image: np.ndarray, size: tuple[int, int] | FitConfig) -> tuple[Tensor
     """Resizes an image for the network's input, keeping its aspect, and pads it at the bottom and right.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, C) uint8.
         size: (height, width) of the network's input, or a rule by which every image gets a size of its own.
 
     Returns:
-        (3, *padded) uint8, and where the image lies in it.
+        (C, *padded) uint8, and where the image lies in it.
     """
     placement = fit_placement((image.shape[0], image.shape[1]), size)
     resized = resize_image(image_tensor(image), placement.content)

@@ -1,18 +1,23 @@
 """TrainingSamples: augmented images and targets, reproducible whatever the number of workers or restarts."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.targets import PanopticTargets, collate_targets
 from pantile.data.augment import AugmentConfig, augment
 from pantile.data.copy_paste import choose_rows, paste
 from pantile.data.dataset import PanopticDataset
 from pantile.data.label_rows import LabelRows, label_rows
+from pantile.data.sampler import Draw, Focus
+from pantile.data.windows import FocusBox
 
 
 class TrainingSample(NamedTuple):
@@ -34,10 +39,10 @@ class TrainingSample(NamedTuple):
 
 
 class TrainingSamples(Dataset):
-    """A map-style data set whose index is ``(dataset_index, draw)``, as ``InfiniteSampler`` gives it.
+    """A map-style data set whose index is a ``Draw`` (or its first fields), as a sampler gives it.
 
-    Everything random about a sample derives from ``(seed, draw)``: results depend neither on the number of workers nor
-    on where a run was interrupted.
+    Everything random about a sample derives from ``(seed, draw.number)``: results depend neither on the number of
+    workers nor on where a run was interrupted.
 
     Args:
         dataset: where images come from.
@@ -50,23 +55,29 @@ class TrainingSamples(Dataset):
         self.dataset = dataset
         self.config = config
         self.seed = seed
+        self._told_small = False
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: tuple[int, int]) -> TrainingSample:
-        dataset_index, draw = index
-        rng = np.random.default_rng([self.seed, draw])
+    def __getitem__(self, index: Draw | tuple[int, int]) -> TrainingSample:
+        """
+        Raises:
+            UserError: the image cannot be read, or shows nothing that the draw's focus asks for.
+        """
+        dataset_index, number, focus = Draw(*index)
+        rng = np.random.default_rng([self.seed, number])
         for _ in range(self.config.redraws):
-            sample, labelled = self._draw(dataset_index, rng)
+            sample, labelled = self._draw(dataset_index, rng, focus)
             if not sample.crowd.all() and labelled >= self.config.min_labelled_pixels:
                 return sample
-            dataset_index = int(rng.integers(len(self.dataset)))
-        return self._draw(dataset_index, rng)[0]
+            if focus is None:  # else the partner would lose its class: another segment of the same image is drawn
+                dataset_index = int(rng.integers(len(self.dataset)))
+        return self._draw(dataset_index, rng, focus)[0]
 
-    def _draw(self, dataset_index: int, rng: np.random.Generator) -> tuple[TrainingSample, int]:
+    def _draw(self, dataset_index: int, rng: np.random.Generator, focus: Focus | None) -> tuple[TrainingSample, int]:
         """A sample and its number of pixels that are neither void nor crowd."""
-        image, labels = self._augmented(dataset_index, rng)
+        image, labels = self._augmented(dataset_index, rng, focus=focus)
         if self.config.copy_paste > 0 and rng.random() < self.config.copy_paste:
             other = int(rng.integers(len(self.dataset)))
             source_image, source = self._augmented(other, rng, self.config.copy_paste_scale)
@@ -85,10 +96,48 @@ class TrainingSamples(Dataset):
         return sample, labelled
 
     def _augmented(
-        self, dataset_index: int, rng: np.random.Generator, scale_factor: float = 1.0
+        self, dataset_index: int, rng: np.random.Generator, scale_factor: float = 1.0, focus: Focus | None = None
     ) -> tuple[Tensor, LabelRows]:
         image, panoptic = self.dataset.load(dataset_index)
-        return augment(image, label_rows(panoptic, self.dataset.taxonomy), self.config, rng, scale_factor)
+        rows = label_rows(panoptic, self.dataset.taxonomy)
+        box = None
+        if focus is not None:
+            box = self._focus_box(panoptic, focus, rng, self.dataset.name_of(dataset_index))
+        elif self.config.pairs is None and not self._told_small:
+            self._tell_small(panoptic.size, self.dataset.name_of(dataset_index))
+        return augment(image, rows, self.config, rng, scale_factor, box)
+
+    def _focus_box(self, panoptic: PanopticMap, focus: Focus, rng: np.random.Generator, name: str) -> FocusBox:
+        """A random segment of the class, never crowd."""
+        info = self.dataset.taxonomy.classes[focus.class_index]
+        ids = [s.id for s in panoptic.segments if s.class_index == focus.class_index and not s.is_crowd]
+        mask = panoptic.ids == ids[rng.integers(len(ids))] if ids else np.zeros(panoptic.size, dtype=bool)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            raise UserError(
+                f"{name} shows no {info.name!r}, though it did when the labels were indexed: leave the labels alone "
+                "while a run uses them, and start it anew."
+            )
+        size = focus.target_size if info.is_thing else None
+        return FocusBox(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, size)
+
+    def _tell_small(self, size: tuple[int, int], name: str) -> None:
+        """One warning about the first image that is smaller than the crop, however large a scale is drawn.
+
+        Scales relative to the crop or to a length mean their padding. Of several workers the first one speaks.
+        """
+        config, worker = self.config, get_worker_info()
+        largest = config.scale_range[1]
+        relative = config.scale_relative_to != "native" or config.short_side
+        fills = any(round(full * largest) >= limit for full, limit in zip(size, config.crop, strict=True))
+        if relative or fills or (worker is not None and worker.id > 0):
+            return
+        self._told_small = True
+        warnings.warn(
+            f"{name} is {size[1]}x{size[0]} pixels, so even at the largest scale ({largest:g}) it is smaller than the "
+            f"crop ({config.crop[1]}x{config.crop[0]}) and is padded; this is not said of further images.",
+            stacklevel=2,
+        )
 
 
 def collate(samples: Sequence[TrainingSample]) -> tuple[Tensor, PanopticTargets]:

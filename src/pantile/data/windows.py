@@ -12,6 +12,31 @@ CROP_DRAWS = 10  # of a crop in which one class has too large a share
 
 
 @dataclass(frozen=True)
+class FocusBox:
+    """The segment that a crop has to contain, in pixels of the source; ``bottom`` and ``right`` are exclusive.
+
+    Attributes:
+        target_size: what the root of the box's area becomes after scaling; None takes the recipe's scale.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    target_size: int | None = None
+
+    @property
+    def size(self) -> float:
+        """The root of the box's area."""
+        return ((self.bottom - self.top) * (self.right - self.left)) ** 0.5
+
+    @property
+    def center(self) -> tuple[int, int]:
+        """(row, column) of the pixel in the middle."""
+        return (self.top + self.bottom) // 2, (self.left + self.right) // 2
+
+
+@dataclass(frozen=True)
 class Window:
     """A part of the source image and the size it is resized to; all in pixels."""
 
@@ -49,6 +74,23 @@ def image_scale(
     return scale
 
 
+def focus_scale(source: tuple[int, int], focus: FocusBox, config: AugmentConfig, rng: np.random.Generator) -> float:
+    """The factor by which an image of (height, width) pixels is resized for paired crops.
+
+    It gives the box its target size or, without one, is the recipe's random scale; in both cases it is limited as
+    ``config.pairs`` says, the longer side last.
+    """
+    if focus.target_size is None:
+        scale = image_scale(source, config, rng)
+    else:
+        scale = focus.target_size / focus.size
+    low, high = config.pairs.short_sides(config.crop)
+    scale = min(max(scale, low / min(source)), high / min(source))
+    if config.pairs.max_long_side is not None:
+        scale = min(scale, config.pairs.max_long_side / max(source))
+    return scale
+
+
 def draw_scale(config: AugmentConfig, rng: np.random.Generator) -> float:
     """A scale of ``config.scale_range``."""
     low, high = config.scale_range
@@ -58,33 +100,52 @@ def draw_scale(config: AugmentConfig, rng: np.random.Generator) -> float:
     return float(rng.uniform(low, high))
 
 
-def draw_window(source: tuple[int, int], crop: tuple[int, int], scale: float, rng: np.random.Generator) -> Window:
-    """A uniformly random crop of the scaled image, in coordinates of the source; an axis that fits is kept whole."""
+def draw_window(
+    source: tuple[int, int],
+    crop: tuple[int, int],
+    scale: float,
+    rng: np.random.Generator,
+    center: tuple[int, int] | None = None,
+) -> Window:
+    """A uniformly random crop of the scaled image, in coordinates of the source; an axis that fits is kept whole.
+
+    Args:
+        center: (row, column) of a pixel of the source that the crop must contain: uniform among the crops that do.
+    """
     parts = []
-    for full, limit in zip(source, crop, strict=True):
+    for axis, (full, limit) in enumerate(zip(source, crop, strict=True)):
         if round(full * scale) <= limit:
             parts.append((0, full, max(round(full * scale), 1)))
         else:
             length = min(max(round(limit / scale), 1), full)
-            parts.append((int(rng.integers(full - length + 1)), length, limit))
+            first, last = 0, full - length
+            if center is not None:
+                first, last = max(center[axis] - length + 1, 0), min(last, center[axis])
+            parts.append((int(rng.integers(first, last + 1)), length, limit))
     (top, height, out_height), (left, width, out_width) = parts
     return Window(top, left, height, width, out_height, out_width)
 
 
 def draw_crop(
-    labels: LabelRows, crop: tuple[int, int], scale: float, max_area: float, rng: np.random.Generator
+    labels: LabelRows,
+    crop: tuple[int, int],
+    scale: float,
+    max_area: float,
+    rng: np.random.Generator,
+    center: tuple[int, int] | None = None,
 ) -> tuple[Window, np.ndarray]:
     """A random window and its ids, drawn anew while one class covers too much of it.
 
     Args:
         labels: of the source image.
         max_area: the share that no class may reach; 1 takes the first window.
+        center: (row, column) of a pixel that the window must contain.
 
     Returns:
         The window, and its ids resized to ``window.out_size``.
     """
     for _ in range(CROP_DRAWS):
-        window = draw_window((labels.ids.shape[0], labels.ids.shape[1]), crop, scale, rng)
+        window = draw_window((labels.ids.shape[0], labels.ids.shape[1]), crop, scale, rng, center)
         ids = resize_ids(window.of(labels.ids), window.out_size)
         only_one = (window.height, window.width) == labels.ids.shape
         if max_area >= 1 or only_one or is_mixed(LabelRows(ids, labels.classes, labels.crowd), max_area):

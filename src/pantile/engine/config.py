@@ -5,6 +5,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -88,12 +89,18 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
     """
     _check_names(data, RunConfig, source, prefix="")
     try:
-        return pydantic.TypeAdapter(RunConfig).validate_python(data)
+        return _adapter().validate_python(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         # after a group of several kinds, pydantic names the kind as if it were a field
         where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
         raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
+
+
+@cache
+def _adapter() -> pydantic.TypeAdapter:
+    """Made at first use: it takes a third of a second."""
+    return pydantic.TypeAdapter(RunConfig)
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:

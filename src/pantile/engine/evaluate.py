@@ -7,14 +7,17 @@ import torch
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
 from pantile.data import PanopticDataset
+from pantile.data.bands import check_bands
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
+from pantile.engine.tiles import Tiling
 from pantile.engine.train import make_trainer
 from pantile.engine.views import Views
+from pantile.engine.whole_images import whole_image_loader
 from pantile.models import fold_batch_norms
 
 
@@ -24,23 +27,31 @@ def evaluate(
     limit: int | None = None,
     views: Views | None = None,
     tasks: frozenset[Task] = ALL_TASKS,
+    tiling: Tiling | None = None,
 ) -> Evaluation:
     """How good a checkpoint is on a data set: panoptic quality, and what else ``tasks`` asks for.
 
     Args:
         limit: only the first images.
         views: scales and mirror images to average over; None is each image as it is.
+        tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
 
     Raises:
         UserError: the data set's classes are not the checkpoint's.
     """
     check_same_classes(checkpoint, dataset)
+    check_bands(checkpoint.config.model, dataset)
     task = load_task(checkpoint)
     world = processes()
     trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
-    loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
+    if tiling is None:
+        loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
+    else:
+        workers = checkpoint.config.training.workers
+        loader = whole_image_loader(dataset, workers, world.rank, world.total, limit)
     task.meters = Meters(task.taxonomy, tasks)
     task.views = views or Views()
+    task.tiling = tiling
     trainer.validate(task, loader, verbose=False)
     evaluation = task.meters.compute()
     return replace(evaluation, per_image=_gather(evaluation.per_image, world.total))

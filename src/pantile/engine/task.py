@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, optim
 
 from pantile.contracts.outputs import ModelOutput
+from pantile.contracts.predictions import Prediction
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
+from pantile.engine.tiles import Tiling, predict_image
 from pantile.engine.views import Views, forward_views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
@@ -43,6 +45,7 @@ class PanopticTask(L.LightningModule):
         self.criterion = create_criterion(config.criterion, taxonomy)
         self.meters = Meters(taxonomy)
         self.views = Views()  # what a validation averages over
+        self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
@@ -102,9 +105,14 @@ class PanopticTask(L.LightningModule):
         self.meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
+        self.meters.update(self.infer(batch), batch.panoptic, batch.indices)
+
+    def infer(self, batch: EvaluationBatch) -> list[Prediction]:
+        """What the model says of each image of a batch, averaged over views, in tiles where ``tiling`` is set."""
+        if self.tiling is not None:
+            return [predict_image(self, image, self.views, self.tiling, self.meters.tasks) for image in batch.images]
         output = forward_views(self, batch.images, self.views)
-        predictions = merge(output, self.taxonomy, self.config.merge, batch.placements, self.meters.tasks)
-        self.meters.update(predictions, batch.panoptic, batch.indices)
+        return merge(output, self.taxonomy, self.config.merge, batch.placements, self.meters.tasks)
 
     def on_validation_epoch_end(self) -> None:
         result = self.meters.quality.compute()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pantile.contracts.errors import UserError
 from pantile.data import PanopticDataset
+from pantile.data.bands import check_bands
 from pantile.engine.callbacks import RunCheckpoints, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.config import RunConfig, save_yaml, without_download
@@ -57,7 +58,9 @@ def train(
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
         dataset.load(0)  # a broken folder is told before anything is written
+    check_bands(config.model, training_set)
     device_batch, accumulation = split_batch(config.training, world.total)
+    loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
     if resume or init is not None:
         config = without_download(config)
@@ -94,7 +97,7 @@ def train(
     )
     trainer.fit(
         task,
-        training_loader(training_set, config, world.rank, world.total, finished_steps),
+        loader,
         evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images),
         ckpt_path=run / LAST if resume else None,
         weights_only=True,

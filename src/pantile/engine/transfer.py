@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from pantile.contracts.taxonomy import Taxonomy
 
+_RowNames = list[str | None] | None
+
 
 @dataclass
 class TransferReport:
@@ -50,10 +52,11 @@ class TransferReport:
 def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], source: Taxonomy) -> TransferReport:
     """Copies what fits from ``state`` into ``model``.
 
-    Rows of a class head (``model.class_heads()``: tensors whose first dimension is the classes, with or without one
-    more row for no-object or void at the end) are copied for the classes that both taxonomies name; other rows keep
-    the model's initialisation. Of query embeddings (``model.query_embeddings()``, where the model has queries) of
-    another number, the first entries are copied and further ones keep the model's initialisation.
+    Rows of a class head are copied for the classes that both taxonomies name; other rows keep the model's
+    initialisation. A class head is a tensor of ``model.class_heads()``: its first dimension is the classes, with or
+    without one more row for no-object or void at the end, or what ``model.class_rows(is_thing)`` says. Of query
+    embeddings (``model.query_embeddings()``, where the model has queries) of another number, the first entries are
+    copied and further ones keep the model's initialisation.
 
     Args:
         state: tensors by the model's names.
@@ -65,14 +68,17 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     report.dropped_classes = [name for name in source.names if name not in taxonomy.names]
     heads = model.class_heads()
     queries: dict[str, int] = model.query_embeddings() if hasattr(model, "query_embeddings") else {}
-    same_classes = taxonomy.names == source.names
+    same_classes = taxonomy.names == source.names and (
+        not hasattr(model, "class_rows") or taxonomy.fingerprint == source.fingerprint
+    )
     own = model.state_dict()
     for name, tensor in own.items():
         given = state.get(name)
         if given is None:
             report.new.append(name)
         elif name in heads and not same_classes:
-            report.adapted.append(name) if _copy_rows(tensor, given, taxonomy, source) else report.new.append(name)
+            rows, given_rows = _row_names(model, name, tensor, taxonomy), _row_names(model, name, given, source)
+            report.adapted.append(name) if _copy_rows(tensor, given, rows, given_rows) else report.new.append(name)
         elif given.shape == tensor.shape:
             tensor.copy_(given)
             report.loaded.append(name)
@@ -98,15 +104,21 @@ def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:
     return (*shape[:dim], *shape[dim + 1 :])
 
 
-def _copy_rows(tensor: Tensor, given: Tensor, taxonomy: Taxonomy, source: Taxonomy) -> bool:
-    """Copies the rows of shared classes, and the last row where both have one beyond the classes."""
-    extra, given_extra = len(tensor) - len(taxonomy), len(given) - len(source)
-    if tensor.shape[1:] != given.shape[1:] or extra not in (0, 1) or given_extra not in (0, 1):
+def _row_names(model: nn.Module, name: str, tensor: Tensor, taxonomy: Taxonomy) -> _RowNames:
+    """The class of each row of a head, None for no-object, void or all things; or None where it has other rows."""
+    if hasattr(model, "class_rows"):
+        rows = model.class_rows([c.is_thing for c in taxonomy.classes]).get(name, ())
+        names = [taxonomy.names[k] if k >= 0 else None for k in rows]
+    else:
+        names = [*taxonomy.names, None][: len(tensor)]
+    return names if len(names) == len(tensor) else None
+
+
+def _copy_rows(tensor: Tensor, given: Tensor, rows: _RowNames, given_rows: _RowNames) -> bool:
+    """Copies the rows that both name."""
+    if tensor.shape[1:] != given.shape[1:] or rows is None or given_rows is None:
         return False
-    position = {name: row for row, name in enumerate(source.names)}
-    pairs = [(row, position[name]) for row, name in enumerate(taxonomy.names) if name in position]
-    if extra and given_extra:
-        pairs.append((len(taxonomy), len(source)))
+    pairs = [(row, given_rows.index(name)) for row, name in enumerate(rows) if name in given_rows]
     for row, given_row in pairs:
         tensor[row].copy_(given[given_row])
-    return bool(pairs)
+    return any(rows[row] is not None for row, _ in pairs)

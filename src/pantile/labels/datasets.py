@@ -70,7 +70,7 @@ def dataset_source(datasets: Mapping[str, Dataset], src: Path) -> LabelSource:
 
 
 def _split(split: str, dataset: Dataset) -> SourceSplit:
-    images = [SourceImage(image_path(dataset, k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
+    images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
@@ -81,10 +81,3 @@ def _split(split: str, dataset: Dataset) -> SourceSplit:
         return ImageLabels(size, base=panoptic)
 
     return SourceSplit(split, tuple(images), read)
-
-
-def image_path(dataset: Dataset, index: int) -> Path:
-    """The image file itself, to copy it unchanged. The readers keep the folder to themselves; only this place knows."""
-    if isinstance(dataset, CocoPanoptic):
-        return dataset._image_folder / dataset.name_of(index)
-    return dataset._images.path(dataset._keys[index])

@@ -8,6 +8,7 @@ Stratification of Multi-label Data", Figure 1): the rarest class first, each to 
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,12 +18,11 @@ from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.data.bands import RGB, description_of
 from pantile.data.dataset import PanopticDataset
-from pantile.data.description import DescribedFolder
 from pantile.labels.coco_panoptic import CocoPanopticWriter
 from pantile.labels.content_groups import Groups, join_by_content
 from pantile.labels.convert import staged
-from pantile.labels.datasets import image_path
 from pantile.labels.report import Report
 from pantile.labels.statistics import map_of
 
@@ -81,8 +81,18 @@ def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOption
 
     Raises:
         UserError: an impossible option, too few groups, two images that would share a name, or a broken label.
+
+    Warns:
+        UserWarning: the images are not RGB, which the layout cannot say.
     """
     _check(options, len(dataset))
+    described = description_of(dataset)
+    if described is not None and described.channels != RGB:
+        warnings.warn(
+            f"images of {described.channels} channel(s) are copied as they are, but OUT has no dataset.yaml, so it is "
+            "read as RGB: to keep the channels, sort the files into folders of splits yourself.",
+            stacklevel=2,
+        )
     with staged(Path(out)) as folder:
         names = flat_names(dataset)
         sizes, occurrence = _survey(dataset, options)
@@ -241,15 +251,9 @@ def _write(
     for index in _track(dataset, "writing", options):
         split, panoptic = split_of[index], map_of(dataset, index)
         writer.write(split, names[index], dataset.image_id(index), panoptic, report)
-        _place(_image_file(dataset, index), folder / split / names[index], options.link)
+        _place(dataset.image_path(index), folder / split / names[index], options.link)
     for split in indices:
         writer.finish(split)
-
-
-def _image_file(dataset: PanopticDataset, index: int) -> Path:
-    if isinstance(dataset, DescribedFolder):
-        return dataset._image_paths[dataset._keys[index]]
-    return image_path(dataset, index)
 
 
 def _place(source: Path, target: Path, link: bool) -> None:

@@ -6,7 +6,9 @@ from pantile.losses.instance_discrimination import pixel_contrastive_loss
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
 from pantile.losses.mask_id import false_positive_negative, mask_id_loss, mask_losses
 from pantile.losses.matching import drop_unmatched, hungarian, rows_to_queries
+from pantile.losses.panoptic_fcn import PanopticFCNCriterion, PanopticFCNCriterionConfig
 from pantile.losses.pixel_draw import draw_pixels
+from pantile.losses.position_targets import PositionTargets, position_targets, stuff_channels, thing_heat
 from pantile.losses.pq_style import class_loss, dice_loss, pq_similarity, pq_weights
 from pantile.losses.resampling import resize_bilinear, sample_pixels
 from pantile.losses.result import CriterionResult
@@ -20,6 +22,9 @@ __all__ = [
     "CriterionResult",
     "KMaXCriterion",
     "KMaXCriterionConfig",
+    "PanopticFCNCriterion",
+    "PanopticFCNCriterionConfig",
+    "PositionTargets",
     "SetCriterion",
     "SetCriterionConfig",
     "center_targets",
@@ -33,6 +38,7 @@ __all__ = [
     "mask_losses",
     "maskformer_criterion",
     "pixel_contrastive_loss",
+    "position_targets",
     "pq_similarity",
     "pq_weights",
     "resize_bilinear",
@@ -40,4 +46,6 @@ __all__ = [
     "sample_pixels",
     "sampled_semantic_loss",
     "semantic_loss",
+    "stuff_channels",
+    "thing_heat",
 ]

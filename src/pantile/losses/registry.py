@@ -4,14 +4,16 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.centers import CenterCriterion, CenterCriterionConfig
 from pantile.losses.criterion import Criterion
 from pantile.losses.kmax import KMaXCriterion, KMaXCriterionConfig
+from pantile.losses.panoptic_fcn import PanopticFCNCriterion, PanopticFCNCriterionConfig
 from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig
 
-CriterionConfig = KMaXCriterionConfig | CenterCriterionConfig | SetCriterionConfig
+CriterionConfig = KMaXCriterionConfig | CenterCriterionConfig | SetCriterionConfig | PanopticFCNCriterionConfig
 
 _CRITERIA = {
     KMaXCriterionConfig: lambda config, taxonomy: KMaXCriterion(config),
     CenterCriterionConfig: lambda config, taxonomy: CenterCriterion(config, taxonomy.is_thing()),
     SetCriterionConfig: lambda config, taxonomy: SetCriterion(config),
+    PanopticFCNCriterionConfig: lambda config, taxonomy: PanopticFCNCriterion(config, taxonomy.is_thing()),
 }
 
 

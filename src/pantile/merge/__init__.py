@@ -4,12 +4,14 @@ from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
 from pantile.merge.masks import merge_masks
 from pantile.merge.merging import MergeConfig, merge
+from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 
 __all__ = [
     "CenterMergeConfig",
     "MaskMergeConfig",
     "MergeConfig",
+    "PanopticFCNMergeConfig",
     "QueryMergeConfig",
     "ade20k",
     "cityscapes",

@@ -12,15 +12,18 @@ from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.centers import predict_centers
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.masks import predict_masks
+from pantile.merge.panoptic_fcn import predict_panoptic_fcn
+from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_argmax import predict_queries
 from pantile.merge.query_config import QueryMergeConfig
 
-MergeConfig = MaskMergeConfig | CenterMergeConfig | QueryMergeConfig
+MergeConfig = MaskMergeConfig | CenterMergeConfig | QueryMergeConfig | PanopticFCNMergeConfig
 
 _MERGERS: dict[type, Callable[..., list[Prediction]]] = {
     MaskMergeConfig: predict_masks,
     CenterMergeConfig: predict_centers,
     QueryMergeConfig: predict_queries,
+    PanopticFCNMergeConfig: predict_panoptic_fcn,
 }
 
 

@@ -7,7 +7,10 @@ kind of output:
   and change their horizontal sign in a mirror.
 - masks: query 7 of one view need not be query 7 of another, so queries are paired first: by the correlation of their
   mask logits and the agreement of their class probabilities, both independent of whether masks compete by softmax or
-  stand alone. Pairs that do not look alike leave the first view's query as it is.
+  stand alone. Pairs that do not look alike leave the first view's query as it is. So do queries that say nothing:
+  a model with places for 50 candidates of a level (Panoptic FCN) fills up the rest, and the number of places may
+  differ from view to view. Such a place is not somebody's word that an object is absent. Probabilities are averaged
+  as such: where views disagree on the class, both classes keep half, while a mean of logarithms would leave neither.
 """
 
 from collections.abc import Iterable
@@ -21,6 +24,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+
+#: a query says nothing when each class has at most this probability
+SAYS_NOTHING = 1e-5
 
 #: a query of another view is the same object when its mask logits correlate at least so much
 SAME_OBJECT = 0.5
@@ -73,40 +79,54 @@ def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
 
 @average_views.register
 def _average_masks(first: MaskOutput, others: Iterable[View]) -> MaskOutput:
-    """``class_logits`` of the result are mean log probabilities, ``mask_logits`` mean logits."""
+    """``class_logits`` of the result are logarithms of mean probabilities, ``mask_logits`` mean logits."""
     size = first.mask_logits.shape[-2:]
-    masks = first.mask_logits.float()
-    mask_total, class_total = masks.clone(), first.class_logits.float().log_softmax(dim=-1)
-    classes = class_total.exp()
+    masks, classes = first.mask_logits.float(), first.class_logits.float().softmax(dim=-1)
+    mask_total, class_total = masks.clone(), classes.clone()
     counts = masks.new_ones(masks.shape[:2])
     for output, mirrored in others:
         other_masks = _onto(output.mask_logits.float(), size, mirrored)
-        other_classes = output.class_logits.float().log_softmax(dim=-1)
-        partner, correlation = _pair_queries(masks, classes, other_masks, other_classes.exp())
-        same = (correlation >= SAME_OBJECT).float()
-        mask_total += same[..., None, None] * other_masks.gather(1, partner[..., None, None].expand_as(other_masks))
-        class_total += same[..., None] * other_classes.gather(1, partner[..., None].expand_as(other_classes))
-        counts += same
+        other_classes = output.class_logits.float().softmax(dim=-1)
+        for image in range(len(masks)):
+            own, partner = _pair_queries(masks[image], classes[image], other_masks[image], other_classes[image])
+            mask_total[image, own] += other_masks[image, partner]
+            class_total[image, own] += other_classes[image, partner]
+            counts[image, own] += 1
+    probability = class_total / counts[..., None]
     return replace(
         first,
-        class_logits=class_total / counts[..., None],
+        class_logits=probability.clamp(min=torch.finfo(probability.dtype).tiny).log(),
         mask_logits=mask_total / counts[..., None, None],
         layers=(),
     )
 
 
 def _pair_queries(masks: Tensor, classes: Tensor, other_masks: Tensor, other_classes: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, N) the other view's query for each query, one to one, and the correlation (B, N) of their mask logits."""
-    correlation = torch.bmm(_standardised(masks), _standardised(other_masks).transpose(1, 2))
-    similarity = (correlation + torch.bmm(classes, other_classes.transpose(1, 2))).cpu().numpy()
-    partner = torch.stack([torch.from_numpy(linear_sum_assignment(-one)[1]) for one in similarity]).to(masks.device)
-    return partner, correlation.gather(2, partner[..., None])[..., 0]
+    """Queries of two views of one image that are the same object, one to one.
+
+    Args:
+        masks: (N, h, w) logits.
+        classes: (N, K+1) probabilities.
+        other_masks: (M, h, w)
+        other_classes: (M, K+1)
+
+    Returns:
+        (P,) int64 queries of the first view and (P,) their partners.
+    """
+    own, other = (
+        (probability[:, :-1] > SAYS_NOTHING).any(dim=1).nonzero()[:, 0] for probability in (classes, other_classes)
+    )
+    correlation = _standardised(masks[own]) @ _standardised(other_masks[other]).T
+    similarity = (correlation + classes[own] @ other_classes[other].T).cpu().numpy()
+    row, column = (torch.from_numpy(index).to(masks.device) for index in linear_sum_assignment(-similarity))
+    same = correlation[row, column] >= SAME_OBJECT
+    return own[row[same]], other[column[same]]
 
 
 def _standardised(masks: Tensor) -> Tensor:
-    """(B, N, h, w) -> (B, N, h*w) of mean 0 and length 1."""
-    flat = masks.flatten(2)
-    return F.normalize(flat - flat.mean(dim=2, keepdim=True), dim=2)
+    """(N, h, w) -> (N, h*w) of mean 0 and length 1."""
+    flat = masks.flatten(1)
+    return F.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
 
 def _onto(maps: Tensor, size: torch.Size, mirrored: bool) -> Tensor:

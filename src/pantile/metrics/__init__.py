@@ -8,15 +8,22 @@ from typing import Any
 
 _HOME = {
     "AveragePrecisionResult": "pantile.metrics.average_precision",
+    "Comparison": "pantile.metrics.comparison",
     "MaskAveragePrecision": "pantile.metrics.average_precision",
     "PairCounts": "pantile.metrics.pair_counts",
     "PanopticQuality": "pantile.metrics.panoptic_quality",
     "PanopticQualityResult": "pantile.metrics.quality",
     "SemanticQuality": "pantile.metrics.semantic_quality",
     "SemanticQualityResult": "pantile.metrics.semantic_quality",
+    "ThingQuality": "pantile.metrics.thing_quality",
+    "ThingQualityResult": "pantile.metrics.thing_result",
+    "WorstConfused": "pantile.metrics.worst_confused",
+    "compare_maps": "pantile.metrics.comparison",
     "count_pair": "pantile.metrics.pair_counts",
     "image_quality": "pantile.metrics.quality",
     "instances_of": "pantile.contracts.run_lengths",
+    "map_of_instances": "pantile.metrics.instance_map",
+    "quality_of": "pantile.metrics.quality",
     "semantic_of": "pantile.metrics.semantic_quality",
 }
 

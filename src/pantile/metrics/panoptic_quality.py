@@ -15,7 +15,8 @@ from torchmetrics import Metric
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics.pair_counts import PairCounts, count_pair
+from pantile.metrics.comparison import Comparison, compare_maps
+from pantile.metrics.pair_counts import PairCounts
 from pantile.metrics.quality import PanopticQualityResult, summarise
 
 
@@ -46,24 +47,26 @@ class PanopticQuality(Metric):
             self.add_state(name, torch.zeros(len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("iou", torch.zeros(len(taxonomy), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, pred: PanopticMap | Sequence[PanopticMap], gt: PanopticMap | Sequence[PanopticMap]) -> None:
+    def update(
+        self,
+        pred: PanopticMap | Sequence[PanopticMap],
+        gt: PanopticMap | Sequence[PanopticMap],
+        comparisons: Sequence[Comparison] | None = None,
+    ) -> None:
         """Adds one image, or several.
 
         Args:
             pred: predicted map(s); ids as numpy arrays or as tensors on any device.
             gt: the ground truth of the same images, of the same sizes.
+            comparisons: what ``compare_maps`` says of them, where another metric has asked already.
 
         Raises:
             UserError: see ``count_pair``; also an unknown class index, or unequal numbers of predictions and images.
         """
-        preds = [pred] if isinstance(pred, PanopticMap) else list(pred)
-        gts = [gt] if isinstance(gt, PanopticMap) else list(gt)
-        if len(preds) != len(gts):
-            raise UserError(f"There are {len(preds)} predictions for {len(gts)} images: give one for each image.")
-        for one_pred, one_gt in zip(preds, gts, strict=True):
-            self._check_classes(one_pred, "prediction")
-            self._check_classes(one_gt, "ground truth")
-            self._add(count_pair(one_pred, one_gt))
+        for pair, counts in compare_maps(pred, gt) if comparisons is None else comparisons:
+            self._check_classes(pair.pred, "prediction")
+            self._check_classes(pair.gt, "ground truth")
+            self._add(counts)
 
     def compute(self) -> PanopticQualityResult:
         """The result so far; NaN with n = 0 if nothing was seen."""

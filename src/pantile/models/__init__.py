@@ -6,6 +6,7 @@ from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
 from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
+from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import ARCHITECTURES, ModelConfig, create_model
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "ModelConfig",
     "PanopticDeepLab",
     "PanopticDeepLabConfig",
+    "PanopticFCN",
+    "PanopticFCNConfig",
     "SWideRNetConfig",
     "create_model",
     "fold_batch_norms",
@@ -26,4 +29,5 @@ __all__ = [
     "mask2former_nano_config",
     "maskformer_nano_config",
     "panoptic_deeplab_nano_config",
+    "panoptic_fcn_nano_config",
 ]

@@ -9,14 +9,16 @@ from pantile.models.kmax import KMaXConfig, KMaXDeepLab
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig
 from pantile.models.maskformer import MaskFormer, MaskFormerConfig
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig
+from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 
-ModelConfig = KMaXConfig | PanopticDeepLabConfig | Mask2FormerConfig | MaskFormerConfig
+ModelConfig = KMaXConfig | PanopticDeepLabConfig | Mask2FormerConfig | MaskFormerConfig | PanopticFCNConfig
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "kmax": KMaXDeepLab,
     "mask2former": Mask2Former,
     "maskformer": MaskFormer,
     "panoptic_deeplab": PanopticDeepLab,
+    "panoptic_fcn": PanopticFCN,
 }
 
 

@@ -1,20 +1,25 @@
 """Predicting files and folders: a COCO-panoptic folder and overlays out, shared by any number of processes."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rich.progress import track
+import numpy as np
+from rich.progress import Progress
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import ids_to_rgb
+from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.data.image_files import read_image, save_image
+from pantile.merge.tile_layout import Window
 from pantile.predict.predictor import Predictor
+from pantile.predict.result import PanopticResult
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SPLIT = "predictions"
+OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
+FEW_TILES = 4  # up to so many have no progress bar of their own
 
 
 def find_images(inputs: Iterable[str | Path]) -> list[Path]:
@@ -48,7 +53,7 @@ def predict_files(
     """Writes ``annotations/panoptic_predictions.json``, its PNG folder and ``overlays/`` under ``out``.
 
     All images are decoded once before the first is predicted, so that a broken file stops the job at once. The JSON
-    is written last, by process 0.
+    is written last, by process 0. Overlays of images larger than 4096 pixels are drawn smaller.
 
     Args:
         rank, world_size: this process predicts every ``world_size``-th image; with more than one,
@@ -57,7 +62,8 @@ def predict_files(
     Returns:
         The JSON's path.
     """
-    with ThreadPoolExecutor() as pool:
+    # who cuts images into tiles has large ones, of which only a few fit into memory at a time
+    with ThreadPoolExecutor(1 if predictor.tiling else None) as pool:
         list(pool.map(lambda path: read_image(path).shape, images))
     maps, drawn = out / "annotations" / f"panoptic_{SPLIT}", out / "overlays"
     for folder in (maps, drawn) if overlays else (maps,):
@@ -65,16 +71,17 @@ def predict_files(
     image_ids = _image_ids(images)
     rows = []
     share = range(rank, len(images), world_size)
-    for index in track(share, description="predicting", disable=rank > 0, transient=True):
-        path = images[index]
-        result = predictor(path)
-        save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
-        if overlays:
-            save_image(result.overlay(), drawn / f"{path.stem}.jpg")
-        height, width = result.map.shape
-        image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
-        annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}
-        rows.append((index, image, annotation))
+    with Progress(disable=rank > 0, transient=True) as progress:
+        for index in progress.track(share, description="predicting"):
+            path = images[index]
+            result = predictor(path, track=lambda tiles: _with_bar(tiles, progress))
+            save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
+            if overlays:
+                save_image(_overlay(result), drawn / f"{path.stem}.jpg")
+            height, width = result.map.shape
+            image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
+            annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}
+            rows.append((index, image, annotation))
     rows = _gather(rows, world_size)
     target = out / "annotations" / f"panoptic_{SPLIT}.json"
     if rank == 0:
@@ -87,6 +94,26 @@ def predict_files(
         with replacing(target) as temporary:
             temporary.write_text(json.dumps(content))
     return target
+
+
+def _overlay(result: PanopticResult) -> np.ndarray:
+    """The overlay, of every n-th pixel where the image is larger than ``OVERLAY_SIDE``."""
+    step = -(-max(result.map.shape) // OVERLAY_SIDE)
+    if step == 1:
+        return result.overlay()
+    seen = np.ascontiguousarray(result.image[::step, ::step])
+    panoptic = PanopticMap(np.ascontiguousarray(result.map[::step, ::step]), result.segments)
+    return PanopticResult(seen, panoptic, result.taxonomy).overlay()
+
+
+def _with_bar(tiles: Sequence[Window], progress: Progress) -> Iterator[Window]:
+    """The tiles, with a bar that is there while they go by."""
+    if len(tiles) <= FEW_TILES:
+        yield from tiles
+        return
+    bar = progress.add_task("tiles", total=len(tiles))
+    yield from progress.track(tiles, task_id=bar)
+    progress.remove_task(bar)
 
 
 def _image_ids(images: Sequence[Path]) -> list[int]:

@@ -13,17 +13,22 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.foreign_checkpoint import load_foreign
 from pantile.convert.foreign_folder import download, is_hub_name, is_huggingface_folder
-from pantile.data.image_files import read_image
-from pantile.data.resize import fit_to
+from pantile.data.image_files import image_pixels, read_image
+from pantile.data.resize import fit_to, image_tensor
 from pantile.engine.checkpoint import Checkpoint, load_checkpoint
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
-from pantile.engine.views import Views, forward_views
-from pantile.merge import merge
+from pantile.engine.tiles import Tiling, Track, predict_image
+from pantile.engine.views import Views
 from pantile.predict.result import PanopticResult
 
 
-def load(path: str | Path, device: torch.device | str | None = None, views: Views | None = None) -> "Predictor":
+def load(
+    path: str | Path,
+    device: torch.device | str | None = None,
+    views: Views | None = None,
+    tiling: Tiling | None = None,
+) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file.
 
     A name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` is a Mask2Former or MaskFormer of Hugging Face's
@@ -32,8 +37,9 @@ def load(path: str | Path, device: torch.device | str | None = None, views: View
     Args:
         device: where to run; None is a GPU when there is one.
         views: scales and mirror images to average over; None is the image as it is.
+        tiling: how large images are cut into tiles; None takes every image as a whole.
     """
-    return Predictor(load_task(_open(path)), device, views)
+    return Predictor(load_task(_open(path)), device, views, tiling)
 
 
 def _open(path: str | Path) -> Checkpoint:
@@ -45,12 +51,17 @@ def _open(path: str | Path) -> Checkpoint:
 
 
 class Predictor:
-    """Runs one image at a time: resize and pad, network, merge, back to the image's own size."""
+    """Runs one image at a time: resize and pad, network, merge, back to the image's own size; or tile by tile."""
 
     def __init__(
-        self, task: PanopticTask, device: torch.device | str | None = None, views: Views | None = None
+        self,
+        task: PanopticTask,
+        device: torch.device | str | None = None,
+        views: Views | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
         self.views = views or Views()
+        self.tiling = tiling
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.task = task.eval().to(self.device)
 
@@ -58,16 +69,14 @@ class Predictor:
     def taxonomy(self) -> Taxonomy:
         return self.task.taxonomy
 
-    def __call__(self, image: str | Path | Image.Image | np.ndarray) -> PanopticResult:
+    def __call__(self, image: str | Path | Image.Image | np.ndarray, track: Track | None = None) -> PanopticResult:
         """
         Args:
-            image: a file, a PIL image, or (H, W, 3) uint8 RGB.
+            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on.
+            track: takes the tiles of an image that has several, and gives them one by one, for a progress bar.
         """
-        pixels = as_pixels(image)
-        tensor, placement = self._input(pixels)
-        with torch.inference_mode():
-            output = forward_views(self.task, tensor, self.views)
-        (prediction,) = merge(output, self.taxonomy, self.task.config.merge, [placement])
+        pixels = as_pixels(image, self.task.config.model.in_channels)
+        prediction = predict_image(self.task, image_tensor(pixels), self.views, self.tiling, track=track)
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
 
     @torch.inference_mode()
@@ -86,16 +95,17 @@ class Predictor:
         return tensor[None].to(self.device), placement
 
 
-def as_pixels(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+def as_pixels(image: str | Path | Image.Image | np.ndarray, channels: int = 3) -> np.ndarray:
+    """(H, W, channels) uint8: RGB, or as many bands as the model takes.
 
     Raises:
-        UserError: a file that does not exist or does not decode, or an array of another kind.
+        UserError: a file that does not exist or does not decode, an array of another kind, or other bands.
     """
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(f"The image array is {image.dtype} {image.shape}: give (H, W, 3) uint8 RGB.")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
+            wanted = f"(H, W, {channels}) uint8{' RGB' if channels == 3 else ''}"
+            raise UserError(f"The image array is {image.dtype} {image.shape}: give {wanted}.")
         return image
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
-    return read_image(image)
+        return image_pixels(image, channels)
+    return read_image(image, channels)

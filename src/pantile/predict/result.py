@@ -6,6 +6,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.image_files import as_rgb
 from pantile.data.write_coco import segments_info
 from pantile.visualize import overlay_with_legend
 
@@ -15,7 +16,7 @@ class PanopticResult:
     """A panoptic prediction of one image.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, as it was read.
+        image: (H, W, C) uint8, as it was read: RGB, or the bands that the model takes.
         panoptic: the id map at the image's size and its segments.
         taxonomy: names and colours of ``class_index``.
     """
@@ -45,7 +46,7 @@ class PanopticResult:
 
     def overlay(self) -> np.ndarray:
         """(H, W', 3) uint8: the image with coloured segments, and a legend beside it."""
-        return overlay_with_legend(self.image, self.panoptic, self.taxonomy)
+        return overlay_with_legend(as_rgb(self.image), self.panoptic, self.taxonomy)
 
     def to_coco(self) -> list[dict]:
         """``segments_info`` of a COCO-panoptic annotation, with scores; areas and boxes counted from the pixels."""

@@ -7,14 +7,16 @@ Weight decay spares every bias, where the original spares those of norms only.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from pantile.data import AugmentConfig, FitConfig
+from pantile.data import AugmentConfig, FitConfig, PairConfig
 from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses.set_criterion import SetCriterionConfig
 from pantile.merge import query_config as presets
 from pantile.models import Mask2FormerConfig, mask2former_nano_config
+from pantile.techniques import IntraBatchConfig
 
 #: timm names. ResNets start from torchvision's weights; Swin-B and -L from ImageNet-22k, ``swin_b_in1k`` from 1k.
 BACKBONES = {
@@ -27,6 +29,9 @@ BACKBONES = {
     "swin_l": "swin_large_patch4_window12_384.ms_in22k",
 }
 DROP_PATH_SWIN = 0.3
+#: of Intra-Batch Supervision's code
+CITYSCAPES_PAIRS = PairConfig(min_short_side=512, max_short_side=3096, max_long_side=6192)
+MAPILLARY_PAIRS = PairConfig(min_short_side=1024, max_short_side=6192, max_long_side=9288)
 
 Task = Literal["panoptic", "instance", "semantic"]
 
@@ -105,6 +110,30 @@ def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> Run
     config.merge = presets.mask2former("mapillary")
     config.evaluation_size = FitConfig(short_side=2048, long_side=2048)
     return _poly(config, steps=300_000)
+
+
+def mask2former_ibs_cityscapes() -> RunConfig:
+    """With Intra-Batch Supervision (de Geus and Dubbelman, WACV 2023). Published PQ: 62.4, without 62.1.
+
+    The weight is the published code's; the paper says 100.
+    """
+    return _with_intra_batch(mask2former_cityscapes(), weight=50.0, pairs=CITYSCAPES_PAIRS)
+
+
+def mask2former_ibs_mapillary(task: Task = "panoptic", supervised: bool = True) -> RunConfig:
+    """As above: 300 k steps of 16 crops of 1024 from images of 1024 to 2048 pixels.
+
+    Published PQ: 42.2, without 41.5. Published instance AP: 18.1, without 17.4.
+    """
+    config = mask2former_mapillary("r50", task)
+    config.augment.short_side, config.augment.max_side = tuple(range(1024, 2049, 128)), None
+    return _with_intra_batch(config, weight=100.0, pairs=MAPILLARY_PAIRS) if supervised else config
+
+
+def _with_intra_batch(config: RunConfig, weight: float, pairs: PairConfig) -> RunConfig:
+    config.techniques.intra_batch = IntraBatchConfig(weight=weight, partner="pairs")
+    config.augment.pairs = replace(pairs)
+    return config
 
 
 def mask2former_nano() -> RunConfig:
@@ -199,5 +228,10 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     },
     **{f"mask2former_{name}_mapillary": partial(mask2former_mapillary, name) for name in _TWO},
     **{f"mask2former_{name}_mapillary_semantic": partial(mask2former_mapillary, name, "semantic") for name in _TWO},
+    "mask2former_r50_ibs_cityscapes": mask2former_ibs_cityscapes,
+    "mask2former_r50_ibs_mapillary": mask2former_ibs_mapillary,
+    "mask2former_r50_ibs_mapillary_instance": partial(mask2former_ibs_mapillary, "instance"),
+    "mask2former_r50_crop_mapillary": partial(mask2former_ibs_mapillary, supervised=False),
+    "mask2former_r50_crop_mapillary_instance": partial(mask2former_ibs_mapillary, "instance", supervised=False),
     "mask2former_nano": mask2former_nano,
 }

@@ -5,10 +5,15 @@ from collections.abc import Callable
 
 from pantile.contracts.errors import UserError
 from pantile.engine.config import RunConfig
-from pantile.recipes import kmax, mask2former, maskformer, panoptic_deeplab, remax
+from pantile.recipes import kmax, mask2former, maskformer, panoptic_deeplab, panoptic_fcn, remax
 
 RECIPES: dict[str, Callable[[], RunConfig]] = (
-    kmax.RECIPES | remax.RECIPES | panoptic_deeplab.RECIPES | mask2former.RECIPES | maskformer.RECIPES
+    kmax.RECIPES
+    | remax.RECIPES
+    | panoptic_deeplab.RECIPES
+    | mask2former.RECIPES
+    | maskformer.RECIPES
+    | panoptic_fcn.RECIPES
 )
 
 

@@ -2,21 +2,25 @@
 
 from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
 from pantile.visualize.colors import segment_colors
-from pantile.visualize.curves import curve_figures, ratio_histogram, read_metrics
+from pantile.visualize.confused import draw_confused
+from pantile.visualize.curves import confusion_figure, curve_figures, ratio_histogram, read_metrics
 from pantile.visualize.inside import Inside, draw_inside
 from pantile.visualize.legend import error_legend, legend
 from pantile.visualize.overlay import error_map, error_map_with_legend, overlay, overlay_with_legend
 from pantile.visualize.panels import grid, side_by_side
-from pantile.visualize.report import Example, ReportData, draw_example, write_report
+from pantile.visualize.report import ConfusedThing, Example, ReportData, draw_example, write_report
 
 __all__ = [
+    "ConfusedThing",
     "Example",
     "Inside",
     "ReportData",
     "assignment_figure",
     "choose_queries",
     "cluster_figure",
+    "confusion_figure",
     "curve_figures",
+    "draw_confused",
     "draw_example",
     "draw_inside",
     "error_legend",

@@ -116,6 +116,28 @@ def ratio_histogram(ratios: Mapping[str, np.ndarray], form: Literal["svg", "png"
     return _figure(_draw_histogram, logs, form)
 
 
+def confusion_figure(
+    curves: Mapping[str, Mapping[str, float | None]], form: Literal["svg", "png"] = "svg"
+) -> bytes | None:
+    """Confusion of things: IBS, Figure 5 (de Geus and Dubbelman, WACV 2023); lower is better.
+
+    Args:
+        curves: name of a run, or of what was predicted -> ``thing_confusion.share_at_percent`` of an evaluation or a
+            score: threshold T in percent -> share of the predicted things, 0..1, that cover more than that of at least
+            two true things. Shares that are None are left out.
+        form: file format.
+
+    Returns:
+        File content, or None if no share is left.
+    """
+    series = {}
+    for label, shares in curves.items():
+        known = sorted((float(t), 100 * share) for t, share in shares.items() if share is not None)
+        if known:
+            series[label] = tuple(np.array(known).T)
+    return _figure(_draw_confusion, series, form)
+
+
 _CURVES = ("train/", "val/")
 _PQ_COLUMNS = {"all": "val/pq", "things": "val/pq_things", "stuff": "val/pq_stuff"}
 
@@ -195,6 +217,19 @@ def _draw_pq(series: Series) -> Figure:
     figure, (axes,) = _axes(3.2)
     _lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
     axes.set(title="Panoptic quality on the validation images", xlabel="step", ylabel="PQ (%)")
+    axes.set_ylim(bottom=0)
+    return figure
+
+
+def _draw_confusion(series: Series) -> Figure:
+    figure, (axes,) = _axes(3.2)
+    _lines(axes, series, marked=True)
+    axes.set(
+        title="Predicted things that cover more than T % of each of at least two true things",
+        xlabel="T (% of a true thing)",
+        ylabel="confused (% of predicted things)",
+        xticks=sorted({t for thresholds, _ in series.values() for t in thresholds}),
+    )
     axes.set_ylim(bottom=0)
     return figure
 

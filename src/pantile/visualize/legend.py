@@ -1,6 +1,6 @@
 """Names beside swatches, flowing in lines of a given width."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -45,6 +45,11 @@ def legend(
 def error_legend(width: int = 640) -> np.ndarray:
     """The colours of ``error_map``. Returns (H, width, 3) uint8."""
     return _flow([(name, "void" if name == "void" else (color,)) for name, color in ERROR_COLORS.items()], width)
+
+
+def named_colors(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int = 640) -> np.ndarray:
+    """Any names, each with its colour; a name may occur more than once. Returns (H, width, 3) uint8."""
+    return _flow([(name, (color,)) for name, color in entries], width)
 
 
 def _flow(entries: list[tuple[str, tuple | str]], width: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from PIL import Image
 from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.visualize.curves import curve_figures, ratio_histogram
+from pantile.visualize.curves import confusion_figure, curve_figures, ratio_histogram
 from pantile.visualize.inside import Inside
 from pantile.visualize.overlay import error_map, overlay
 from pantile.visualize.palette import ERROR_COLORS
@@ -47,6 +47,21 @@ class Example:
 
 
 @dataclass
+class ConfusedThing:
+    """A predicted thing that covers several true ones.
+
+    Attributes:
+        name: file name of the image.
+        note: what it covers, in words.
+        picture: (H, W, 3) uint8, what ``draw_confused`` gives.
+    """
+
+    name: str
+    note: str
+    picture: np.ndarray
+
+
+@dataclass
 class ReportData:
     """All that a report can show. What is None or empty is absent from the page.
 
@@ -56,11 +71,13 @@ class ReportData:
         parameters: count of trainable parameters.
         results: ``{"panoptic": {"all": {"pq", "sq", "rq", "n"}, "things": {...}, "stuff": {...},
             "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
-            groups "instance" and "semantic" of ``pantile eval`` are shown where they are there.
+            groups "thing_pixels", "thing_confusion", "instance" and "semantic" of ``pantile eval`` are shown where they
+            are there.
         taxonomy: colours and thing/stuff of the classes.
         metrics: columns of the metrics CSV, from ``read_metrics``.
         fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
         best, worst: validation images.
+        confused: predicted things that cover several true ones, worst first.
         inside: figures of what happens inside the model, from ``draw_inside``.
         config: the resolved config as YAML text.
     """
@@ -81,6 +98,7 @@ class ReportData:
     fp_fn: Mapping[str, np.ndarray] | None = None
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
+    confused: Sequence[ConfusedThing] = ()
     inside: Sequence[Inside] = ()
     config: str = ""
 
@@ -107,6 +125,8 @@ def render_report(data: ReportData) -> str:
         data=data,
         facts=_facts(data),
         cards=[(label, _values(panoptic[part], "pq", "sq", "rq", "n")) for part, label in _PARTS if panoptic.get(part)],
+        things=_thing_cards(data),
+        confusion=_confusion(data),
         classes=_class_rows(panoptic.get("per_class") or {}, data.taxonomy),
         curves=[(curves[key], caption) for key, caption in _CURVES if key in curves],
         ratios=_ratio_figures(data, curves),
@@ -170,6 +190,27 @@ def _measures(data: ReportData, task: str, labels: Mapping[str, str]) -> str:
     """The numbers of another task in one line, in percent; empty if it was not measured."""
     values = (data.results or {}).get(task) or {}
     return ", ".join(f"{label} {_percent(values.get(name))}" for name, label in labels.items()) if values else ""
+
+
+def _things_of(data: ReportData) -> dict[str, Mapping]:
+    """Where things were measured: name -> a mapping with "thing_pixels" and "thing_confusion"."""
+    results = data.results or {}
+    found = {"panoptic map": results, "instances": results.get("instance") or {}}
+    return {name: group for name, group in found.items() if group.get("thing_pixels") and group.get("thing_confusion")}
+
+
+def _thing_cards(data: ReportData) -> list[tuple[str, dict, float | None]]:
+    """Label, accuracy and precision, and the least score of what was counted."""
+    return [
+        (name, _values(group["thing_pixels"], "accuracy", "precision"), group.get("score_threshold"))
+        for name, group in _things_of(data).items()
+    ]
+
+
+def _confusion(data: ReportData) -> bytes | None:
+    return confusion_figure(
+        {name: group["thing_confusion"]["share_at_percent"] for name, group in _things_of(data).items()}
+    )
 
 
 def _class_rows(per_class: Mapping[str, Mapping], taxonomy: Taxonomy | None) -> list[dict]:

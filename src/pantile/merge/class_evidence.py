@@ -1,0 +1,120 @@
+"""How much a network believes in each class at each pixel, computed only where somebody asks for it.
+
+What is evidence depends on the kind of merge:
+
+- centres: softmax of the semantic logits;
+- queries that compete by softmax: sum over queries of class probability times the query's share of the pixel;
+- queries with independent masks: the same sum with the masks' sigmoids;
+- kernels found at positions, of which an object has several: for each class the largest product of a query's score
+  and its mask's sigmoid.
+
+It sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is 0 for all.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+from pantile.contracts.placement import Placement
+from pantile.merge.center_config import CenterMergeConfig
+from pantile.merge.center_resampling import decision_grid
+from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.merging import MergeConfig
+from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
+from pantile.merge.query_config import QueryMergeConfig
+from pantile.merge.resampling import Grid, original_grid
+from pantile.merge.tile_layout import Window
+
+#: window of the image -> (K, height, width) float32 on the CPU, 0..1
+ClassEvidence = Callable[[Window], Tensor]
+
+
+def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placement) -> ClassEvidence:
+    """The evidence of one image, at its original size.
+
+    Holds the network's logits, at their own stride, and nothing else of the output; memory for an answer is
+    proportional to the queries and classes times the window.
+
+    Args:
+        output: one image (B = 1).
+        placement: where the image lies in the network's input.
+    """
+    for kind, make in _KINDS.items():
+        if isinstance(config, kind):
+            return make(output, placement, config)
+    raise TypeError(f"no rule for the class evidence of {type(config).__name__}")
+
+
+def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
+    logits = output.semantic_logits[0]
+    grid = decision_grid(logits.shape[-2:], placement, at_original=True)
+    return lambda window: _resized(logits, grid, window).softmax(dim=0).cpu()
+
+
+def _of_competing_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
+    return _of_masks(output, placement, lambda logits: logits.softmax(dim=0))
+
+
+def _of_independent_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
+    return _of_masks(output, placement, torch.sigmoid)
+
+
+def _of_masks(output: MaskOutput, placement: Placement, probability_of: Callable[[Tensor], Tensor]) -> ClassEvidence:
+    logits = output.mask_logits[0]
+    class_probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1].T  # (K, N)
+    grid = original_grid(logits.shape[-2:], placement)
+
+    def evidence(window: Window) -> Tensor:
+        masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
+        with torch.autocast(masks.device.type, enabled=False):
+            votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
+        return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu()
+
+    return evidence
+
+
+def _of_kernels(output: MaskOutput, placement: Placement, config: PanopticFCNMergeConfig) -> ClassEvidence:
+    probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1]
+    num_classes = probability.shape[1]
+    score, label = probability.max(dim=1)
+    if num_classes > 1:  # a query whose classes are all equal stands for none
+        score = torch.where((probability == score[:, None]).all(dim=1), 0, score)
+    heard = (score > min(config.peak_threshold, config.region_threshold)).nonzero()[:, 0]
+    probabilities = output.mask_logits[0][heard].float().sigmoid()  # resized as such, as the merge does
+    score, label = score[heard], label[heard]
+    grid = original_grid(probabilities.shape[-2:], placement)
+
+    def evidence(window: Window) -> Tensor:
+        votes = _resized(probabilities, grid, window).flatten(1) * score[:, None]
+        best = votes.new_zeros(num_classes, votes.shape[1])
+        for class_index in label.unique().tolist():
+            best[class_index] = votes[label == class_index].amax(dim=0)
+        return (best / best.sum(dim=0).clamp(min=1e-12)).unflatten(1, window.size).cpu()
+
+    return evidence
+
+
+def _resized(maps: Tensor, grid: Grid, window: Window) -> Tensor:
+    """(C, h, w) to (C, r, c) float32 in a window of the grid."""
+    rows, columns = grid.rows[window.top : window.bottom], grid.columns[window.left : window.right]
+    (y, y_end), (x, x_end) = _span(rows), _span(columns)
+    # under a caller's autocast the resizing would run in bfloat16, which moves borders
+    with torch.autocast(maps.device.type, enabled=False):
+        wide = maps[:, y:y_end, x:x_end].float() @ columns[:, x:x_end].T.to(maps.device, torch.float32)
+        return rows[:, y:y_end].to(maps.device, torch.float32) @ wide
+
+
+def _span(weights: Tensor) -> tuple[int, int]:
+    """The range of columns that holds the non-zero entries."""
+    used = (weights != 0).any(dim=0).nonzero()
+    return int(used[0]), int(used[-1]) + 1
+
+
+_KINDS: dict[type, Callable[..., ClassEvidence]] = {
+    CenterMergeConfig: _of_centers,
+    MaskMergeConfig: _of_competing_masks,
+    QueryMergeConfig: _of_independent_masks,
+    PanopticFCNMergeConfig: _of_kernels,
+}
