@@ -8,44 +8,28 @@ stopped.
 """
 
 import argparse
-import json
-import statistics
-import time
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+
+from learning import Variant, groups_of, spread, train_and_evaluate
+from pantile.data import open_dataset
+from pantile.visualize.run_log import read_run_log
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import numpy as np
-
-from pantile.data import open_dataset
-from pantile.engine.checkpoint import LAST, load_checkpoint
-from pantile.engine.config import override
-from pantile.engine.evaluate import evaluate
-from pantile.engine.train import train
-from pantile.recipes import make_recipe
-from pantile.visualize.run_log import read_run_log
 
 TRAINING_SCENES, UNSEEN_SCENES = 2000, 100
 
 
-def train_and_evaluate(recipe: str, seed: int, steps: int, run: Path) -> dict:
-    """PQ of the last weights in percent: all, things, stuff; and minutes of training."""
-    result_file = run / "result.json"
-    if result_file.exists():
-        return json.loads(result_file.read_text())
-    config = override(make_recipe(recipe), [f"seed={seed}", f"training.steps={steps}", "training.validate_every=0.2"])
+def run_once(recipe: str, seed: int, steps: int, run: Path) -> dict[str, float]:
+    """PQ of the last weights in percent: all, things, stuff."""
+    config = Variant(recipe, recipe).config(f"seed={seed}", f"training.steps={steps}", "training.validate_every=0.2")
     config.training.validation_images = UNSEEN_SCENES
     training_set = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
     unseen = open_dataset(f"scenes:{UNSEEN_SCENES}", "val")
-    start = time.monotonic()
-    train(config, training_set, unseen, run, resume=(run / LAST).exists())
-    minutes = (time.monotonic() - start) / 60
-    quality = evaluate(load_checkpoint(run / LAST), unseen).quality
-    result = {group: 100 * getattr(quality, group).pq for group in ("all", "things", "stuff")} | {"minutes": minutes}
-    result_file.write_text(json.dumps(result))
-    return result
+    return groups_of(train_and_evaluate(config, training_set, unseen, run))
 
 
 def main() -> None:
@@ -59,11 +43,11 @@ def main() -> None:
     for seed in range(1, arguments.seeds + 1):
         for recipe in arguments.recipes:
             run = arguments.out / f"{recipe}-{seed}"
-            results[recipe].append(train_and_evaluate(recipe, seed, arguments.steps, run))
+            results[recipe].append(run_once(recipe, seed, arguments.steps, run))
             print(recipe, seed, {name: round(value, 1) for name, value in results[recipe][-1].items()}, flush=True)
     print(f"PQ on {UNSEEN_SCENES} unseen scenes after {arguments.steps} steps, mean (standard deviation) of seeds:")
     for recipe, rows in results.items():
-        print(f"  {recipe:12}", "  ".join(f"{group} {_spread([r[group] for r in rows])}" for group in rows[0]))
+        print(f"  {recipe:12}", "  ".join(f"{group} {spread([r[group] for r in rows])}" for group in rows[0]))
     draw(arguments, results)
 
 
@@ -83,11 +67,6 @@ def draw(arguments: argparse.Namespace, results: dict) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(arguments.out / "pq_over_steps.png", dpi=120, bbox_inches="tight")
-
-
-def _spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.1f} ({deviation:.1f})"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_setting_a_field_switches_its_technique_on():
         ("techniques.remask.etaa=3", "did you mean 'techniques.reclass.eta'"),
         ("training.steps=many", "training.steps: Input should be a valid integer"),
         ("training.steps=1.5", "training.steps: Input should be a valid integer"),
-        ("training.precision=fp8", "training.precision: Input should be 'fp32' or 'bf16'"),
+        ("training.precision=fp8", "training.precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("training.steps", "write field=value"),
     ],
 )

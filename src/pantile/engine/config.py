@@ -52,7 +52,7 @@ class TrainingConfig:
     steps: int = 150_000  # optimizer steps
     effective_batch: int = 64  # images per optimizer step over all devices and accumulation
     device_batch: int | None = None  # images per device at once; None: effective_batch / devices, no accumulation
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
     validate_every: float = 0.05  # fraction of the run between validations
     validation_images: int | None = None  # at most so many images per validation; None is the whole split
     checkpoint_minutes: float = 5.0  # between checkpoints to resume from

@@ -123,12 +123,13 @@ def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
     _quiet_lightning()
     world = processes()
     on_gpu = torch.cuda.is_available()
+    in_bf16 = config.training.precision == "bf16" or (config.training.precision == "auto" and on_gpu)
     return L.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=world.per_node,
         num_nodes=world.nodes,
         strategy="ddp" if world.total > 1 else "auto",
-        precision="bf16-mixed" if config.training.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if in_bf16 else "32-true",
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
