@@ -1,6 +1,7 @@
 """The nano models of all families on generated scenes, each trained for the same time.
 
     python benchmarks/families_on_scenes.py --out runs/families [--core-minutes 6] [--seeds 2] [--only NAME ...]
+        [--set training.precision=bf16 ...]
 
 First measures the seconds of one core that a step of each takes, then trains each for as many steps as fit into the
 minutes, its schedule stretched over them, and prints PQ on 100 unseen scenes. Run again, it goes on where it stopped.
@@ -27,12 +28,12 @@ VARIANTS = (
 COMMON = ("training.workers=0", "training.validate_every=1", "training.validation_images=4")
 
 
-def steps_of(variant: Variant, core_minutes: float, note: Path) -> int:
+def steps_of(variant: Variant, overrides: list[str], core_minutes: float, note: Path) -> int:
     """Steps that fit into the minutes; measured once and noted."""
     if not note.exists():
         with tempfile.TemporaryDirectory() as scratch:
             scenes = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
-            seconds = core_seconds_per_step(variant.config(), scenes, Path(scratch) / "run")
+            seconds = core_seconds_per_step(variant.config(*overrides), scenes, Path(scratch) / "run")
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"seconds": seconds}))
     return round(60 * core_minutes / json.loads(note.read_text())["seconds"])
@@ -44,18 +45,21 @@ def main() -> None:
     parser.add_argument("--core-minutes", type=float, default=6.0)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=[v.name for v in VARIANTS], default=[v.name for v in VARIANTS])
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override fields of all recipes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     variants = [v for v in VARIANTS if v.name in arguments.only]
     folders = {v.name: arguments.out / v.name.replace(" ", "_") for v in variants}
-    steps = {v.name: steps_of(v, arguments.core_minutes, folders[v.name] / "speed.json") for v in variants}
+    steps = {
+        v.name: steps_of(v, arguments.set, arguments.core_minutes, folders[v.name] / "speed.json") for v in variants
+    }
     print("steps:", steps, flush=True)
     training_set = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
     unseen = open_dataset(f"scenes:{UNSEEN_SCENES}", "val")
     results: dict[str, list[dict]] = {v.name: [] for v in variants}
     for seed in range(1, arguments.seeds + 1):
         for variant in variants:
-            config = variant.config(*COMMON, f"seed={seed}", f"training.steps={steps[variant.name]}")
+            config = variant.config(*COMMON, *arguments.set, f"seed={seed}", f"training.steps={steps[variant.name]}")
             run = folders[variant.name] / f"seed_{seed}"
             results[variant.name].append(groups_of(train_and_evaluate(config, training_set, unseen, run)))
             print(variant.name, seed, {k: round(v, 1) for k, v in results[variant.name][-1].items()}, flush=True)

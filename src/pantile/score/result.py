@@ -8,8 +8,9 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.class_confusion import Swallowed, swallowed_classes
 from pantile.metrics.quality import PanopticQualityResult
 from pantile.metrics.segment_tally import SegmentTally, tally_by_size
-from pantile.metrics.thing_confusion import THRESHOLDS, ThingConfusion
+from pantile.metrics.thing_confusion import ThingConfusion
 from pantile.metrics.thing_pixels import ThingPixels
+from pantile.metrics.thing_result import ThingQualityResult
 from pantile.metrics.without_nan import without_nan
 from pantile.score.evidence import Evidence
 
@@ -54,15 +55,7 @@ class Score:
                 for size, result in self.by_size.items()
             },
             "boundary_panoptic": asdict(self.boundary),
-            "thing_pixels": {
-                "accuracy": self.things.accuracy,
-                "precision": self.things.precision,
-                **self.things._asdict(),
-            },
-            "thing_confusion": {
-                "segments": self.confusion.segments,
-                "share_at_percent": {str(t): share for t, share in zip(THRESHOLDS, self.confusion.curve, strict=True)},
-            },
+            **ThingQualityResult(self.things, self.confusion).to_dict(),
             "class_confusion": [row._asdict() for row in self.swallowed[:_PAIRS_IN_FILE]],
             "worst_images": [{"file_name": name, "pq": pq} for pq, name in self.worst[:_WORST_IN_FILE]],
             "images": {"scored": self.images, "without_prediction": self.missing, "unknown": self.unknown},

@@ -15,7 +15,8 @@ Readings where the paper is silent:
   L_sem is a per-class binary cross-entropy, the head starts at a low prior, and m_sem_hat is clamped to 1.
 - The gradient through sigma(p) is stopped together with m_sem (``class_gradient`` restores the literal reading).
 - The k-means assignment inside the model keeps the unrelaxed m_pan (``steer`` relaxes it as well; then, and only
-  then, the branch can also act at test time, as in the paper's Table 5).
+  then, the branch can also act at test time, as in the paper's Table 5). It is made for models with k-means: the
+  attention areas of Mask2Former are where masks are positive, and a relaxed mask has the sign that it had.
 """
 
 import math
