@@ -143,10 +143,16 @@ def test_state_dicts_that_do_not_fit_are_told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backbone", "size"), [("resnet50", (480, 640)), (SWIN_TINY, (384, 512)), ("resnet50", (333, 427))]
+    ("backbone", "size"), [("resnet50", (384, 512)), (SWIN_TINY, (384, 512)), ("resnet50", (333, 427))]
 )
+@torch.no_grad()
 def test_full_size_models_predict_as_hugging_faces(backbone, size):
-    assert difference_on(both_models(Mask2FormerConfig(backbone=backbone), 133), 1, size) < 1e-4
+    """In double precision, but for positions, which they encode in single: a mask logit near 0 decides whether a place is
+    attended to, and on which side of 0 it lies depends on the processor for a few of a million places."""
+    theirs, ours = both_models(Mask2FormerConfig(backbone=backbone), 133)
+    images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    expected = theirs.double()(images, output_auxiliary_logits=True)
+    assert largest_difference(expected, ours.double()(images, layer_outputs=True)) < 1e-5
 
 
 def parameters(module):
