@@ -147,8 +147,8 @@ def test_state_dicts_that_do_not_fit_are_told():
 )
 @torch.no_grad()
 def test_full_size_models_predict_as_hugging_faces(backbone, size):
-    """In double precision, but for positions, which they encode in single: a mask logit near 0 decides whether a place is
-    attended to, and on which side of 0 it lies depends on the processor for a few of a million places."""
+    """In double precision, but for positions, which they encode in single: a mask logit near 0 decides whether a place
+    is attended to, and on which side of 0 it lies depends on the processor for a few of a million places."""
     theirs, ours = both_models(Mask2FormerConfig(backbone=backbone), 133)
     images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     expected = theirs.double()(images, output_auxiliary_logits=True)
