@@ -46,7 +46,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     for shape in ((4, 64, 25), (2, 256, 64)):
         given = inputs(*shape)
-        difference = float((ours(*given) - torchvision(*given)).abs().max())
+        difference = float((ours(*given) - torchvision(*given)).detach().abs().max())
         pairs = zip(with_backward(ours, given), with_backward(torchvision, given), strict=True)
         gradients = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
         forward, both = (
