@@ -13,9 +13,10 @@ from pantile.contracts.outputs import LabelMix, MaskOutput, PositionMaps
 from pantile.contracts.targets import collate_targets
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.losses import PanopticFCNCriterion, PanopticFCNCriterionConfig, position_targets, stuff_channels
-from pantile.losses.panoptic_fcn import _dice, _weights_of_pairs
+from pantile.losses.panoptic_fcn import _weights_of_pairs
 from pantile.losses.position_targets import at_levels, thing_heat
 from pantile.losses.registry import create_criterion
+from pantile.losses.squared_dice import squared_dice
 
 IS_THING = torch.tensor([False, True, True, False, True])  # things 1, 2, 4; stuff 0, 3
 FULL, SIZE, LEVELS = (64, 80), (16, 20), ((8, 10), (4, 5), (2, 3))
@@ -405,10 +406,10 @@ def test_dice_in_parts_equals_dice_at_once(monkeypatch):
     g = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 4, 6, generator=g, requires_grad=True)
     masks, rows = torch.rand(2, 3, 4, 6, generator=g), torch.randint(-1, 3, (2, 5), generator=g)
-    whole = _dice(logits, masks, rows)
+    whole = squared_dice(logits, masks, rows)
     (expected,) = torch.autograd.grad(whole.square().sum(), logits)
-    monkeypatch.setattr("pantile.losses.panoptic_fcn._PIXELS_AT_A_TIME", 24 * 3)
-    parts = _dice(logits, masks, rows)
+    monkeypatch.setattr("pantile.losses.squared_dice._PIXELS_AT_A_TIME", 24 * 3)
+    parts = squared_dice(logits, masks, rows)
     assert torch.equal(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts.square().sum(), logits)[0], expected)
 

@@ -45,9 +45,4 @@ def create_model(config: ModelConfig, num_classes: int, is_thing: Sequence[bool]
         raise UserError(f"create_model needs at least one class, got num_classes={num_classes}.")
     if config.architecture not in _READ_THING_FLAGS:
         return ARCHITECTURES[config.architecture](config, num_classes)
-    if is_thing is None or len(is_thing) != num_classes:
-        raise UserError(
-            f"create_model: {config.architecture} has separate channels for things and stuff: "
-            f"give is_thing, a flag for each of the {num_classes} classes."
-        )
-    return ARCHITECTURES[config.architecture](config, num_classes, tuple(map(bool, is_thing)))
+    return ARCHITECTURES[config.architecture](config, num_classes, is_thing)
