@@ -1,16 +1,21 @@
 """The claim of Intra-Batch Supervision, in small: whole images, crops, crops with the loss, paired crops with the loss.
 
-    python benchmarks/intra_batch.py --out runs/claim [--data DIR/facades] [--steps 400] [--seeds 1 2]
-        [--models panoptic_fcn_nano mask2former_nano] [--size 385] [--threads 1]
+    python benchmarks/intra_batch.py --out runs/claim [--data DIR/facades] [--steps 700] [--seeds 1 2]
+        [--models panoptic_fcn_nano mask2former_nano] [--size 257] [--start runs/start] [--start-steps 2500]
+        [--images 100] [--threads 1]
 
 Trains every model in four ways with every seed, for the same number of steps, and evaluates whole unseen images: PQ,
 pixel accuracy and precision of things, and the confusion curve (the paper's equations 2, 3 and Figure 5). Without
 ``--data`` on generated scenes of look-alikes. Crops are half as high and wide as the images, and four of them make a
-step, of whole images two. Run again, it goes on where it stopped; processes
-may share the work by ``--models`` and ``--seeds``.
+step, of whole images two.
+
+All of a model start from the same weights, trained on whole generated scenes of the size of a crop, without
+look-alikes; ``--start-steps 0`` starts from nothing. Run again, it goes on where it stopped; processes may share the
+work by ``--models`` and ``--seeds``.
 """
 
 import argparse
+import functools
 from pathlib import Path
 
 import matplotlib
@@ -18,6 +23,7 @@ import torch
 
 from learning import Variant, groups_of, spread, train_and_evaluate
 from pantile.data import PanopticDataset, Scenes, first_images, open_dataset
+from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.metrics.thing_confusion import THRESHOLDS
 
 matplotlib.use("Agg")
@@ -25,6 +31,7 @@ import matplotlib.pyplot as plt
 
 WEIGHTS = {"panoptic_fcn_nano": 1.0, "mask2former_nano": 100.0}  # the paper's
 POINTS = {"panoptic_fcn_nano": 0, "mask2former_nano": 1024}  # as many as the mask loss takes
+MORE = {"mask2former_nano": ("model.num_queries=64",)}  # a facade has up to 98 segments, on average 29
 TWINS = 10
 
 
@@ -32,6 +39,7 @@ def variants(model: str, size: int) -> list[Variant]:
     """The rows of the table."""
     crop = size // 2 + 1
     images = (
+        *MORE.get(model, ()),
         f"evaluation_size=[{size},{size}]",
         "augment.scale_range=[0.7,1.4]",
         "augment.pad_position=bottom_right",
@@ -53,34 +61,60 @@ def variants(model: str, size: int) -> list[Variant]:
     ]
 
 
+def common_start(model: str, size: int, steps: int, run: Path) -> Checkpoint:
+    """What training on ``steps`` batches of ordinary scenes left."""
+    crop = size // 2 + 1
+    images = (f"evaluation_size=[{crop},{crop}]", f"augment.crop=[{crop},{crop}]", "augment.pad_position=bottom_right")
+    plain = Variant("start", model, (*MORE.get(model, ()), *images, "training.workers=0", "training.effective_batch=4"))
+    scenes = kept(Scenes(2000, (crop, crop)))
+    config = plain.config(f"training.steps={steps}", "training.validate_every=1", "training.validation_images=4")
+    train_and_evaluate(config, scenes, first_images(scenes, 100), run)
+    return load_checkpoint(run / LAST)
+
+
+def kept(dataset: PanopticDataset) -> PanopticDataset:
+    """Each image is generated or read once: that takes as long as a quarter of a step."""
+    dataset.load = functools.cache(dataset.load)
+    return dataset
+
+
 def data_sets(arguments: argparse.Namespace) -> tuple[PanopticDataset, PanopticDataset]:
     if arguments.data:
         unseen = open_dataset(arguments.data, "val")
-        return open_dataset(arguments.data, "train"), first_images(unseen, arguments.images)
+        return kept(open_dataset(arguments.data, "train")), first_images(unseen, arguments.images)
     size = (arguments.size, arguments.size)
-    return Scenes(2000, size, twins=TWINS), Scenes(arguments.images, size, split="val", twins=TWINS)
+    return kept(Scenes(1500, size, twins=TWINS)), Scenes(arguments.images, size, split="val", twins=TWINS)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--models", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
-    parser.add_argument("--size", type=int, default=385)
+    parser.add_argument("--size", type=int, default=257)
+    parser.add_argument("--start", type=Path, help="folder of the common starts (default: OUT/start)")
+    parser.add_argument("--start-steps", type=int, default=2500)
     parser.add_argument("--images", type=int, default=100, help="unseen images (default: 100)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     training_set, unseen = data_sets(arguments)
+    start = arguments.start or arguments.out / "start"
+    starts = {
+        model: common_start(model, arguments.size, arguments.start_steps, start / model)
+        if arguments.start_steps
+        else None
+        for model in arguments.models
+    }
     results: dict[tuple[str, str], list[dict]] = {}
     for seed in arguments.seeds:
         for model in arguments.models:
             for variant in variants(model, arguments.size):
                 config = variant.config(f"seed={seed}", f"training.steps={arguments.steps}")
                 run = arguments.out / model / variant.name.replace(" ", "_").replace(",", "") / f"seed_{seed}"
-                result = train_and_evaluate(config, training_set, unseen, run)
+                result = train_and_evaluate(config, training_set, unseen, run, init=starts[model])
                 results.setdefault((model, variant.name), []).append(result)
                 print(seed, model, variant.name, _shown([result]), flush=True)
     print(

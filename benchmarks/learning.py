@@ -11,7 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from pantile.data import PanopticDataset
-from pantile.engine.checkpoint import LAST, load_checkpoint
+from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.config import RunConfig, override
 from pantile.engine.evaluate import evaluate
 from pantile.engine.train import train
@@ -30,7 +30,13 @@ class Variant:
         return override(make_recipe(self.recipe), [*self.overrides, *further])
 
 
-def train_and_evaluate(config: RunConfig, training_set: PanopticDataset, unseen: PanopticDataset, run: Path) -> dict:
+def train_and_evaluate(
+    config: RunConfig,
+    training_set: PanopticDataset,
+    unseen: PanopticDataset,
+    run: Path,
+    init: Checkpoint | None = None,
+) -> dict:
     """What ``evaluate`` says of the last weights, as plain containers, and the minutes of training.
 
     A run folder with a result is not trained again, an interrupted one goes on.
@@ -39,7 +45,8 @@ def train_and_evaluate(config: RunConfig, training_set: PanopticDataset, unseen:
     if result_file.exists():
         return json.loads(result_file.read_text())
     start = time.monotonic()
-    train(config, training_set, unseen, run, resume=(run / LAST).exists())
+    started = (run / LAST).exists()
+    train(config, training_set, unseen, run, resume=started, init=None if started else init)
     minutes = (time.monotonic() - start) / 60
     result = evaluate(load_checkpoint(run / LAST), unseen).to_dict() | {"minutes": minutes}
     result_file.write_text(json.dumps(result))

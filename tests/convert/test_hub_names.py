@@ -68,5 +68,13 @@ def test_what_is_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     assert is_hub_name("facebook/mask2former-swin-tiny-coco-panoptic")
-    for path in ("runs/mine", "model", "runs/mine/last", "/somebody/model", "runs/a.ckpt", "runs/a.safetensors"):
+    for path in (
+        "runs/mine",
+        "model",
+        "runs/mine/last",
+        "/somebody/model",
+        "runs/a.ckpt",
+        "runs/a.safetensors",
+        "a/b.pkl",
+    ):
         assert not is_hub_name(path), path

@@ -13,13 +13,17 @@ import torch.nn.functional as F
 from detectron2_layouts import conv_group_norm, norm, resnet
 from torchvision.ops import deform_conv2d
 
+import pantile
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.convert.panoptic_fcn import export_panoptic_fcn, import_panoptic_fcn, load_panoptic_fcn
+from pantile.convert.foreign_checkpoint import load_foreign
+from pantile.convert.huggingface_folder import write_huggingface_folder
+from pantile.convert.panoptic_fcn import export_panoptic_fcn, import_panoptic_fcn
 from pantile.data.classes import cityscapes, coco, mapillary
-from pantile.engine.checkpoint import load_checkpoint
+from pantile.engine.checkpoint import load_checkpoint, save_weights
 from pantile.models import PanopticFCN, PanopticFCNConfig
+from pantile.recipes import make_recipe
 
 ORIGINAL_MEAN = (123.675, 116.28, 103.53)  # subtracted from B, G, R
 SMALL = plain_taxonomy(["grass", "cow", "sky", "sheep", "tree"], things=["cow", "sheep"])
@@ -265,6 +269,26 @@ def test_the_file_arrives_and_goes_back(foreign, tmp_path):
         assert (returned[name] == tensor.numpy()).all(), name
 
 
+def test_the_file_itself_predicts(tmp_path):
+    shapes = layout(8, 19, embed=16, width=64)
+    state = {name: torch.rand(shape) * 0.01 for name, shape in shapes.items()}
+    predictor = pantile.load(pickled(tmp_path / "cityscapes.pkl", state), device="cpu")
+    assert predictor.taxonomy == cityscapes.TAXONOMY
+    assert predictor.task.config.recipe == "panoptic_fcn_r50_cityscapes"
+    kernel = predictor.task.model.get_parameter("kernel_head.out.weight")
+    assert torch.equal(kernel, state["kernel_head.out_conv.weight"])
+
+
+def test_hugging_face_has_no_such_network(tmp_path):
+    pytest.importorskip("transformers")
+    weights = tmp_path / "ours.safetensors"
+    config = make_recipe("panoptic_fcn_nano")
+    save_weights(weights, {}, config, SMALL, step=None)
+    with pytest.raises(UserError, match="is of panoptic_fcn, which transformers has not"):
+        write_huggingface_folder(load_checkpoint(weights), tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
 @pytest.fixture
 def lean():
     """Tensors without memory: what is wrong must be found by names and shapes."""
@@ -301,13 +325,13 @@ class TestMistakes:
 
     def test_files(self, lean, tmp_path):
         few = {name: torch.zeros(1) for name in ("a", "b")}
-        with pytest.raises(UserError, match=r"model.pkl: its tensors are not those of Panoptic FCN"):
-            load_panoptic_fcn(pickled(tmp_path / "model.pkl", few))
+        with pytest.raises(UserError, match=r"model.pkl: its tensors are those of another architecture"):
+            load_foreign(pickled(tmp_path / "model.pkl", few), "panoptic_fcn")
         real = {"position_head.out_inst.weight": torch.zeros(2, 1), "position_head.out_sem.weight": torch.zeros(4, 1)}
         with pytest.raises(UserError, match=r"few.pkl: It has 2 thing .* no known data set; give --categories"):
-            load_panoptic_fcn(pickled(tmp_path / "few.pkl", real))
+            load_foreign(pickled(tmp_path / "few.pkl", real))
         with pytest.raises(UserError, match="kmax_nano: is for kmax"):
-            load_panoptic_fcn(tmp_path / "few.pkl", SMALL, "kmax_nano")
+            load_foreign(tmp_path / "few.pkl", taxonomy=SMALL, recipe="kmax_nano")
 
     def test_what_the_original_cannot_express_is_not_written(self, lean):
         config, state = import_panoptic_fcn(lean, SMALL)

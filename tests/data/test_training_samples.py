@@ -163,6 +163,49 @@ def test_redraw_finds_the_rare_label() -> None:
     assert sum(kept) < 5 < sum(found)
 
 
+class TwoThings:
+    """A 64x64 image with one small thing on either side, a crowd, and stuff that is everywhere else."""
+
+    taxonomy = plain_taxonomy(["cat", "sky", "dog"], things=["cat", "dog"])
+
+    def __init__(self, *things: Segment) -> None:
+        self.things = things
+
+    def __len__(self) -> int:
+        return 1
+
+    def name_of(self, index: int) -> str:
+        return "two"
+
+    def load(self, index: int):
+        ids = np.ones((64, 64), np.int32)
+        for number, segment in enumerate(self.things):
+            ids[30:34, 20 * number : 20 * number + 4] = segment.id
+        return np.zeros((64, 64, 3), np.uint8), PanopticMap(ids, (Segment(1, 1), *self.things))
+
+
+def test_a_crop_on_a_thing_shows_one_of_them() -> None:
+    data = TwoThings(Segment(5, 0), Segment(6, 2), Segment(7, 0, is_crowd=True))
+    config = AugmentConfig(
+        crop=(16, 16), scale_range=(1.0, 1.0), scale_relative_to="native", copy_paste=0.0, ssd_jitter=False, flip=0.0
+    )
+    random = [set(TrainingSamples(data, config)[0, draw].classes.tolist()) for draw in range(60)]
+    on_thing = TrainingSamples(data, replace(config, crop_on_thing=True))
+    shown = [set(on_thing[0, draw].classes[~on_thing[0, draw].crowd].tolist()) for draw in range(60)]
+    assert sum(classes == {1} for classes in random) > 20
+    assert all(classes & {0, 2} for classes in shown)
+    assert {0, 1} in shown and {1, 2} in shown
+
+
+def test_a_crop_on_a_thing_where_there_is_none_is_anywhere() -> None:
+    config = AugmentConfig(crop=(16, 16), copy_paste=0.0, ssd_jitter=False)
+    for things in ((), (Segment(5, 0, is_crowd=True),)):
+        plain, on_thing = (
+            TrainingSamples(TwoThings(*things), replace(config, crop_on_thing=flag))[0, 3] for flag in (False, True)
+        )
+        assert torch.equal(plain.ids, on_thing.ids)
+
+
 def test_redraw_looks_at_labelled_pixels() -> None:
     data = OneImage(labelled=True)
     config = AugmentConfig(crop=(33, 33), scale_range=(1.0, 1.0), copy_paste=0.0, redraws=3, min_labelled_pixels=50)

@@ -42,7 +42,7 @@ def _kmax_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
 
 
-def _mask_transformer_arguments(parser: argparse.ArgumentParser) -> None:
+def _both_ways_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         choices=("ours", "original"),
@@ -55,7 +55,7 @@ def _mask_transformer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
 
 
-def _run_mask_transformer(architecture: str, args: argparse.Namespace) -> None:
+def _run_both_ways(architecture: str, args: argparse.Namespace) -> None:
     if args.to == "original":
         convert_to_original(args.file, args.out, architecture)
     else:
@@ -87,37 +87,6 @@ def convert_to_original(file: Path, out: Path, architecture: str) -> None:
     if found != architecture:
         raise UserError(f"{file}: is of {found}, not of {architecture}.")
     write_state(out, family_of(checkpoint).to_original(checkpoint.config.model, checkpoint.part("model")))
-
-
-def _run_panoptic_fcn(args: argparse.Namespace) -> None:
-    if args.to == "original":
-        convert_to_panoptic_fcn(args.file, args.out)
-    else:
-        convert_panoptic_fcn(args.file, args.out, args.categories, args.recipe)
-
-
-def convert_panoptic_fcn(file: Path, out: Path, categories: Path | None = None, recipe: str | None = None) -> None:
-    """Reads an original checkpoint and writes our weights file with config and taxonomy."""
-    from pantile.convert.panoptic_fcn import load_panoptic_fcn
-    from pantile.engine.checkpoint import save_weights
-
-    _check_suffix(out)
-    checkpoint = load_panoptic_fcn(file, None if categories is None else read_categories(categories), recipe)
-    save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
-
-
-def convert_to_panoptic_fcn(file: Path, out: Path) -> None:
-    """Writes our checkpoint in the layout of the original repository."""
-    from pantile.contracts.errors import UserError
-    from pantile.convert.foreign_file import write_state
-    from pantile.convert.panoptic_fcn import export_panoptic_fcn
-    from pantile.engine.checkpoint import load_checkpoint
-
-    checkpoint = load_checkpoint(file)
-    found = checkpoint.config.model.architecture
-    if found != "panoptic_fcn":
-        raise UserError(f"{file}: is of {found}, not of panoptic_fcn.")
-    write_state(out, export_panoptic_fcn(checkpoint.config.model, checkpoint.part("model")))
 
 
 def convert_kmax(file: Path, categories: Path, out: Path, recipe: str | None = None) -> None:
@@ -183,6 +152,7 @@ def _check_suffix(out: Path) -> None:
         raise UserError(f"--out {out}: weights are written as safetensors; end the name in .safetensors.")
 
 
+_TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"
 KINDS = {
     "kmax": Kind(
         "a checkpoint of the PyTorch kMaX-DeepLab (.pth or .pkl) into ours",
@@ -194,17 +164,16 @@ KINDS = {
         lambda parser: None,
         lambda args: convert_to_kmax(args.file, args.out),
     ),
-    "panoptic_fcn": Kind(
-        "weights of the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth), into ours, and back",
-        _mask_transformer_arguments,
-        _run_panoptic_fcn,
-    ),
     **{
         name: Kind(
-            f"weights of {title}, the original's (.pkl, .pth) or Hugging Face's (file or folder), into ours, and back",
-            _mask_transformer_arguments,
-            partial(_run_mask_transformer, name),
+            f"weights of {title}, into ours, and back",
+            _both_ways_arguments,
+            partial(_run_both_ways, name),
         )
-        for name, title in (("mask2former", "Mask2Former"), ("maskformer", "MaskFormer"))
+        for name, title in (
+            ("mask2former", f"Mask2Former, {_TRANSFORMERS}"),
+            ("maskformer", f"MaskFormer, {_TRANSFORMERS}"),
+            ("panoptic_fcn", "the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth)"),
+        )
     },
 }

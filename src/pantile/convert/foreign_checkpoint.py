@@ -10,12 +10,20 @@ from torch import Tensor
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.class_names import name_classes
-from pantile.convert.foreign_folder import read_foreign
+from pantile.convert.foreign_folder import ForeignWeights, read_foreign
 from pantile.convert.huggingface_mask2former import export_mask2former
 from pantile.convert.huggingface_maskformer import export_maskformer
 from pantile.convert.mask2former import export_original_mask2former, import_mask2former, is_mask2former
 from pantile.convert.maskformer import export_original_maskformer, import_maskformer, is_maskformer
+from pantile.convert.panoptic_fcn import (
+    export_panoptic_fcn,
+    import_panoptic_fcn,
+    is_panoptic_fcn,
+    panoptic_fcn_classes,
+    panoptic_fcn_recipe,
+)
 from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.config import RunConfig
 from pantile.recipes import make_recipe
 from pantile.recipes.matching import matching_recipe
 
@@ -26,21 +34,16 @@ class Family:
 
     Attributes:
         recognises: whether a foreign state dict is of this architecture.
-        read: (foreign, config.json or None) -> (our config, our state dict).
+        read: (weights, taxonomy or None, recipe or None) -> our recipe with the network's config, the classes, and our
+            state dict.
         to_original: (our config, our state dict) -> that of the original repository.
-        to_huggingface: the same for ``transformers``.
+        to_huggingface: the same for ``transformers``; None where it has no such model.
     """
 
     recognises: Callable[[dict[str, Tensor]], bool]
-    read: Callable[[dict[str, Tensor], dict[str, Any] | None], tuple[Any, dict[str, Tensor]]]
+    read: Callable[[ForeignWeights, Taxonomy | None, str | None], tuple[RunConfig, Taxonomy, dict[str, Tensor]]]
     to_original: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
-    to_huggingface: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
-
-
-FAMILIES = {
-    "mask2former": Family(is_mask2former, import_mask2former, export_original_mask2former, export_mask2former),
-    "maskformer": Family(is_maskformer, import_maskformer, export_original_maskformer, export_maskformer),
-}
+    to_huggingface: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 def load_foreign(
@@ -62,21 +65,12 @@ def load_foreign(
     if found is None or architecture not in (None, found):
         wanted = architecture or " or ".join(FAMILIES)
         raise UserError(f"{path}: its tensors are those of {found or 'another architecture'}, not of {wanted}.")
+    if recipe is not None and make_recipe(recipe).model.architecture != found:
+        raise UserError(f"--recipe {recipe}: is for {make_recipe(recipe).model.architecture}, the file is of {found}.")
     try:
-        model, state = FAMILIES[found].read(weights.state, weights.told)
+        config, taxonomy, state = FAMILIES[found].read(weights, taxonomy, recipe)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    count = len(state["classifier.weight"]) - 1
-    if taxonomy is None:
-        taxonomy = name_classes(count, weights.labels, source=str(path))
-    elif len(taxonomy) != count:
-        raise UserError(
-            f"{path}: has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
-        )
-    config = make_recipe(recipe or matching_recipe(found, model.backbone, count))
-    if config.model.architecture != found:
-        raise UserError(f"--recipe {recipe}: is for {config.model.architecture}, the file is of {found}.")
-    config.model = model
     return Checkpoint(path, config, taxonomy, {f"model.{name}": tensor for name, tensor in state.items()})
 
 
@@ -87,8 +81,55 @@ def family_of(checkpoint: Checkpoint) -> Family:
     """
     architecture = checkpoint.config.model.architecture
     if architecture not in FAMILIES:
+        *first, last = FAMILIES
         raise UserError(
-            f"{checkpoint.path}: is of {architecture}; only {' and '.join(FAMILIES)} can be written in the layouts of "
-            "other projects."
+            f"{checkpoint.path}: is of {architecture}; only {', '.join(first)} and {last} can be written in the "
+            "layouts of other projects."
         )
     return FAMILIES[architecture]
+
+
+def _mask_transformer(
+    architecture: str, import_state: Callable[[dict[str, Tensor], dict[str, Any] | None], tuple[Any, dict[str, Tensor]]]
+) -> Callable[[ForeignWeights, Taxonomy | None, str | None], tuple[RunConfig, Taxonomy, dict[str, Tensor]]]:
+    """``Family.read`` of a network whose file tells the number of classes and perhaps their names."""
+
+    def read(
+        weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
+    ) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
+        model, state = import_state(weights.state, weights.told)
+        count = len(state["classifier.weight"]) - 1
+        if taxonomy is None:
+            taxonomy = name_classes(count, weights.labels, source=str(weights.source))
+        elif len(taxonomy) != count:
+            raise UserError(
+                f"It has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
+            )
+        config = make_recipe(recipe or matching_recipe(architecture, model.backbone, count))
+        config.model = model
+        return config, taxonomy, state
+
+    return read
+
+
+def _read_panoptic_fcn(
+    weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
+) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
+    taxonomy = taxonomy or panoptic_fcn_classes(weights.state)
+    config = make_recipe(recipe or panoptic_fcn_recipe(weights.state, taxonomy))
+    config.model, state = import_panoptic_fcn(weights.state, taxonomy, config.model)
+    return config, taxonomy, state
+
+
+FAMILIES = {
+    "mask2former": Family(
+        is_mask2former,
+        _mask_transformer("mask2former", import_mask2former),
+        export_original_mask2former,
+        export_mask2former,
+    ),
+    "maskformer": Family(
+        is_maskformer, _mask_transformer("maskformer", import_maskformer), export_original_maskformer, export_maskformer
+    ),
+    "panoptic_fcn": Family(is_panoptic_fcn, _read_panoptic_fcn, export_panoptic_fcn),
+}

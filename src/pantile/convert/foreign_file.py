@@ -12,6 +12,7 @@ from torch import Tensor
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 
+ORIGINAL_SUFFIXES = (".pkl", ".pth")
 # What a pickle of plain containers and arrays needs; everything else is refused.
 _ALLOWED = {
     ("collections", "OrderedDict"),
@@ -71,7 +72,7 @@ def write_state(path: Path, state: dict[str, Tensor]) -> None:
         UserError: another suffix.
     """
     path = Path(path)
-    if path.suffix not in (".pkl", ".pth"):
+    if path.suffix not in ORIGINAL_SUFFIXES:
         raise UserError(f"--out {path}: the original repositories read .pkl and .pth; end the name in one of them.")
     with replacing(path) as temporary:
         if path.suffix == ".pth":

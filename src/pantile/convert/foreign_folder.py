@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.convert.foreign_file import read_state
+from pantile.convert.foreign_file import ORIGINAL_SUFFIXES, read_state
 from pantile.convert.optional import require
 
 CONFIG = "config.json"
@@ -45,7 +45,8 @@ def is_huggingface_folder(path: Path) -> bool:
 
 def is_hub_name(text: str) -> bool:
     """``owner/name``, and neither a file nor a folder nor meant as one."""
-    return bool(HUB_NAME.fullmatch(text)) and not Path(text).exists() and not text.endswith((".ckpt", ".safetensors"))
+    files = (".ckpt", ".safetensors", *ORIGINAL_SUFFIXES)
+    return bool(HUB_NAME.fullmatch(text)) and not Path(text).exists() and not text.endswith(files)
 
 
 def read_foreign(path: Path) -> ForeignWeights:

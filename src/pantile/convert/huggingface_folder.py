@@ -39,6 +39,8 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     """
     transformers = require("transformers", version=5)
     family = family_of(checkpoint)
+    if family.to_huggingface is None:
+        raise UserError(f"{checkpoint.path}: is of {checkpoint.config.model.architecture}, which transformers has not.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--out {folder}: exists and has content; choose another folder.")
     model, state = checkpoint.config.model, checkpoint.part("model")

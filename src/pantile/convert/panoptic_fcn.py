@@ -10,7 +10,6 @@ things and stuff are those of the taxonomy, in its order, and how many channels 
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,12 +18,9 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.class_names import KNOWN
 from pantile.convert.detectron2_names import backbone_rules
-from pantile.convert.foreign_file import read_state
 from pantile.convert.huggingface_names import Rules, pair_names, rename_to_ours, rename_to_theirs
 from pantile.convert.sizes import ORIGINAL_BACKBONE, backbone_name, has_no_counter, size_of
-from pantile.engine.checkpoint import Checkpoint
 from pantile.models import PanopticFCN, PanopticFCNConfig
-from pantile.recipes import make_recipe
 
 IMAGE_MEAN = (103.53, 116.28, 123.675)  # of our R, G, B
 IMAGE_STD = (1.0, 1.0, 1.0)
@@ -82,30 +78,29 @@ def export_panoptic_fcn(config: PanopticFCNConfig, state: dict[str, Tensor]) -> 
     return rename_to_theirs(flipped, pair_names(flipped, _rules(config)))
 
 
-def load_panoptic_fcn(path: Path, taxonomy: Taxonomy | None = None, recipe: str | None = None) -> Checkpoint:
-    """Reads an original checkpoint.
-
-    Args:
-        path: ``.pkl`` or ``.pth``.
-        taxonomy: its classes; None takes the data set that has so many things and regions.
-        recipe: for merging, sizes and candidates; None is that of the data set.
+def panoptic_fcn_classes(foreign: dict[str, Tensor]) -> Taxonomy:
+    """The known data set whose things and regions are as many as the channels.
 
     Raises:
-        UserError: another architecture, tensors that do not fit, or other classes than the taxonomy's.
+        UserError: there is none.
     """
-    path = Path(path)
-    foreign = read_state(path)
-    if not is_panoptic_fcn(foreign):
-        raise UserError(f"{path}: its tensors are not those of Panoptic FCN ({THINGS} is missing).")
-    try:
-        taxonomy = taxonomy or _known_taxonomy(foreign)
-        config = make_recipe(recipe or _matching_recipe(foreign, taxonomy))
-        if config.model.architecture != "panoptic_fcn":
-            raise UserError(f"--recipe {recipe}: is for {config.model.architecture}, the file is of panoptic_fcn.")
-        config.model, state = import_panoptic_fcn(foreign, taxonomy, config.model)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return Checkpoint(path, config, taxonomy, {f"model.{name}": tensor for name, tensor in state.items()})
+    things, regions = size_of(foreign, THINGS, 0), size_of(foreign, STUFF, 0)
+    for taxonomy in KNOWN.values():
+        stuff = len(taxonomy.stuff_indices)
+        if len(taxonomy.thing_indices) == things and stuff and regions in (1 + stuff, len(taxonomy)):
+            return taxonomy
+    raise UserError(
+        f"It has {things} thing channels and {regions} stuff channels, which is no known data set; give --categories."
+    )
+
+
+def panoptic_fcn_recipe(foreign: dict[str, Tensor], taxonomy: Taxonomy) -> str:
+    """The recipe that has its merging, sizes and candidates: its data set's, COCO's for others."""
+    data_set = {19: "cityscapes", 65: "mapillary"}.get(len(taxonomy))
+    if data_set is not None:
+        return f"panoptic_fcn_r50_{data_set}"
+    star = "star_" if f"{_ENCODER}1.dcnv2.weight" in foreign else ""
+    return f"panoptic_fcn_r50_{star}3x_coco"
 
 
 def _infer(foreign: dict[str, Tensor], taxonomy: Taxonomy, base: PanopticFCNConfig) -> PanopticFCNConfig:
@@ -143,26 +138,6 @@ def _thing_regions(foreign: dict[str, Tensor], taxonomy: Taxonomy) -> str:
             "stuff classes; give the categories of its data set."
         )
     return "together" if regions == 1 + stuff else "by_class"
-
-
-def _known_taxonomy(foreign: dict[str, Tensor]) -> Taxonomy:
-    """The data set whose classes fit the channels."""
-    things, regions = size_of(foreign, THINGS, 0), size_of(foreign, STUFF, 0)
-    for taxonomy in KNOWN.values():
-        stuff = len(taxonomy.stuff_indices)
-        if len(taxonomy.thing_indices) == things and stuff and regions in (1 + stuff, len(taxonomy)):
-            return taxonomy
-    raise UserError(
-        f"It has {things} thing channels and {regions} stuff channels, which is no known data set; give --categories."
-    )
-
-
-def _matching_recipe(foreign: dict[str, Tensor], taxonomy: Taxonomy) -> str:
-    data_set = {19: "cityscapes", 65: "mapillary"}.get(len(taxonomy))
-    if data_set is not None:
-        return f"panoptic_fcn_r50_{data_set}"
-    star = "star_" if f"{_ENCODER}1.dcnv2.weight" in foreign else ""
-    return f"panoptic_fcn_r50_{star}3x_coco"
 
 
 def _rules(config: PanopticFCNConfig) -> Rules:

@@ -33,13 +33,16 @@ def augment(
         image: (H, W, 3) uint8.
         labels: rows of the same size.
         scale_factor: multiplies the random scale.
-        focus: the segment that decides scale and crop (paired crops, ``config.pairs``).
+        focus: the segment that the crop contains, and that with ``config.pairs`` decides the scale.
 
     Returns:
         (3, *crop) uint8 image and (*crop) label rows; rows may be without pixels now.
     """
     source = (image.shape[0], image.shape[1])
-    scale = image_scale(source, config, rng, scale_factor) if focus is None else focus_scale(source, focus, config, rng)
+    if focus is not None and config.pairs is not None:
+        scale = focus_scale(source, focus, config, rng)
+    else:
+        scale = image_scale(source, config, rng, scale_factor)
     center = None if focus is None else focus.center
     window, ids = draw_crop(labels, config.crop, scale, config.single_category_max_area, rng, center)
     pixels = image_tensor(np.array(window.of(image)))

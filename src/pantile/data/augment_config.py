@@ -74,6 +74,8 @@ class AugmentConfig:
         single_category_max_area: a crop in which one class covers this share of the labelled pixels or more, or which
             shows fewer than two classes, is drawn anew, up to ten draws; then it is kept (mmsegmentation: 0.75).
             1 takes every crop (Mask2Former).
+        crop_on_thing: the crop contains the centre of a random thing of the image, where it has one (Panoptic FCN on
+            Cityscapes). With ``pairs`` the pair's segment comes first.
         flip: probability of a horizontal flip.
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
         policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet
@@ -99,6 +101,7 @@ class AugmentConfig:
     short_side: tuple[int, ...] = ()
     max_side: int | None = None
     single_category_max_area: float = 1.0
+    crop_on_thing: bool = False
     flip: float = 0.5
     ssd_jitter: bool = True
     policy_magnitude: float = 0.0

@@ -105,21 +105,20 @@ class TrainingSamples(Dataset):
             box = self._focus_box(panoptic, focus, rng, self.dataset.name_of(dataset_index))
         elif self.config.pairs is None and not self._told_small:
             self._tell_small(panoptic.size, self.dataset.name_of(dataset_index))
+        if box is None and self.config.crop_on_thing:
+            box = _box_of_one(panoptic, self.dataset.taxonomy.thing_indices, rng)
         return augment(image, rows, self.config, rng, scale_factor, box)
 
     def _focus_box(self, panoptic: PanopticMap, focus: Focus, rng: np.random.Generator, name: str) -> FocusBox:
         """A random segment of the class, never crowd."""
         info = self.dataset.taxonomy.classes[focus.class_index]
-        ids = [s.id for s in panoptic.segments if s.class_index == focus.class_index and not s.is_crowd]
-        mask = panoptic.ids == ids[rng.integers(len(ids))] if ids else np.zeros(panoptic.size, dtype=bool)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
+        box = _box_of_one(panoptic, [focus.class_index], rng, focus.target_size if info.is_thing else None)
+        if box is None:
             raise UserError(
                 f"{name} shows no {info.name!r}, though it did when the labels were indexed: leave the labels alone "
                 "while a run uses them, and start it anew."
             )
-        size = focus.target_size if info.is_thing else None
-        return FocusBox(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, size)
+        return box
 
     def _tell_small(self, size: tuple[int, int], name: str) -> None:
         """One warning about the first image that is smaller than the crop, however large a scale is drawn.
@@ -138,6 +137,20 @@ class TrainingSamples(Dataset):
             f"crop ({config.crop[1]}x{config.crop[0]}) and is padded; this is not said of further images.",
             stacklevel=2,
         )
+
+
+def _box_of_one(
+    panoptic: PanopticMap, classes: Sequence[int], rng: np.random.Generator, target_size: int | None = None
+) -> FocusBox | None:
+    """The box of a random segment of these classes, never crowd; None where there is none."""
+    ids = [s.id for s in panoptic.segments if s.class_index in classes and not s.is_crowd]
+    if not ids:
+        return None
+    mask = panoptic.ids == ids[rng.integers(len(ids))]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return FocusBox(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, target_size)
 
 
 def collate(samples: Sequence[TrainingSample]) -> tuple[Tensor, PanopticTargets]:

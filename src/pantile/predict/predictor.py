@@ -12,6 +12,7 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.foreign_checkpoint import load_foreign
+from pantile.convert.foreign_file import ORIGINAL_SUFFIXES
 from pantile.convert.foreign_folder import download, is_hub_name, is_huggingface_folder
 from pantile.data.image_files import image_pixels, read_image
 from pantile.data.resize import fit_to, image_tensor
@@ -32,7 +33,8 @@ def load(
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file.
 
     A name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` is a Mask2Former or MaskFormer of Hugging Face's
-    hub, taken from its cache or the network; a folder of ``transformers`` works as well.
+    hub, taken from its cache or the network; a folder of ``transformers`` works as well. So does a ``.pkl`` or ``.pth``
+    of the original Mask2Former, MaskFormer and Panoptic FCN, of a data set whose classes are known.
 
     Args:
         device: where to run; None is a GPU when there is one.
@@ -45,7 +47,7 @@ def load(
 def _open(path: str | Path) -> Checkpoint:
     if is_hub_name(str(path)):
         return load_foreign(download(str(path)))
-    if is_huggingface_folder(Path(path)):
+    if is_huggingface_folder(Path(path)) or Path(path).suffix in ORIGINAL_SUFFIXES:
         return load_foreign(Path(path))
     return load_checkpoint(path)
 

@@ -61,6 +61,7 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
             crop=(1024, 2048) if full else (512, 1024),
             scale_range=(0.5, 2.0),
             scale_relative_to="native",
+            crop_on_thing=not full,
             ssd_jitter=False,
             copy_paste=0.0,
             pad_position="bottom_right",
