@@ -122,9 +122,14 @@ def test_no_segment_at_all_leaves_a_connected_zero():
     assert all(g is not None for g in torch.autograd.grad(loss, (output.query_embed, output.pixel_embed)))
 
 
-def test_every_output_but_the_first_layer_is_supervised(monkeypatch):
+@pytest.mark.parametrize("shared", [False, True], ids=["pixels of each layer", "shared pixels"])
+def test_every_output_but_the_first_layer_is_supervised(monkeypatch, shared):
     layers = (make_output(5, batch=2), make_output(6, batch=2))
+    if shared:
+        layers = tuple(replace(layer, pixel_embed=layers[0].pixel_embed) for layer in layers)
     output = make_output(7, batch=2, layers=layers)
+    if shared:
+        output = replace(output, pixel_embed=layers[0].pixel_embed)
     targets, partner = make_targets([0], [2]), partners(monkeypatch, 1, 1)
     own = [
         Assignment(rows, (rows >= 0).double())
@@ -134,6 +139,11 @@ def test_every_output_but_the_first_layer_is_supervised(monkeypatch):
     loss = built(ALL_PIXELS).extra_losses(output, targets, assignment)["empty"]
     expected = naive(layers[1], own[1], targets, partner) + naive(output, own[2], targets, partner)
     torch.testing.assert_close(loss.double(), 2.0 * expected, rtol=1e-6, atol=0)
+    inputs = (layers[1].query_embed, output.query_embed, layers[1].pixel_embed, output.pixel_embed)
+    for found, wanted in zip(
+        torch.autograd.grad(loss, inputs, retain_graph=True), torch.autograd.grad(2.0 * expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(found, wanted.to(found.dtype), rtol=1e-4, atol=1e-6)
     without_layers = built(replace(ALL_PIXELS, skip_layers=3)).extra_losses(output, targets, assignment)["empty"]
     torch.testing.assert_close(
         without_layers.double(), 2.0 * naive(output, own[2], targets, partner), rtol=1e-6, atol=0

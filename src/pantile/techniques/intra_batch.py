@@ -91,13 +91,16 @@ class IntraBatch(Technique):
         partner = self._partners(len(targets))
         things = torch.stack([self._of_things(a, targets) for a in assignments])  # (L, B, N)
         queries = things.nonzero()[:, 2].split(things.sum(dim=2).flatten().tolist())
+        chosen = [queries[start : start + len(targets)] for start in range(0, len(queries), len(targets))]
         total = output.class_logits.new_zeros((), dtype=torch.float32)
-        features: dict[Tensor, Tensor] = {}  # of many models all layers share them
-        for layer, (each, own) in enumerate(zip(outputs, assignments, strict=True)):
-            if each.pixel_embed not in features:
-                features[each.pixel_embed] = self._partner_features(each.pixel_embed)
-            chosen = queries[layer * len(targets) : (layer + 1) * len(targets)]
-            total = total + self._loss(each, own, features[each.pixel_embed], partner, chosen)
+        for layers in _of_the_same_pixels(outputs):
+            embeds = [
+                [outputs[layer].query_embed[image, own] for image, own in enumerate(chosen[layer])] for layer in layers
+            ]
+            features = self._partner_features(outputs[layers[0]].pixel_embed)
+            for layer, masks in zip(layers, _empty_masks(embeds, features, partner), strict=True):
+                weights = [assignments[layer].weights[image, own] for image, own in enumerate(chosen[layer])]
+                total = total + self._loss(masks, torch.cat(weights), outputs[layer].mask_affine)
         return {"empty": self.config.weight * total}
 
     def _partners(self, batch: int) -> list[int]:
@@ -131,37 +134,20 @@ class IntraBatch(Technique):
         )  # the pad is read by queries without row
         return (assignment.rows >= 0) & self.is_thing[classes.clamp(min=0)]
 
-    def _loss(
-        self,
-        output: MaskOutput,
-        assignment: Assignment,
-        features: Tensor,
-        partner: list[int],
-        queries: Sequence[Tensor],
-    ) -> Tensor:
+    def _loss(self, masks: Tensor, weights: Tensor, affine: tuple[Tensor, Tensor] | None) -> Tensor:
         """Of one output: the mean over things.
 
         Args:
-            features: (B, D, h, w)
-            queries: of things, per image.
+            masks: (M, h, w) logits.
+            weights: (M,)
+            affine: of ``MaskOutput.mask_affine``.
         """
-        logits, weights = [], []
-        for image, chosen in enumerate(queries):
-            if len(chosen):
-                logits.append(
-                    output.query_embed[image, chosen].to(features.dtype) @ features[partner[image]].flatten(1)
-                )
-                weights.append(assignment.weights[image, chosen])
-        # attached to every tensor, also without a thing: another process may wait for this one's gradient
-        nothing = 0.0 * (output.query_embed.float().sum() + features.float().sum())
-        if not logits:
-            return nothing
-        masks = torch.cat(logits).unflatten(1, features.shape[2:])  # (M, h, w)
-        if output.mask_affine is not None:
-            scale, shift = output.mask_affine
+        if not len(masks):
+            return masks.float().sum()  # attached: another process may wait for this one's gradient
+        if affine is not None:
+            scale, shift = affine
             masks = scale * masks + shift
-        weight = torch.cat(weights)
-        return (weight * self._per_mask(masks)).sum() / weight.sum() + nothing
+        return (weights * self._per_mask(masks)).sum() / weights.sum()
 
     def _per_mask(self, masks: Tensor) -> Tensor:
         """(M, h, w) logits to (M,) losses."""
@@ -170,6 +156,34 @@ class IntraBatch(Technique):
             return empty_mask_loss(masks.flatten(1), config.alpha, config.gamma)
         points = draw_uncertain_points(masks, config.points, config.oversample, config.importance)
         return empty_mask_loss(sample_maps(masks[:, None], points)[:, 0], config.alpha, config.gamma)
+
+
+def _of_the_same_pixels(outputs: Sequence[MaskOutput]) -> list[list[int]]:
+    """Positions of the outputs that share ``pixel_embed``: of many models all do."""
+    groups: dict[Tensor, list[int]] = {}  # tensors compare by identity here
+    for position, output in enumerate(outputs):
+        groups.setdefault(output.pixel_embed, []).append(position)
+    return list(groups.values())
+
+
+def _empty_masks(embeds: Sequence[Sequence[Tensor]], features: Tensor, partner: Sequence[int]) -> list[Tensor]:
+    """Mask logits of things on another image, all layers in one product per image: the gradient of the features, the
+    largest tensor here, is then written once.
+
+    Args:
+        embeds: (n, D) of each layer and image.
+        features: (B, D, h, w)
+        partner: the image whose features each image's embeddings meet.
+
+    Returns:
+        (M, h, w) of each layer, image after image.
+    """
+    pixels = features.flatten(2).unbind()
+    per_image = []
+    for image, layers in enumerate(zip(*embeds, strict=True)):
+        logits = torch.cat(layers).to(features.dtype) @ pixels[partner[image]]
+        per_image.append(logits.split([len(layer) for layer in layers]))
+    return [torch.cat(images).unflatten(1, features.shape[2:]) for images in zip(*per_image, strict=True)]
 
 
 @in_float32
