@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import augment
-from pantile.data.augment_config import AugmentConfig
+from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
 from pantile.data.label_rows import LabelRows, label_rows
 from pantile.data.resize import PAD_VALUE
 from pantile.data.windows import draw_scale, draw_window
@@ -186,6 +186,11 @@ def test_color_leaves_labels_alone(palette_data) -> None:
         ({"copy_paste": -0.1}, "copy_paste"),
         ({"copy_paste_scale": 0.0}, "copy_paste_scale"),
         ({"min_pixels": -1}, "min_pixels"),
+        ({"part": PartConfig(probability=1.5)}, "part.probability"),
+        ({"part": PartConfig(short_side=())}, "part.short_side"),
+        ({"part": PartConfig(sides=(600, 384))}, "part.sides"),
+        ({"part": PartConfig(), "crop_on_thing": True}, "part"),
+        ({"part": PartConfig(), "pairs": PairConfig()}, "part"),
     ],
 )
 def test_senseless_settings_are_named(change, field) -> None:

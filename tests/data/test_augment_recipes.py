@@ -4,6 +4,7 @@ The mapper of the test is a restatement of detectron2's steps with Pillow, on a 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from pantile.data.augment import augment
-from pantile.data.augment_config import AugmentConfig
+from pantile.data.augment_config import AugmentConfig, PartConfig
 from pantile.data.label_rows import LabelRows
 from pantile.data.resize import PAD_VALUE
 
@@ -40,6 +41,7 @@ MAPILLARY = AugmentConfig(
     copy_paste=0.0,
     redraws=0,
 )
+PART = replace(SHORT, single_category_max_area=1.0, part=PartConfig(0.5, short_side=(30, 40, 50), sides=(24, 44)))
 
 
 def grid() -> tuple[np.ndarray, LabelRows]:
@@ -84,6 +86,19 @@ def naive_short_side(labels: LabelRows, rng: np.random.Generator) -> np.ndarray:
     return part
 
 
+def naive_part(labels: LabelRows, rng: np.random.Generator) -> np.ndarray:
+    """DETR: in half of the cases resize, crop anywhere, then the recipe of the short side."""
+    ids = labels.ids
+    if rng.random() > 0.5:
+        scale = rng.choice([30, 40, 50]) / 60
+        small = resized(ids, 60 * scale, 80 * scale)
+        size = tuple(int(rng.integers(min(length, 24), min(length, 44) + 1)) for length in small.shape)
+        ids = cropped(small, size, rng)
+    scale = rng.choice(SHORT_SIDES) / min(ids.shape)
+    scale *= min(1, 90 / (max(ids.shape) * scale))
+    return cropped(resized(ids, ids.shape[0] * scale, ids.shape[1] * scale), (48, 48), rng)
+
+
 def naive_sample(
     mapper: Callable[[LabelRows, np.random.Generator], np.ndarray], crop: tuple[int, int], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +134,8 @@ def statistics(ids: np.ndarray, content: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize(
     ("config", "mapper"),
-    [(LSJ, naive_lsj), (MAPILLARY, naive_mapillary), (SHORT, naive_short_side)],
-    ids=["large-scale jittering", "mapillary", "short side"],
+    [(LSJ, naive_lsj), (MAPILLARY, naive_mapillary), (SHORT, naive_short_side), (PART, naive_part)],
+    ids=["large-scale jittering", "mapillary", "short side", "part"],
 )
 def test_same_distribution_as_resize_then_crop(config: AugmentConfig, mapper) -> None:
     ours = np.array([statistics(*our_sample(config, seed)) for seed in range(DRAWS)])
@@ -132,7 +147,9 @@ def test_same_distribution_as_resize_then_crop(config: AugmentConfig, mapper) ->
         assert (np.abs(left.mean(0) - right.mean(0)) <= 4 * error + 0.005).all()
 
 
-@pytest.mark.parametrize("config", [LSJ, MAPILLARY, SHORT], ids=["large-scale jittering", "mapillary", "short side"])
+@pytest.mark.parametrize(
+    "config", [LSJ, MAPILLARY, SHORT, PART], ids=["large-scale jittering", "mapillary", "short side", "part"]
+)
 def test_ids_are_exact_and_reproducible(config: AugmentConfig) -> None:
     """Colours give the ids away: no id is invented, and each lies where its colour is."""
     image, labels = grid()

@@ -1,7 +1,7 @@
 """Data: data sets by format, augmentation, samplers and generated scenes."""
 
 from pantile.data.ade20k import Ade20k, open_ade20k
-from pantile.data.augment_config import AugmentConfig, PairConfig
+from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
 from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
@@ -33,6 +33,7 @@ __all__ = [
     "PairConfig",
     "PairedCropSampler",
     "PanopticDataset",
+    "PartConfig",
     "Scenes",
     "Subset",
     "TrainingSample",

@@ -16,7 +16,7 @@ from pantile.data.augment_config import AugmentConfig
 from pantile.data.color import color_policy, ssd_jitter
 from pantile.data.label_rows import LabelRows
 from pantile.data.resize import PAD_VALUE, image_tensor, resize_image
-from pantile.data.windows import FocusBox, draw_crop, focus_scale, image_scale
+from pantile.data.windows import FocusBox, draw_crop, draw_part, focus_scale, image_scale
 
 
 def augment(
@@ -38,6 +38,9 @@ def augment(
     Returns:
         (3, *crop) uint8 image and (*crop) label rows; rows may be without pixels now.
     """
+    if config.part is not None and rng.random() < config.part.probability:
+        part = draw_part((image.shape[0], image.shape[1]), config.part, rng)
+        image, labels = part.of(image), LabelRows(part.of(labels.ids), labels.classes, labels.crowd)
     source = (image.shape[0], image.shape[1])
     if focus is not None and config.pairs is not None:
         scale = focus_scale(source, focus, config, rng)

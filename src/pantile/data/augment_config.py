@@ -51,6 +51,33 @@ class PairConfig:
 
 
 @dataclass
+class PartConfig:
+    """Some samples see a part of their image only, and the recipe takes it for the whole image (DETR).
+
+    Attributes:
+        probability: of taking a part.
+        short_side: lengths in pixels, of which one is drawn for the image's shorter side.
+        sides: smallest and largest height and width of the part in pixels of that scale, each drawn on its own; an
+            image that is smaller is kept whole along that side.
+    """
+
+    probability: float = 0.5
+    short_side: tuple[int, ...] = (400, 500, 600)
+    sides: tuple[int, int] = (384, 600)
+
+    def check(self) -> None:
+        """Raises UserError for values that make no sense."""
+        if not 0 <= self.probability <= 1:
+            raise UserError(f"augment.part.probability is {self.probability}: a probability lies in 0..1.")
+        if min(self.short_side, default=0) < 1:
+            raise UserError(
+                f"augment.part.short_side is {self.short_side}: list at least one length, each at least 1 pixel."
+            )
+        if not 1 <= self.sides[0] <= self.sides[1]:
+            raise UserError(f"augment.part.sides is {self.sides}: give 1 <= smallest <= largest.")
+
+
+@dataclass
 class AugmentConfig:
     """How a training sample is made. Defaults are the COCO recipe of ReMaX / kMaX-DeepLab.
 
@@ -89,6 +116,7 @@ class AugmentConfig:
             image; then it is kept. 0 keeps every sample, also images without any object.
         min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
             stride 4, thus 65536).
+        part: a random part of the image first (DETR, MaskFormer on COCO). None is off.
         pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
             come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
             pasted by copy-paste may cover the segment.
@@ -111,6 +139,7 @@ class AugmentConfig:
     min_pixels: int = 1
     redraws: int = 10
     min_labelled_pixels: int = 1
+    part: PartConfig | None = None
     pairs: PairConfig | None = None
 
     def check(self) -> None:
@@ -138,5 +167,9 @@ class AugmentConfig:
         for field in ("scale_step", "policy_magnitude", "min_pixels", "redraws", "min_labelled_pixels"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} is {getattr(self, field)}: it must not be negative.")
+        if self.part is not None:
+            self.part.check()
+            if self.pairs is not None or self.crop_on_thing:
+                raise UserError("augment.part may leave out what pairs and crop_on_thing must show: set part=null.")
         if self.pairs is not None:
             self.pairs.check(self.crop)

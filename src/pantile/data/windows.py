@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pantile.data.augment_config import AugmentConfig
+from pantile.data.augment_config import AugmentConfig, PartConfig
 from pantile.data.label_rows import LabelRows
 from pantile.data.resize import resize_ids
 
@@ -124,6 +124,15 @@ def draw_window(
             parts.append((int(rng.integers(first, last + 1)), length, limit))
     (top, height, out_height), (left, width, out_width) = parts
     return Window(top, left, height, width, out_height, out_width)
+
+
+def draw_part(source: tuple[int, int], config: PartConfig, rng: np.random.Generator) -> Window:
+    """The part of an image of (height, width) pixels that stands for it; it is not resized."""
+    scale = config.short_side[rng.integers(len(config.short_side))] / min(source)
+    low, high = config.sides
+    scaled = [round(length * scale) for length in source]
+    size = tuple(int(rng.integers(min(length, low), min(length, high) + 1)) for length in scaled)
+    return draw_window(source, size, scale, rng)
 
 
 def draw_crop(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from pantile.data import AugmentConfig, FitConfig
+from pantile.data import AugmentConfig, FitConfig, PartConfig
 from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses.set_criterion import maskformer_criterion
 from pantile.merge import query_config as presets
@@ -23,7 +23,7 @@ BACKBONES = {**mask2former.BACKBONES, "r101c": "resnet101s.gluon_in1k"}
 def maskformer_coco(backbone: str = "r50") -> RunConfig:
     """COCO panoptic: 554,400 steps of 64 images.
 
-    The shorter side becomes 480 to 800; the original crops half of the images before that, as DETR does.
+    DETR's augmentation: the shorter side becomes 480 to 800, for half of the samples of a random part of the image.
 
     Published PQ: R50 46.5, R101 47.6, Swin-T 47.7, S 49.7, B 51.8, L 52.7.
     """
@@ -34,6 +34,7 @@ def maskformer_coco(backbone: str = "r50") -> RunConfig:
             crop=(1344, 1344),  # holds every image, in whole multiples of 32
             short_side=tuple(range(480, 801, 32)),
             max_side=1333,
+            part=PartConfig(),
             pad_position="bottom_right",
             ssd_jitter=False,
             copy_paste=0.0,
