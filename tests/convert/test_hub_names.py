@@ -8,6 +8,7 @@ import pytest
 
 import pantile
 from models.huggingface import huggingface_mask2former
+from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.convert.foreign_folder import download, is_hub_name
 from pantile.models import Mask2FormerConfig
@@ -44,6 +45,31 @@ def test_a_cached_name_loads(cache, tmp_path):
     assert predictor.taxonomy.names[:2] == ("road", "sidewalk")
 
 
+def test_a_cached_name_is_evaluated_and_trained_on(cache, tmp_path, capfd):
+    huggingface_mask2former(CONFIG, 19).save_pretrained(tmp_path / "hf")
+    put_in_cache(cache, tmp_path / "hf")
+    assert main(["eval", NAME, "--data", "scenes:1"]) == 2
+    assert "the model lacks" in capfd.readouterr().err  # it is of Cityscapes
+    changed = {name: value for name, value in vars(CONFIG).items() if value != getattr(Mask2FormerConfig(), name)}
+    model = [f"model.{name}={value}" for name, value in changed.items()]
+    run = ["training.steps=1", "training.effective_batch=2", "training.workers=0", "training.validation_images=1"]
+    command = ["train", "mask2former_nano", "--data", "scenes:2", "--init", NAME, "--out", str(tmp_path / "run")]
+    assert (
+        main(
+            [
+                *command,
+                "--set",
+                *run,
+                *model,
+                "model.frozen_batch_norm=true",
+                "augment.crop=[65,65]",
+                "evaluation_size=[65,65]",
+            ]
+        )
+        == 0
+    )
+
+
 def test_shards_are_joined(cache, tmp_path):
     huggingface_mask2former(CONFIG, 19).save_pretrained(tmp_path / "hf", max_shard_size="20MB")
     assert len(list((tmp_path / "hf").glob("model-*.safetensors"))) > 1
@@ -70,6 +96,7 @@ def test_what_is_a_name(tmp_path, monkeypatch):
     assert is_hub_name("facebook/mask2former-swin-tiny-coco-panoptic")
     for path in (
         "runs/mine",
+        "runs/misspelt",
         "model",
         "runs/mine/last",
         "/somebody/model",

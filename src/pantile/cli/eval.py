@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.checkpoint_argument import add_checkpoint_argument
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
+    add_checkpoint_argument(parser)
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=int, help="only the first N images")
@@ -29,14 +30,14 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
+    from pantile.convert.open_checkpoint import open_checkpoint
     from pantile.data import open_dataset
-    from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, load_task
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
-    checkpoint = load_checkpoint(args.checkpoint)
+    checkpoint = open_checkpoint(args.checkpoint)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     dataset = open_dataset(args.data, args.split)
     result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))

@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_checkpoint_argument
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
+    add_checkpoint_argument(parser)
     parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
     parser.add_argument("--out", type=Path, required=True, help="receives annotations/ (COCO-panoptic) and overlays/")
     add_view_arguments(parser)

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
     parser.add_argument("--limit", type=int, help="train on the first N images only")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
-    parser.add_argument("--init", type=Path, help="start from these weights; heads match by class name")
+    parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from pantile.convert.open_checkpoint import open_checkpoint
     from pantile.data.bands import check_bands, for_data
-    from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)
-    init = load_checkpoint(args.init) if args.init else None
+    init = open_checkpoint(args.init) if args.init else None
     out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
     if processes().rank == 0:

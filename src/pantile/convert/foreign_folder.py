@@ -44,9 +44,9 @@ def is_huggingface_folder(path: Path) -> bool:
 
 
 def is_hub_name(text: str) -> bool:
-    """``owner/name``, and neither a file nor a folder nor meant as one."""
+    """``owner/name``, and neither a file nor a folder nor meant as one: with such a suffix, or in a folder of ours."""
     files = (".ckpt", ".safetensors", *ORIGINAL_SUFFIXES)
-    return bool(HUB_NAME.fullmatch(text)) and not Path(text).exists() and not text.endswith(files)
+    return bool(HUB_NAME.fullmatch(text)) and not Path(text).parent.is_dir() and not text.endswith(files)
 
 
 def read_foreign(path: Path) -> ForeignWeights:

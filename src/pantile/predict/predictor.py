@@ -11,12 +11,9 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.convert.foreign_checkpoint import load_foreign
-from pantile.convert.foreign_file import ORIGINAL_SUFFIXES
-from pantile.convert.foreign_folder import download, is_hub_name, is_huggingface_folder
+from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.image_files import image_pixels, read_image
 from pantile.data.resize import fit_to, image_tensor
-from pantile.engine.checkpoint import Checkpoint, load_checkpoint
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
 from pantile.engine.tiles import Tiling, Track, predict_image
@@ -30,26 +27,15 @@ def load(
     views: Views | None = None,
     tiling: Tiling | None = None,
 ) -> "Predictor":
-    """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file.
-
-    A name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` is a Mask2Former or MaskFormer of Hugging Face's
-    hub, taken from its cache or the network; a folder of ``transformers`` works as well. So does a ``.pkl`` or ``.pth``
-    of the original Mask2Former, MaskFormer and Panoptic FCN, of a data set whose classes are known.
+    """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
+    ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
 
     Args:
         device: where to run; None is a GPU when there is one.
         views: scales and mirror images to average over; None is the image as it is.
         tiling: how large images are cut into tiles; None takes every image as a whole.
     """
-    return Predictor(load_task(_open(path)), device, views, tiling)
-
-
-def _open(path: str | Path) -> Checkpoint:
-    if is_hub_name(str(path)):
-        return load_foreign(download(str(path)))
-    if is_huggingface_folder(Path(path)) or Path(path).suffix in ORIGINAL_SUFFIXES:
-        return load_foreign(Path(path))
-    return load_checkpoint(path)
+    return Predictor(load_task(open_checkpoint(path)), device, views, tiling)
 
 
 class Predictor:
