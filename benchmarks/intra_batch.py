@@ -2,7 +2,7 @@
 
     python benchmarks/intra_batch.py --out runs/claim [--data DIR/facades] [--steps 700] [--seeds 1 2]
         [--models panoptic_fcn_nano mask2former_nano] [--size 257] [--start runs/start] [--start-steps 2500]
-        [--images 100] [--threads 1]
+        [--crop-steps 0] [--images 100] [--weight 1] [--threads 1]
 
 Trains every model in four ways with every seed, for the same number of steps, and evaluates whole unseen images: PQ,
 pixel accuracy and precision of things, and the confusion curve (the paper's equations 2, 3 and Figure 5). Without
@@ -10,8 +10,9 @@ pixel accuracy and precision of things, and the confusion curve (the paper's equ
 step, of whole images two.
 
 All of a model start from the same weights, trained on whole generated scenes of the size of a crop, without
-look-alikes; ``--start-steps 0`` starts from nothing. Run again, it goes on where it stopped; processes may share the
-work by ``--models`` and ``--seeds``.
+look-alikes (``--start-steps``; 0 starts from nothing), and then on crops of the data without the loss
+(``--crop-steps``). Run again, it goes on where it stopped; processes may share the work by ``--models`` and
+``--seeds``.
 """
 
 import argparse
@@ -35,8 +36,8 @@ MORE = {"mask2former_nano": ("model.num_queries=64",)}  # a facade has up to 98 
 TWINS = 10
 
 
-def variants(model: str, size: int) -> list[Variant]:
-    """The rows of the table."""
+def variants(model: str, size: int, weight: float | None = None) -> list[Variant]:
+    """The rows of the table; of the loss's weight None is the paper's."""
     crop = size // 2 + 1
     images = (
         *MORE.get(model, ()),
@@ -50,7 +51,10 @@ def variants(model: str, size: int) -> list[Variant]:
     # for whole images scale 1 fills the crop, for crops half as large it is the same size of the image
     whole = (*images, f"augment.crop=[{size},{size}]", "training.effective_batch=2")
     crops = (*images, f"augment.crop=[{crop},{crop}]", "augment.scale_range=[1.4,2.8]", "training.effective_batch=4")
-    loss = (f"techniques.intra_batch.weight={WEIGHTS[model]}", f"techniques.intra_batch.points={POINTS[model]}")
+    loss = (
+        f"techniques.intra_batch.weight={WEIGHTS[model] if weight is None else weight}",
+        f"techniques.intra_batch.points={POINTS[model]}",
+    )
     sizes = [crop // 8, crop // 4, crop // 2]
     pairs = (f"augment.pairs.target_sizes={sizes}", "techniques.intra_batch.partner=pairs")
     return [
@@ -61,12 +65,28 @@ def variants(model: str, size: int) -> list[Variant]:
     ]
 
 
-def common_start(model: str, size: int, steps: int, run: Path) -> Checkpoint:
-    """What training on ``steps`` batches of ordinary scenes left."""
-    crop = size // 2 + 1
-    images = (f"evaluation_size=[{crop},{crop}]", f"augment.crop=[{crop},{crop}]", "augment.pad_position=bottom_right")
+def starting_point(
+    model: str, arguments: argparse.Namespace, training_set: PanopticDataset, unseen: PanopticDataset
+) -> Checkpoint | None:
+    """The weights that all of a model start from."""
+    start = None
+    if arguments.start_steps:
+        run = (arguments.start or arguments.out / "start") / model
+        start = train_on_scenes(model, arguments.size // 2 + 1, arguments.start_steps, run)
+    if arguments.crop_steps:
+        crops = next(variant for variant in variants(model, arguments.size) if variant.name == "crops")
+        config = crops.config(f"training.steps={arguments.crop_steps}")
+        run = arguments.out / "start_on_crops" / model
+        train_and_evaluate(config, training_set, unseen, run, init=start)
+        start = load_checkpoint(run / LAST)
+    return start
+
+
+def train_on_scenes(model: str, size: int, steps: int, run: Path) -> Checkpoint:
+    """What ``steps`` batches of whole ordinary scenes of ``size`` squared left."""
+    images = (f"evaluation_size=[{size},{size}]", f"augment.crop=[{size},{size}]", "augment.pad_position=bottom_right")
     plain = Variant("start", model, (*MORE.get(model, ()), *images, "training.workers=0", "training.effective_batch=4"))
-    scenes = kept(Scenes(2000, (crop, crop)))
+    scenes = kept(Scenes(2000, (size, size)))
     config = plain.config(f"training.steps={steps}", "training.validate_every=1", "training.validation_images=4")
     train_and_evaluate(config, scenes, first_images(scenes, 100), run)
     return load_checkpoint(run / LAST)
@@ -95,23 +115,22 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
     parser.add_argument("--size", type=int, default=257)
     parser.add_argument("--start", type=Path, help="folder of the common starts (default: OUT/start)")
-    parser.add_argument("--start-steps", type=int, default=2500)
+    parser.add_argument("--start-steps", type=int, default=2500, help="of ordinary scenes")
+    parser.add_argument("--crop-steps", type=int, default=0, help="then of crops of the data, without the loss")
     parser.add_argument("--images", type=int, default=100, help="unseen images (default: 100)")
+    parser.add_argument("--weight", type=float, help="of the loss (default: the paper's)")
+    parser.add_argument("--variants", nargs="+", metavar="NAME", help="only these rows of the table")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     training_set, unseen = data_sets(arguments)
-    start = arguments.start or arguments.out / "start"
-    starts = {
-        model: common_start(model, arguments.size, arguments.start_steps, start / model)
-        if arguments.start_steps
-        else None
-        for model in arguments.models
-    }
+    starts = {model: starting_point(model, arguments, training_set, unseen) for model in arguments.models}
     results: dict[tuple[str, str], list[dict]] = {}
     for seed in arguments.seeds:
         for model in arguments.models:
-            for variant in variants(model, arguments.size):
+            for variant in variants(model, arguments.size, arguments.weight):
+                if arguments.variants and variant.name not in arguments.variants:
+                    continue
                 config = variant.config(f"seed={seed}", f"training.steps={arguments.steps}")
                 run = arguments.out / model / variant.name.replace(" ", "_").replace(",", "") / f"seed_{seed}"
                 result = train_and_evaluate(config, training_set, unseen, run, init=starts[model])
