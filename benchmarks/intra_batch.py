@@ -171,8 +171,10 @@ def draw(results: dict[tuple[str, str], list[dict]], path: Path) -> None:
             panel.fill_between(THRESHOLDS, low, high, alpha=0.15, color=line.get_color())
         panel.set(title=model, xlabel="T (% of a thing's pixels)")
         panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("predicted things that cover more than T of two (%)")
-    panels[0][-1].legend()
+        panel.set_ylim(bottom=0)
+    panels[0][0].set_ylabel("predicted things that cover\nmore than T of several (%)")
+    handles = panels[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(handles[0]), frameon=False)
     figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
