@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pantile.contracts.errors import UserError
-from pantile.convert.foreign_checkpoint import family_of
+from pantile.convert.foreign_checkpoint import FAMILIES
 from pantile.convert.optional import require
 from pantile.convert.sizes import known_backbone
 from pantile.data import FitConfig
@@ -38,19 +38,22 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
         UserError: transformers is not installed, the network has no counterpart there, or the folder has content.
     """
     transformers = require("transformers", version=5)
-    family = family_of(checkpoint)
-    if family.to_huggingface is None:
-        raise UserError(f"{checkpoint.path}: is of {checkpoint.config.model.architecture}, which transformers has not.")
+    architecture = checkpoint.config.model.architecture
+    if architecture not in WRITERS:
+        raise UserError(
+            f"{checkpoint.path}: is of {architecture}; only {' and '.join(WRITERS)} have a counterpart in transformers."
+        )
+    export_state = FAMILIES[architecture].to_huggingface
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--out {folder}: exists and has content; choose another folder.")
     model, state = checkpoint.config.model, checkpoint.part("model")
     if model.in_channels != 3:
         raise UserError(f"{checkpoint.path}: has {model.in_channels} bands, Hugging Face's processors know only 3.")
-    theirs = WRITERS[model.architecture](transformers, model, _backbone(transformers, checkpoint))
-    foreign = family.to_huggingface(model, state)
+    theirs = WRITERS[architecture](transformers, model, _backbone(transformers, checkpoint))
+    foreign = export_state(model, state)
     theirs.id2label = dict(enumerate(checkpoint.taxonomy.names))
     theirs.label2id = {name: index for index, name in theirs.id2label.items()}
-    network = getattr(transformers, NETWORKS[model.architecture])
+    network = getattr(transformers, NETWORKS[architecture])
     with torch.device("meta"):
         network = network(theirs)
     network.load_state_dict(foreign, assign=True)
