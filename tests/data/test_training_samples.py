@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.data.augment import AugmentConfig
+from pantile.data.augment_config import AugmentConfig, PairConfig
 from pantile.data.label_rows import LabelRows
+from pantile.data.sampler import Draw, Focus
 from pantile.data.scenes import Scenes
 from pantile.data.training_samples import TrainingSamples, collate
 
@@ -204,6 +205,14 @@ def test_a_crop_on_a_thing_where_there_is_none_is_anywhere() -> None:
             TrainingSamples(TwoThings(*things), replace(config, crop_on_thing=flag))[0, 3] for flag in (False, True)
         )
         assert torch.equal(plain.ids, on_thing.ids)
+
+
+def test_pairs_choose_their_crops_themselves_also_of_what_is_pasted() -> None:
+    data = TwoThings(Segment(5, 0), Segment(6, 2))
+    config = AugmentConfig(crop=(16, 16), copy_paste=1.0, ssd_jitter=False, pairs=PairConfig(target_sizes=(8,)))
+    draw = Draw(0, 3, Focus(0, 8))
+    plain, on_thing = (TrainingSamples(data, replace(config, crop_on_thing=flag))[draw] for flag in (False, True))
+    assert torch.equal(plain.ids, on_thing.ids)
 
 
 def test_redraw_looks_at_labelled_pixels() -> None:

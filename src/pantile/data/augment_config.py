@@ -102,7 +102,7 @@ class AugmentConfig:
             shows fewer than two classes, is drawn anew, up to ten draws; then it is kept (mmsegmentation: 0.75).
             1 takes every crop (Mask2Former).
         crop_on_thing: the crop contains the centre of a random thing of the image, where it has one (Panoptic FCN on
-            Cityscapes). With ``pairs`` the pair's segment comes first.
+            Cityscapes). With ``pairs`` it has no effect: they choose what a crop contains.
         flip: probability of a horizontal flip.
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
         policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet

@@ -105,7 +105,7 @@ class TrainingSamples(Dataset):
             box = self._focus_box(panoptic, focus, rng, self.dataset.name_of(dataset_index))
         elif self.config.pairs is None and not self._told_small:
             self._tell_small(panoptic.size, self.dataset.name_of(dataset_index))
-        if box is None and self.config.crop_on_thing:
+        if self.config.crop_on_thing and self.config.pairs is None:
             box = _box_of_one(panoptic, self.dataset.taxonomy.thing_indices, rng)
         return augment(image, rows, self.config, rng, scale_factor, box)
 
