@@ -43,7 +43,7 @@ class ReClass(Technique):
 
     def _soften(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         soft = class_coverage(raw.mask_logits.detach(), targets, raw.num_classes, self.config.activation)
-        return replace(output, label_mix=LabelMix(soft, self.config.eta))
+        return output.softened(LabelMix(soft, self.config.eta))
 
 
 def class_coverage(
