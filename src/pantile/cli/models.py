@@ -59,7 +59,7 @@ def show_info(args: argparse.Namespace) -> int:
 
 
 def show_matrix() -> int:
-    """A row per architecture, a column per technique."""
+    """A row per architecture, a column per technique; below it, what has to be set where the defaults do not do."""
     from pantile.engine.pairs import technique_pairs
 
     pairs = technique_pairs()
@@ -67,8 +67,12 @@ def show_matrix() -> int:
     width = max(len(name) for name in pairs)
     print(" " * width, *techniques, sep="  ")
     for architecture, row in pairs.items():
-        cells = (("yes" if row[name] else "-").ljust(len(name)) for name in techniques)
+        cells = (("yes" if not p.refusal else "set" if p.fits else "-").ljust(len(name)) for name, p in row.items())
         print("  ".join([architecture.ljust(width), *cells]).rstrip())
+    for architecture, row in pairs.items():
+        for name, pair in row.items():
+            if pair.fits and pair.refusal:
+                print(f"{name} with {architecture}: {pair.refusal}")
     return 0
 
 

@@ -13,14 +13,40 @@ import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.plugins import check_installed, required
+from pantile.contracts.registry import Registry
 from pantile.data import AugmentConfig, FitConfig
-from pantile.losses.registry import CriterionConfig
-from pantile.merge import MergeConfig
-from pantile.models import ModelConfig
-from pantile.techniques import TechniquesConfig
+from pantile.losses.criterion import CRITERIA, CriterionConfig
+from pantile.merge.registry import MERGERS, MergeConfig
+from pantile.models import ARCHITECTURES, ModelConfig
+from pantile.techniques import TECHNIQUES, TechniquesConfig
 
-#: groups of which there are several kinds, and the field that tells which
-_TAGS = {"model": "architecture", "criterion": "kind", "merge": "kind"}
+
+@dataclass(frozen=True)
+class Kinds:
+    """A group of fields that comes in several kinds.
+
+    Attributes:
+        registry: of parts with a ``config_class``.
+        tag: the field that names the kind.
+    """
+
+    registry: Registry
+    tag: str
+
+    def classes(self) -> dict[str, type]:
+        return {name: part.config_class for name, part in self.registry.items()}
+
+
+KINDS = {
+    "model": Kinds(ARCHITECTURES, "architecture"),
+    "criterion": Kinds(CRITERIA, "kind"),
+    "merge": Kinds(MERGERS, "kind"),
+}
+
+
+#: beside the fields of a run in files: the packages whose parts it uses
+PLUGINS = "plugins"
 
 
 @dataclass
@@ -60,16 +86,49 @@ class TrainingConfig:
     log_every: int = 10  # optimizer steps between log rows
 
 
+def _read_kind(group: str) -> pydantic.PlainValidator:
+    """Reads a group of ``KINDS`` into the config class that its tag names."""
+
+    def read(value: Any, info: pydantic.ValidationInfo) -> Any:
+        kinds = KINDS[group]
+        name = value.get(kinds.tag) if isinstance(value, dict) else getattr(value, kinds.tag, None)
+        part = kinds.registry.find(name, f"{info.context}: {group}.{kinds.tag}")
+        return _read(part.config_class, value, group, info)
+
+    return pydantic.PlainValidator(read)
+
+
+def _read_techniques(value: Any, info: pydantic.ValidationInfo) -> TechniquesConfig:
+    if not isinstance(value, dict | TechniquesConfig):
+        raise UserError(f"{info.context}: techniques: name each with its settings, not {value!r}.")
+    configs = dict(value.items())
+    return TechniquesConfig(
+        **{
+            name: None if config is None else _read(TECHNIQUES[name], config, f"techniques.{name}", info)
+            for name, config in configs.items()
+        }
+    )
+
+
+def _read(cls: type, value: Any, prefix: str, info: pydantic.ValidationInfo) -> Any:
+    try:
+        return _adapter(cls).validate_python(value, context=info.context)
+    except pydantic.ValidationError as error:
+        raise _explained(error, info.context, prefix) from None
+
+
 @dataclass
 class RunConfig:
     """A complete run. Class counts are not here: they come from the data set."""
 
     recipe: str
-    model: Annotated[ModelConfig, pydantic.Field(discriminator=_TAGS["model"])]
+    model: Annotated[ModelConfig, _read_kind("model")]
     augment: AugmentConfig
-    criterion: Annotated[CriterionConfig, pydantic.Field(discriminator=_TAGS["criterion"])]
-    merge: Annotated[MergeConfig, pydantic.Field(discriminator=_TAGS["merge"])]
-    techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
+    criterion: Annotated[CriterionConfig, _read_kind("criterion")]
+    merge: Annotated[MergeConfig, _read_kind("merge")]
+    techniques: Annotated[TechniquesConfig, pydantic.PlainValidator(_read_techniques)] = field(
+        default_factory=TechniquesConfig
+    )
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
@@ -77,30 +136,53 @@ class RunConfig:
 
 
 def to_dict(config: RunConfig) -> dict:
-    """Plain containers (tuples become lists), safe for YAML, JSON and ``weights_only`` checkpoints."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """Plain containers (tuples become lists), safe for YAML, JSON and ``weights_only`` checkpoints.
+
+    Where parts of other packages are used, ``plugins`` names them, so that a machine without them can say so.
+    """
+    shallow = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    techniques = {name: dataclasses.asdict(own) if own else None for name, own in config.techniques.items()}
+    rest = {
+        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value for name, value in shallow.items()
+    }
+    data = rest | {"techniques": techniques}
+    if plugins := _plugins(config):
+        data[PLUGINS] = plugins
+    return json.loads(json.dumps(data))
+
+
+def _plugins(config: RunConfig) -> dict[str, str]:
+    """Packages, and their parts that this run uses."""
+    parts = [(kinds.registry, getattr(getattr(config, group), kinds.tag)) for group, kinds in KINDS.items()]
+    return required(parts + [(TECHNIQUES, name) for name, own in config.techniques.items() if own is not None])
 
 
 def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
     """Checks every field's name and type.
 
     Raises:
-        UserError: names the field, what was wrong, and the nearest field where the name is unknown.
+        UserError: names the field, what was wrong, and the nearest field where the name is unknown; or the packages
+            whose parts are needed and missing.
     """
+    check_installed(data.get(PLUGINS) or {}, source)
+    data = {name: value for name, value in data.items() if name != PLUGINS}
     _check_names(data, RunConfig, source, prefix="")
     try:
-        return _adapter().validate_python(data)
+        return _adapter(RunConfig).validate_python(data, context=source)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        # after a group of several kinds, pydantic names the kind as if it were a field
-        where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
-        raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
+        raise _explained(error, source) from None
+
+
+def _explained(error: pydantic.ValidationError, source: str, prefix: str = "") -> UserError:
+    first = error.errors()[0]
+    where = ".".join(([prefix] if prefix else []) + [str(part) for part in first["loc"]])
+    return UserError(f"{source}: {where}: {first['msg']} (got {first['input']!r}).")
 
 
 @cache
-def _adapter() -> pydantic.TypeAdapter:
+def _adapter(cls: type) -> pydantic.TypeAdapter:
     """Made at first use: it takes a third of a second."""
-    return pydantic.TypeAdapter(RunConfig)
+    return pydantic.TypeAdapter(cls)
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
@@ -158,18 +240,27 @@ def load_yaml(path: Path) -> RunConfig:
 def field_names(cls: type = RunConfig, prefix: str = "") -> list[str]:
     """Every dotted field of a config class, groups included."""
     names = []
-    for item in dataclasses.fields(cls):
-        names.append(prefix + item.name)
-        for group in _groups(item.type):
-            names += field_names(group, f"{prefix}{item.name}.")
+    for name, annotation in _fields(cls).items():
+        names.append(prefix + name)
+        for group in _groups(name, annotation):
+            names += field_names(group, f"{prefix}{name}.")
     return list(dict.fromkeys(names))
 
 
-def _groups(annotation: Any) -> list[type]:
-    """The dataclasses in an annotation such as ``X``, ``X | None`` or ``X | Y``."""
-    if dataclasses.is_dataclass(annotation):
+def _fields(cls: type) -> dict[str, Any]:
+    """{name: annotation}"""
+    if cls is TechniquesConfig:
+        return dict(TECHNIQUES)
+    return {item.name: item.type for item in dataclasses.fields(cls)}
+
+
+def _groups(name: str, annotation: Any) -> list[type]:
+    """The config classes that a field may hold: of its registry, or in an annotation such as ``X`` or ``X | None``."""
+    if name in KINDS:
+        return list(dict.fromkeys(KINDS[name].classes().values()))
+    if dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig:
         return [annotation]
-    return [group for option in get_args(annotation) for group in _groups(option)]
+    return [group for option in get_args(annotation) for group in _groups(name, option)]
 
 
 def _check_path(parts: list[str], source: str) -> None:
@@ -181,21 +272,20 @@ def _check_path(parts: list[str], source: str) -> None:
 
 def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     """Unknown fields get a suggestion; pydantic alone would ignore them."""
-    known = {item.name: item.type for item in dataclasses.fields(cls)}
+    known = _fields(cls)
     for name, value in data.items():
         if name not in known:
             raise UserError(f"{source}: there is no field {prefix + name!r}{_suggestion(prefix + name, field_names())}")
-        groups = _groups(known[name])
+        groups = _groups(name, known[name])
         if isinstance(value, dict) and groups:
-            _check_names(value, _chosen(groups, value, _TAGS.get(name)), source, f"{prefix}{name}.")
+            _check_names(value, _chosen(name, groups, value), source, f"{prefix}{name}.")
 
 
-def _chosen(groups: list[type], value: dict, tag: str | None) -> type:
-    """Of several kinds of a group, the one that the data names; pydantic tells when it is none of them."""
-    for group in groups:
-        if tag is not None and value.get(tag) in get_args(group.__annotations__[tag]):
-            return group
-    return groups[0]
+def _chosen(name: str, groups: list[type], value: dict) -> type:
+    """Of several kinds of a group, the one that the data names; reading it tells when it is none of them."""
+    if name not in KINDS:
+        return groups[0]
+    return KINDS[name].classes().get(value.get(KINDS[name].tag), groups[0])
 
 
 def _suggestion(name: str, known: list[str]) -> str:

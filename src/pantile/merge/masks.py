@@ -23,6 +23,7 @@ from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
 from pantile.merge.pixel_wise import merge_pixel_wise
 from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, ids_to_original, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
@@ -31,6 +32,7 @@ _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
 _STRIP_PIXELS = 2**12  # of a strip of whole columns, per query: as many as in a tile
 
 
+@register_merge(MaskMergeConfig)
 @torch.no_grad()
 def predict_masks(
     output: MaskOutput,

@@ -38,10 +38,12 @@ from pantile.merge.agreement import check_agreement
 from pantile.merge.kernel_fusion import fuse_kernels
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.probability_tiles import ProbabilityTiles, encode_in_box
+from pantile.merge.registry import register_merge
 from pantile.merge.resampling import original_grid
 from pantile.merge.segments import Canvas, PastedSegment
 
 
+@register_merge(PanopticFCNMergeConfig)
 @torch.no_grad()
 def predict_panoptic_fcn(
     output: MaskOutput,

@@ -41,8 +41,8 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.precision import at_least_float32
 from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.kmax_pixel_decoder import PixelDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -120,7 +120,8 @@ def kmax_nano_config() -> KMaXConfig:
     )
 
 
-class KMaXDeepLab(nn.Module):
+@ARCHITECTURES.register("kmax")
+class KMaXDeepLab(PanopticModel):
     """Mask classification by k-means over pixels.
 
     Args:
@@ -134,6 +135,7 @@ class KMaXDeepLab(nn.Module):
         training_only: names of submodules that inference never runs.
     """
 
+    config_class = KMaXConfig
     training_only = ("auxiliary_head",)
 
     def __init__(self, config: KMaXConfig, num_classes: int):
@@ -204,10 +206,6 @@ class KMaXDeepLab(nn.Module):
         final = self.predictor(maps[-1], self.mask_projection(centers), self.class_projection(centers))
         semantic = self.auxiliary_head(features) if self.training and self.auxiliary_head is not None else None
         return replace(final, layers=tuple(outputs) if keep else (), semantic_logits=semantic)
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes, with or without one more row at the end."""

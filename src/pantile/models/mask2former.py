@@ -32,8 +32,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.mask2former_pixel_decoder import NORM_GROUPS, DecodedPixels, DeformablePixelDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -97,7 +97,8 @@ def mask2former_nano_config() -> Mask2FormerConfig:
     )
 
 
-class Mask2Former(nn.Module):
+@ARCHITECTURES.register("mask2former")
+class Mask2Former(PanopticModel):
     """Mask classification by attention within predicted masks.
 
     Args:
@@ -111,7 +112,7 @@ class Mask2Former(nn.Module):
         training_only: names of submodules that inference never runs.
     """
 
-    training_only = ()
+    config_class = Mask2FormerConfig
 
     def __init__(self, config: Mask2FormerConfig, num_classes: int):
         super().__init__()
@@ -185,10 +186,6 @@ class Mask2Former(nn.Module):
         normed = self.query_norm(queries)
         final = self._predict(normed, self.mask_embed(normed), pixels)
         return replace(final, layers=tuple(outputs) if keep else ())
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""

@@ -28,8 +28,8 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.position_encoding import sine_positions
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.maskformer_pixel_decoder import NORM_GROUPS, DecodedPixels, FeaturePyramidDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -94,7 +94,8 @@ def maskformer_nano_config() -> MaskFormerConfig:
     )
 
 
-class MaskFormer(nn.Module):
+@ARCHITECTURES.register("maskformer")
+class MaskFormer(PanopticModel):
     """Mask classification by a DETR decoder.
 
     Its queries attend to all pixels, so unlike in models with masked or k-means attention there is no assignment
@@ -104,11 +105,9 @@ class MaskFormer(nn.Module):
         config: see ``MaskFormerConfig``.
         num_classes: K, things and stuff, without no-object.
 
-    Attributes:
-        training_only: names of submodules that inference never runs.
     """
 
-    training_only = ()
+    config_class = MaskFormerConfig
 
     def __init__(self, config: MaskFormerConfig, num_classes: int):
         super().__init__()
@@ -170,10 +169,6 @@ class MaskFormer(nn.Module):
                 outputs.append(self._predict(queries, pixels))
         queries = self.layers[-1](queries, self.query_position, key, value)
         return replace(self._predict(queries, pixels), layers=tuple(outputs))
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""

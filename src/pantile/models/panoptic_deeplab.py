@@ -40,7 +40,7 @@ from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.precision import autocast_off
 from pantile.layers.separable_conv import SeparableConv
-from pantile.models.parameters import names_without_weight_decay
+from pantile.models.base import ARCHITECTURES, PanopticModel
 
 
 @dataclass
@@ -118,20 +118,17 @@ def panoptic_deeplab_nano_config() -> PanopticDeepLabConfig:
     )
 
 
-class PanopticDeepLab(nn.Module):
+@ARCHITECTURES.register("panoptic_deeplab")
+class PanopticDeepLab(PanopticModel):
     """Semantic segmentation, centre heat map and offsets.
 
     Args:
         config: see ``PanopticDeepLabConfig``.
         num_classes: K, things and stuff, without void.
 
-    Attributes:
-        training_only: names of submodules that inference never runs; there are none.
-        segment_limit: how many segments it can tell apart in an image; None is any number.
     """
 
-    training_only = ()
-    segment_limit = None
+    config_class = PanopticDeepLabConfig
 
     def __init__(self, config: PanopticDeepLabConfig, num_classes: int):
         super().__init__()
@@ -178,10 +175,6 @@ class PanopticDeepLab(nn.Module):
             center_heatmap=self.center_head(instance),
             center_offset=self.offset_head(instance),
         )
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes."""

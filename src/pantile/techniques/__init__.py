@@ -1,12 +1,13 @@
 """Training techniques: what composes with any model that gives the tensors they need."""
 
-from pantile.techniques.base import Technique, build_techniques
+from pantile.techniques.base import TECHNIQUES, Technique, build_techniques
 from pantile.techniques.config import TechniquesConfig
 from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
 from pantile.techniques.reclass import ReClass, ReClassConfig
 from pantile.techniques.remask import ReMask, ReMaskConfig
 
 __all__ = [
+    "TECHNIQUES",
     "IntraBatch",
     "IntraBatchConfig",
     "ReClass",
