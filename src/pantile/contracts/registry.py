@@ -53,15 +53,24 @@ class Registry(Mapping[str, Part], Generic[Part]):
         home = sys._getframe(1).f_globals["__name__"]
 
         def add(part: Part) -> Part:
-            if name in self._parts:
-                raise UserError(
-                    f"The {self.kind} {name!r} of {home} has the name of one in {self._homes[name]}: give it another."
-                )
-            self._parts[name] = part
-            self._homes[name] = home
+            self._add(name, part, home)
             return part
 
         return add
+
+    def register_all(self, parts: Mapping[str, Part]) -> None:
+        """A table of parts, for those that are made rather than written."""
+        home = sys._getframe(1).f_globals["__name__"]
+        for name, part in parts.items():
+            self._add(name, part, home)
+
+    def _add(self, name: str, part: Part, home: str) -> None:
+        if name in self._parts:
+            raise UserError(
+                f"The {self.kind} {name!r} of {home} has the name of one in {self._homes[name]}: give it another."
+            )
+        self._parts[name] = part
+        self._homes[name] = home
 
     def find(self, name: str, field: str = "") -> Part:
         """The part of this name.
@@ -79,7 +88,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
             hint = f"did you mean {near[0]!r}?"
         else:
             hint = self.where or f"choose one of {', '.join(sorted(self))}."
-        raise UserError(f"{f'{field}: ' if field else ''}there is no {self.kind} {name!r}; {hint}")
+        there = f"{field}: there" if field else "There"
+        raise UserError(f"{there} is no {self.kind} {name!r}; {hint}")
 
     def foreign(self) -> set[str]:
         """Names registered from outside this package, as far as they are registered yet."""

@@ -3,7 +3,6 @@
 Where the TensorFlow and PyTorch implementations differ, these are the PyTorch one's settings.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -12,6 +11,7 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses import KMaXCriterionConfig
 from pantile.merge import mask_config as presets
 from pantile.models import KMaXConfig, kmax_nano_config
+from pantile.recipes.registry import RECIPES
 
 #: timm names; ImageNet-22k pre-training, fine-tuned on 1k at 384 pixels, for ConvNeXt as in the paper.
 BACKBONES = {
@@ -101,19 +101,21 @@ def kmax_nano() -> RunConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    **{
-        f"kmax_{name}_coco": partial(kmax_coco, name)
-        for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
-    },
-    **{
-        f"kmax_{name}_cityscapes": partial(kmax_cityscapes, name)
-        for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
-    },
-    **{
-        f"kmax_{name}_ade20k_{size}": partial(kmax_ade20k, name, size)
-        for name in ("r50", "convnext_large")
-        for size in (641, 1281)
-    },
-    "kmax_nano": kmax_nano,
-}
+RECIPES.register_all(
+    {
+        **{
+            f"kmax_{name}_coco": partial(kmax_coco, name)
+            for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
+        },
+        **{
+            f"kmax_{name}_cityscapes": partial(kmax_cityscapes, name)
+            for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")
+        },
+        **{
+            f"kmax_{name}_ade20k_{size}": partial(kmax_ade20k, name, size)
+            for name in ("r50", "convnext_large")
+            for size in (641, 1281)
+        },
+        "kmax_nano": kmax_nano,
+    }
+)

@@ -6,7 +6,6 @@ task for a data set whose classes are all stuff. The loss is the same; panoptic 
 Weight decay spares every bias, where the original spares those of norms only.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -16,6 +15,7 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses.set_criterion import SetCriterionConfig
 from pantile.merge import query_config as presets
 from pantile.models import Mask2FormerConfig, mask2former_nano_config
+from pantile.recipes.registry import RECIPES
 from pantile.techniques import IntraBatchConfig
 
 #: timm names. ResNets start from torchvision's weights; Swin-B and -L from ImageNet-22k, ``swin_b_in1k`` from 1k.
@@ -214,24 +214,26 @@ _ALL = ("r50", "r101", "swin_t", "swin_s", "swin_b_in1k", "swin_b", "swin_l")
 _WITHOUT_IN1K = ("r50", "r101", "swin_t", "swin_s", "swin_b", "swin_l")
 _TWO = ("r50", "swin_l")
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    **{f"mask2former_{name}_coco": partial(mask2former_coco, name) for name in _ALL},
-    **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name) for name in _ALL},
-    **{f"mask2former_{name}_ade20k": partial(mask2former_ade20k, name) for name in _TWO},
-    **{f"mask2former_{name}_ade20k_instance": partial(mask2former_ade20k, name, "instance") for name in _TWO},
-    **{f"mask2former_{name}_ade20k_semantic": partial(mask2former_ade20k, name, "semantic") for name in _ALL},
-    **{f"mask2former_{name}_cityscapes": partial(mask2former_cityscapes, name) for name in _WITHOUT_IN1K},
-    **{
-        f"mask2former_{name}_cityscapes_{task}": partial(mask2former_cityscapes, name, task)
-        for name in _WITHOUT_IN1K
-        for task in ("instance", "semantic")
-    },
-    **{f"mask2former_{name}_mapillary": partial(mask2former_mapillary, name) for name in _TWO},
-    **{f"mask2former_{name}_mapillary_semantic": partial(mask2former_mapillary, name, "semantic") for name in _TWO},
-    "mask2former_r50_ibs_cityscapes": mask2former_ibs_cityscapes,
-    "mask2former_r50_ibs_mapillary": mask2former_ibs_mapillary,
-    "mask2former_r50_ibs_mapillary_instance": partial(mask2former_ibs_mapillary, "instance"),
-    "mask2former_r50_crop_mapillary": partial(mask2former_ibs_mapillary, supervised=False),
-    "mask2former_r50_crop_mapillary_instance": partial(mask2former_ibs_mapillary, "instance", supervised=False),
-    "mask2former_nano": mask2former_nano,
-}
+RECIPES.register_all(
+    {
+        **{f"mask2former_{name}_coco": partial(mask2former_coco, name) for name in _ALL},
+        **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name) for name in _ALL},
+        **{f"mask2former_{name}_ade20k": partial(mask2former_ade20k, name) for name in _TWO},
+        **{f"mask2former_{name}_ade20k_instance": partial(mask2former_ade20k, name, "instance") for name in _TWO},
+        **{f"mask2former_{name}_ade20k_semantic": partial(mask2former_ade20k, name, "semantic") for name in _ALL},
+        **{f"mask2former_{name}_cityscapes": partial(mask2former_cityscapes, name) for name in _WITHOUT_IN1K},
+        **{
+            f"mask2former_{name}_cityscapes_{task}": partial(mask2former_cityscapes, name, task)
+            for name in _WITHOUT_IN1K
+            for task in ("instance", "semantic")
+        },
+        **{f"mask2former_{name}_mapillary": partial(mask2former_mapillary, name) for name in _TWO},
+        **{f"mask2former_{name}_mapillary_semantic": partial(mask2former_mapillary, name, "semantic") for name in _TWO},
+        "mask2former_r50_ibs_cityscapes": mask2former_ibs_cityscapes,
+        "mask2former_r50_ibs_mapillary": mask2former_ibs_mapillary,
+        "mask2former_r50_ibs_mapillary_instance": partial(mask2former_ibs_mapillary, "instance"),
+        "mask2former_r50_crop_mapillary": partial(mask2former_ibs_mapillary, supervised=False),
+        "mask2former_r50_crop_mapillary_instance": partial(mask2former_ibs_mapillary, "instance", supervised=False),
+        "mask2former_nano": mask2former_nano,
+    }
+)

@@ -4,7 +4,6 @@ Semantic recipes are for a data set whose classes are all stuff. ResNets have si
 Swin has none, a learning rate of its own and the same rate in its backbone.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -15,6 +14,7 @@ from pantile.merge import query_config as presets
 from pantile.models import MaskFormerConfig, maskformer_nano_config
 from pantile.recipes import mask2former
 from pantile.recipes.mask2former import DROP_PATH_SWIN, short_side_recipe, small_run
+from pantile.recipes.registry import RECIPES
 
 #: timm names; ``r101c`` has three convolutions in its stem.
 BACKBONES = {**mask2former.BACKBONES, "r101c": "resnet101s.gluon_in1k"}
@@ -130,17 +130,19 @@ def _optimizer(backbone: str, steps: int) -> OptimizerConfig:
 
 _SWINS = ("swin_t", "swin_s", "swin_b", "swin_l")
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    **{f"maskformer_{name}_coco": partial(maskformer_coco, name) for name in ("r50", "r101", *_SWINS)},
-    **{f"maskformer_{name}_ade20k": partial(maskformer_ade20k, name) for name in ("r50", "r101")},
-    **{
-        f"maskformer_{name}_ade20k_semantic": partial(maskformer_ade20k, name, "semantic")
-        for name in ("r50", "r101", "r101c", *_SWINS)
-    },
-    **{
-        f"maskformer_{name}_cityscapes_semantic": partial(maskformer_cityscapes_semantic, name)
-        for name in ("r101", "r101c")
-    },
-    "maskformer_r50_mapillary_semantic": maskformer_mapillary_semantic,
-    "maskformer_nano": maskformer_nano,
-}
+RECIPES.register_all(
+    {
+        **{f"maskformer_{name}_coco": partial(maskformer_coco, name) for name in ("r50", "r101", *_SWINS)},
+        **{f"maskformer_{name}_ade20k": partial(maskformer_ade20k, name) for name in ("r50", "r101")},
+        **{
+            f"maskformer_{name}_ade20k_semantic": partial(maskformer_ade20k, name, "semantic")
+            for name in ("r50", "r101", "r101c", *_SWINS)
+        },
+        **{
+            f"maskformer_{name}_cityscapes_semantic": partial(maskformer_cityscapes_semantic, name)
+            for name in ("r101", "r101c")
+        },
+        "maskformer_r50_mapillary_semantic": maskformer_mapillary_semantic,
+        "maskformer_nano": maskformer_nano,
+    }
+)

@@ -16,6 +16,7 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses import CenterCriterionConfig
 from pantile.merge import center_config as presets
 from pantile.models import PanopticDeepLabConfig, SWideRNetConfig, panoptic_deeplab_nano_config
+from pantile.recipes.registry import RECIPES
 
 #: Scaling factors of Table 4 at 641 pixels, and of the fast models of Tables 5 and 12.
 STRONG = ("1_1.5_1", "1_2_1", "1_1_1", "1_1_2", "1_1_3", "1_1_4", "1_1_5", "1_1_5.5", "1_1_6", "1_1.5_2", "1_1.5_3")
@@ -171,6 +172,4 @@ def _of(recipe: Callable[[PanopticDeepLabConfig], RunConfig], factors: str, regi
     return recipe(swidernet_model(factors, regime))
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    f"panoptic_deeplab_{name}".replace(".", ""): recipe for name, recipe in _rows().items()
-}
+RECIPES.register_all({f"panoptic_deeplab_{name}".replace(".", ""): recipe for name, recipe in _rows().items()})

@@ -20,6 +20,7 @@ from pantile.losses import PanopticFCNCriterionConfig
 from pantile.merge import panoptic_fcn_config as presets
 from pantile.models import PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.recipes.mask2former import CITYSCAPES_PAIRS, MAPILLARY_PAIRS, small_run
+from pantile.recipes.registry import RECIPES
 from pantile.techniques import IntraBatchConfig
 
 Sampling = Literal["full", "crop", "ibs", "ibs_random"]
@@ -167,17 +168,19 @@ def _coco_rows() -> dict[str, Callable[[], RunConfig]]:
     return rows | {f"{name}_fast": partial(recipe, fast=True) for name, recipe in rows.items()}
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    **{f"panoptic_fcn_r50_{name}_coco": recipe for name, recipe in _coco_rows().items()},
-    **{
-        f"panoptic_fcn_r50_{name}": partial(recipe, sampling)
-        for data, recipe in (("cityscapes", panoptic_fcn_cityscapes), ("mapillary", panoptic_fcn_mapillary))
-        for name, sampling in (
-            (f"full_{data}", "full"),
-            (data, "crop"),
-            (f"ibs_{data}", "ibs"),
-            (f"ibs_random_{data}", "ibs_random"),
-        )
-    },
-    "panoptic_fcn_nano": panoptic_fcn_nano,
-}
+RECIPES.register_all(
+    {
+        **{f"panoptic_fcn_r50_{name}_coco": recipe for name, recipe in _coco_rows().items()},
+        **{
+            f"panoptic_fcn_r50_{name}": partial(recipe, sampling)
+            for data, recipe in (("cityscapes", panoptic_fcn_cityscapes), ("mapillary", panoptic_fcn_mapillary))
+            for name, sampling in (
+                (f"full_{data}", "full"),
+                (data, "crop"),
+                (f"ibs_{data}", "ibs"),
+                (f"ibs_random_{data}", "ibs_random"),
+            )
+        },
+        "panoptic_fcn_nano": panoptic_fcn_nano,
+    }
+)

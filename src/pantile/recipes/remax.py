@@ -4,12 +4,12 @@ What changes against kMaX-DeepLab: sigmoid in the mask-ID loss, a 12 times highe
 poly, less weight decay, and the two techniques. At inference the model is the same.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 from pantile.engine.config import OptimizerConfig, RunConfig
 from pantile.recipes.kmax import BACKBONES, kmax_ade20k, kmax_cityscapes, kmax_coco, kmax_nano
+from pantile.recipes.registry import RECIPES
 from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig
 
 
@@ -85,18 +85,20 @@ def _efficient_decoder(config: RunConfig) -> None:
     config.model.transformer_layers = (1, 1, 1)
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    "remax_t_coco": partial(remax_coco, "mnv3_small", 641, 150_000, efficient=True),
-    "remax_s_coco": partial(remax_coco, "mnv3_large", 641, 150_000, efficient=True),
-    "remax_m_coco": partial(remax_coco, "r50", 641, 150_000, efficient=True),
-    "remax_b_coco": partial(remax_coco, "r50", 1281, 200_000, efficient=False),
-    "remax_b_coco_50k": partial(remax_coco, "r50", 1281, 50_000, efficient=False),
-    "remax_convnext_tiny_coco": partial(remax_coco, "convnext_tiny", 1281, 150_000, efficient=False),
-    "remax_convnext_small_coco": partial(remax_coco, "convnext_small", 1281, 150_000, efficient=False),
-    "remax_r50_cityscapes": partial(remax_cityscapes, "r50"),
-    "remax_mnv3_large_cityscapes": partial(remax_cityscapes, "mnv3_large"),
-    "remax_mnv3_small_cityscapes": partial(remax_cityscapes, "mnv3_small"),
-    "remax_r50_ade20k_641": partial(remax_ade20k, 641),
-    "remax_r50_ade20k_1281": partial(remax_ade20k, 1281),
-    "remax_nano": remax_nano,
-}
+RECIPES.register_all(
+    {
+        "remax_t_coco": partial(remax_coco, "mnv3_small", 641, 150_000, efficient=True),
+        "remax_s_coco": partial(remax_coco, "mnv3_large", 641, 150_000, efficient=True),
+        "remax_m_coco": partial(remax_coco, "r50", 641, 150_000, efficient=True),
+        "remax_b_coco": partial(remax_coco, "r50", 1281, 200_000, efficient=False),
+        "remax_b_coco_50k": partial(remax_coco, "r50", 1281, 50_000, efficient=False),
+        "remax_convnext_tiny_coco": partial(remax_coco, "convnext_tiny", 1281, 150_000, efficient=False),
+        "remax_convnext_small_coco": partial(remax_coco, "convnext_small", 1281, 150_000, efficient=False),
+        "remax_r50_cityscapes": partial(remax_cityscapes, "r50"),
+        "remax_mnv3_large_cityscapes": partial(remax_cityscapes, "mnv3_large"),
+        "remax_mnv3_small_cityscapes": partial(remax_cityscapes, "mnv3_small"),
+        "remax_r50_ade20k_641": partial(remax_ade20k, 641),
+        "remax_r50_ade20k_1281": partial(remax_ade20k, 1281),
+        "remax_nano": remax_nano,
+    }
+)
