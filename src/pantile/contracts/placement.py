@@ -16,3 +16,8 @@ class Placement:
     padded: tuple[int, int]
     content: tuple[int, int]
     original: tuple[int, int]
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> "Placement":
+        """Of an image that is the network's input as it is."""
+        return cls(size, size, size)

@@ -22,6 +22,7 @@ from pantile.merge import merge
 from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
+from pantile.techniques.training_losses import losses_of
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -79,15 +80,7 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
-        raw = self.criterion.choose_queries(self(images), targets)
-        output = raw
-        for technique in self.techniques.values():
-            output = technique.before_loss(output, raw, targets)
-        result = self.criterion(output, targets)
-        losses = dict(result.losses)
-        for name, technique in self.techniques.items():
-            extra = technique.extra_losses(output, targets, result.assignment)
-            losses |= {f"{name}_{term}": value for term, value in extra.items()}
+        losses, result = losses_of(self(images), self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

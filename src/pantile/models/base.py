@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.registry import Registry
 from pantile.models.parameters import names_without_weight_decay
@@ -56,6 +57,10 @@ class PanopticModel(nn.Module):
     training_only: tuple[str, ...] = ()
     segment_limit: int | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_forward_pre_hook(_check_images)
+
     def forward(self, images: Tensor, layer_outputs: bool | None = None) -> ModelOutput:
         """
         Args:
@@ -76,3 +81,14 @@ class PanopticModel(nn.Module):
     def query_embeddings(self) -> dict[str, int]:
         """{name of a tensor: its dimension that is the queries}: cut or extended where their number differs."""
         return {}
+
+
+def _check_images(model: PanopticModel, inputs: tuple[Tensor, ...]) -> None:
+    """A sentence in place of what a convolution says of pixels that nobody normalised, or of a missing batch."""
+    for images in inputs[:1]:
+        bands = model.config.in_channels
+        if images.ndim != 4 or images.shape[1] != bands or not images.is_floating_point():
+            raise UserError(
+                f"{type(model).__name__} takes images of (B, {bands}, H, W) float, normalised with its config's "
+                f"image_mean and image_std, not {images.dtype} {tuple(images.shape)}."
+            )

@@ -5,6 +5,7 @@ from pantile.techniques.config import TechniquesConfig
 from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
 from pantile.techniques.reclass import ReClass, ReClassConfig
 from pantile.techniques.remask import ReMask, ReMaskConfig
+from pantile.techniques.training_losses import losses_of, losses_with
 
 __all__ = [
     "TECHNIQUES",
@@ -17,4 +18,6 @@ __all__ = [
     "Technique",
     "TechniquesConfig",
     "build_techniques",
+    "losses_of",
+    "losses_with",
 ]
