@@ -206,7 +206,7 @@ class KMaXDeepLab(nn.Module):
         return replace(final, layers=tuple(outputs) if keep else (), semantic_logits=semantic)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
+        """Names of the parameters that must not be decayed: all but those of convolutions and linear layers."""
         return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:

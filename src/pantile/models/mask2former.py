@@ -187,8 +187,12 @@ class Mask2Former(nn.Module):
         return replace(final, layers=tuple(outputs) if keep else ())
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
+        """Names of the parameters that must not be decayed: all but those of convolutions and linear layers.
+
+        And but the pixel decoder's level embedding, which decays in the original: a bare parameter there, where the
+        decoder's is an embedding.
+        """
+        return names_without_weight_decay(self) - {"pixel_decoder.level_embed"}
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""

@@ -172,7 +172,7 @@ class MaskFormer(nn.Module):
         return replace(self._predict(queries, pixels), layers=tuple(outputs))
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
+        """Names of the parameters that must not be decayed: all but those of convolutions and linear layers."""
         return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
