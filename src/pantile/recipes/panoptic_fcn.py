@@ -26,15 +26,18 @@ Sampling = Literal["full", "crop", "ibs", "ibs_random"]
 
 CITYSCAPES_RANGES = ((1, 128), (64, 256), (128, 512), (256, 1024), (512, 2048))
 MAPILLARY_RANGES = (*CITYSCAPES_RANGES[:4], (512, 4096))
-#: shorter side at test time: those of training, step 32; kernels per object
-COCO_SIZES = {800: (range(640, 801, 32), 7), 600: (range(440, 601, 32), 5), 512: (range(352, 513, 32), 3)}
-COCO_SIZES[400] = COCO_SIZES[512]
+#: shorter side at test time: those of training; the longer side's limit in training and at test; kernels per object
+COCO_SIZES = {
+    800: (range(640, 801, 32), 1333, 1333, 7),
+    600: (range(440, 601, 32), 1000, 1000, 5),
+    512: (range(352, 513, 32), 853, 853, 3),
+    400: (range(352, 513, 32), 854, 666, 3),
+}
 
 
 def panoptic_fcn_coco(size: int = 800, steps: int = 270_000, star: bool = False, fast: bool = False) -> RunConfig:
     """COCO: 16 images a step, 90 k steps (1x) or 270 k (3x)."""
-    short_sides, kernels = COCO_SIZES[size]
-    longest = round(size * 1333 / 800)
+    short_sides, longest, longest_at_test, kernels = COCO_SIZES[size]
     return RunConfig(
         recipe="",
         model=PanopticFCNConfig(pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star),
@@ -43,7 +46,7 @@ def panoptic_fcn_coco(size: int = 800, steps: int = 270_000, star: bool = False,
         merge=presets.coco(fast),
         optimizer=_sgd(0.01, steps, warmup_steps=1_000, clip=35.0),
         training=TrainingConfig(steps=steps, effective_batch=16),
-        evaluation_size=FitConfig(short_side=size, long_side=longest),
+        evaluation_size=FitConfig(short_side=size, long_side=longest_at_test),
     )
 
 
@@ -58,9 +61,10 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
         recipe="",
         model=PanopticFCNConfig(pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"),
         augment=AugmentConfig(
-            crop=(1024, 2048) if full else (512, 1024),
-            scale_range=(0.5, 2.0),
-            scale_relative_to="native",
+            # whole images: within twice the native 1024x2048 nothing is cropped; 0.25 to 1 of it is 0.5 to 2 natively
+            crop=(2048, 4096) if full else (512, 1024),
+            scale_range=(0.25, 1.0) if full else (0.5, 2.0),
+            scale_relative_to="fit" if full else "native",
             crop_on_thing=not full,
             ssd_jitter=False,
             copy_paste=0.0,
@@ -137,8 +141,14 @@ def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig
 
 
 def _crops(short_sides: tuple[int, ...]) -> AugmentConfig:
+    """Each on a thing, as on Cityscapes."""
     return AugmentConfig(
-        crop=(1024, 1024), short_side=short_sides, ssd_jitter=False, copy_paste=0.0, pad_position="bottom_right"
+        crop=(1024, 1024),
+        short_side=short_sides,
+        crop_on_thing=True,
+        ssd_jitter=False,
+        copy_paste=0.0,
+        pad_position="bottom_right",
     )
 
 
@@ -148,6 +158,7 @@ def _sgd(learning_rate: float, steps: int, warmup_steps: int, clip: float) -> Op
         learning_rate=learning_rate,
         backbone_multiplier=1.0,
         weight_decay=1e-4,
+        decay_biases=True,
         momentum=0.9,
         warmup=warmup_steps / steps,
         gradient_clip=clip,
