@@ -13,11 +13,13 @@ from pantile.losses import KMaXCriterionConfig
 from pantile.merge import mask_config as presets
 from pantile.models import KMaXConfig, kmax_nano_config
 
-#: timm names; ImageNet-22k pre-training, fine-tuned on 1k at 384 pixels, for ConvNeXt as in the paper.
+#: timm names with the weights nearest to the original's: torchvision's first ResNet-50 (ImageNet-1k; what timm itself
+#: takes was trained longer and otherwise), MobileNetV3 on ImageNet-1k at 224 pixels (deeplab2's own are for TensorFlow
+#: only), and for ConvNeXt ImageNet-22k, fine-tuned on 1k at 384 pixels, as in the paper.
 BACKBONES = {
-    "r50": "resnet50",
-    "mnv3_small": "mobilenetv3_small_100",
-    "mnv3_large": "mobilenetv3_large_100",
+    "r50": "resnet50.tv_in1k",
+    "mnv3_small": "mobilenetv3_small_100.lamb_in1k",
+    "mnv3_large": "mobilenetv3_large_100.ra_in1k",
     "convnext_tiny": "convnext_tiny.fb_in22k_ft_in1k_384",
     "convnext_small": "convnext_small.fb_in22k_ft_in1k_384",
     "convnext_base": "convnext_base.fb_in22k_ft_in1k_384",

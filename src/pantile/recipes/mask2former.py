@@ -17,7 +17,8 @@ from pantile.merge import query_config as presets
 from pantile.models import Mask2FormerConfig, mask2former_nano_config
 from pantile.techniques import IntraBatchConfig
 
-#: timm names. ResNets start from torchvision's weights; Swin-B and -L from ImageNet-22k, ``swin_b_in1k`` from 1k.
+#: timm names with the originals' weights: ResNets start from torchvision's first ones; Swin-T and -S from ImageNet-1k,
+#: Swin-B and -L from 22k, ``swin_b_in1k`` from 1k.
 BACKBONES = {
     "r50": "resnet50.tv_in1k",
     "r101": "resnet101.tv_in1k",

@@ -16,7 +16,7 @@ from pantile.models import MaskFormerConfig, maskformer_nano_config
 from pantile.recipes import mask2former
 from pantile.recipes.mask2former import DROP_PATH_SWIN, short_side_recipe, small_run
 
-#: timm names; ``r101c`` has three convolutions in its stem.
+#: timm names; ``r101c`` has three convolutions in its stem, and Gluon's are timm's only weights of it.
 BACKBONES = {**mask2former.BACKBONES, "r101c": "resnet101s.gluon_in1k"}
 
 

@@ -120,7 +120,7 @@ def panoptic_deeplab_nano() -> RunConfig:
 
 
 def _resnet50() -> PanopticDeepLabConfig:
-    return PanopticDeepLabConfig(backbone="resnet50", pretrained=True, regime="fast", separable_norm=True)
+    return PanopticDeepLabConfig(backbone="resnet50.tv_in1k", pretrained=True, regime="fast", separable_norm=True)
 
 
 def swidernet_model(factors: str, regime: Literal["strong", "fast"] = "strong") -> PanopticDeepLabConfig:

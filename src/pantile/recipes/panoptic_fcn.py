@@ -22,6 +22,10 @@ from pantile.models import PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.recipes.mask2former import CITYSCAPES_PAIRS, MAPILLARY_PAIRS, small_run
 from pantile.techniques import IntraBatchConfig
 
+#: torchvision's weights. The original starts from MSRA's, which timm has not: their ResNet halves the size in the first
+#: convolution of a block, torchvision's in the second.
+BACKBONE = "resnet50.tv_in1k"
+
 Sampling = Literal["full", "crop", "ibs", "ibs_random"]
 
 CITYSCAPES_RANGES = ((1, 128), (64, 256), (128, 512), (256, 1024), (512, 2048))
@@ -40,7 +44,9 @@ def panoptic_fcn_coco(size: int = 800, steps: int = 270_000, star: bool = False,
     short_sides, longest, longest_at_test, kernels = COCO_SIZES[size]
     return RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star),
+        model=PanopticFCNConfig(
+            backbone=BACKBONE, pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star
+        ),
         augment=_whole_images(longest, tuple(short_sides)),
         criterion=PanopticFCNCriterionConfig(kernels_per_object=kernels),
         merge=presets.coco(fast),
@@ -59,7 +65,9 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
     steps, batch, rate = (100_000, 4, 0.005) if full else (65_000, 32, 0.02)
     config = RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"),
+        model=PanopticFCNConfig(
+            backbone=BACKBONE, pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"
+        ),
         augment=AugmentConfig(
             # whole images: within twice the native 1024x2048 nothing is cropped; 0.25 to 1 of it is 0.5 to 2 natively
             crop=(2048, 4096) if full else (512, 1024),
@@ -89,7 +97,7 @@ def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> RunConfig:
     short_sides = tuple(range(1024, 2049, 128))
     config = RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256, candidates=100),
+        model=_model(embed_channels=256, candidates=100),
         augment=_whole_images(4096, short_sides) if full else _crops(short_sides),
         criterion=PanopticFCNCriterionConfig(level_ranges=MAPILLARY_RANGES, kernels_per_object=3),
         merge=presets.mapillary(),
@@ -124,6 +132,10 @@ def _supervised(config: RunConfig, sampling: Sampling, weight: float, pairs: Pai
         )
         config.augment.pairs = replace(pairs) if paired else None
     return config
+
+
+def _model(**options: object) -> PanopticFCNConfig:
+    return PanopticFCNConfig(backbone=BACKBONE, pretrained=True, **options)
 
 
 def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig:
