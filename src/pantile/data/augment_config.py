@@ -106,7 +106,8 @@ class AugmentConfig:
         flip: probability of a horizontal flip.
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
         policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet
-            prints (Table 2) and that deeplab2 uses on Cityscapes, 1 is what deeplab2 uses on COCO.
+            prints (Table 2) and that deeplab2 uses on Cityscapes and for Panoptic-DeepLab, 1 is what deeplab2's
+            kMaX-DeepLab has on COCO and ADE20K.
         pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
             "bottom_right" with all padding there (PyTorch port of kMaX, Mask2Former).
         copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).

@@ -3,6 +3,8 @@
 A model is trained for one task: a recipe of the instance task is for a data set of things only, one of the semantic
 task for a data set whose classes are all stuff. The loss is the same; panoptic recipes have no suffix. Instance recipes
 leave out images without things.
+
+The original ran in fp16 with loss scaling; here it is bf16, which needs none.
 """
 
 from collections.abc import Callable
