@@ -41,9 +41,7 @@ def test_a_backbone_of_ones_own(recipe):
 
 
 def test_mistakes_are_told():
-    with pytest.raises(
-        pantile.UserError, match="Mask2FormerConfig has no field 'queries'; it has archi"
-    ):
+    with pytest.raises(pantile.UserError, match="Mask2FormerConfig has no field 'queries'; it has archi"):
         pantile.create_model("mask2former_nano", TAXONOMY, queries=7)
     with pytest.raises(pantile.UserError, match="did you mean 'mask2former_nano'"):
         pantile.create_model("mask2former_nan", TAXONOMY)

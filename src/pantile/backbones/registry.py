@@ -8,6 +8,11 @@ from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet
 from pantile.contracts.errors import UserError
 
 
+def weights_name(name: str) -> str | None:
+    """The public weights that ``pretrained`` loads: the timm name with its tag; None where there are none."""
+    return None if is_swidernet(name) else timm_bridge.weights_name(name)
+
+
 def create_backbone(
     name: str | Backbone,
     *,

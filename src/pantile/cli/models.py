@@ -41,6 +41,7 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
+    from pantile.engine.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)
@@ -48,13 +49,16 @@ def show_info(args: argparse.Namespace) -> int:
     is_thing = [True] * args.classes if args.classes else thing_flags(args.name)
     classes = len(is_thing)
     cost = model_cost(config.model, is_thing, (height, width))
+    start = start_of_backbone(config.model)
     if args.json:
-        print(json.dumps({"name": args.name, "size": [height, width], "classes": classes} | vars(cost)))
+        facts = {"name": args.name, "size": [height, width], "classes": classes, "backbone_weights": start}
+        print(json.dumps(facts | vars(cost)))
         return 0
     print(f"{args.name}: {classes} classes, input {height}x{width}")
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
+    print(f"  the backbone starts from  {start}")
     return 0
 
 

@@ -102,11 +102,12 @@ class AugmentConfig:
             shows fewer than two classes, is drawn anew, up to ten draws; then it is kept (mmsegmentation: 0.75).
             1 takes every crop (Mask2Former).
         crop_on_thing: the crop contains the centre of a random thing of the image, where it has one (Panoptic FCN on
-            Cityscapes). With ``pairs`` it has no effect: they choose what a crop contains.
+            Cityscapes and Mapillary Vistas). With ``pairs`` it has no effect: they choose what a crop contains.
         flip: probability of a horizontal flip.
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
         policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet
-            prints (Table 2) and that deeplab2 uses on Cityscapes, 1 is what deeplab2 uses on COCO.
+            prints (Table 2) and that deeplab2 uses on Cityscapes and for Panoptic-DeepLab, 1 is what deeplab2's
+            kMaX-DeepLab has on COCO and ADE20K.
         pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
             "bottom_right" with all padding there (PyTorch port of kMaX, Mask2Former).
         copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).
@@ -116,6 +117,7 @@ class AugmentConfig:
             image; then it is kept. 0 keeps every sample, also images without any object.
         min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
             stride 4, thus 65536).
+        filter_empty: images without a thing that is no crowd are never drawn (detectron2 in instance segmentation).
         part: a random part of the image first (DETR, MaskFormer on COCO). None is off.
         pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
             come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
@@ -139,6 +141,7 @@ class AugmentConfig:
     min_pixels: int = 1
     redraws: int = 10
     min_labelled_pixels: int = 1
+    filter_empty: bool = False
     part: PartConfig | None = None
     pairs: PairConfig | None = None
 

@@ -6,6 +6,7 @@ from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
+from pantile.data.filter_empty import images_with_things
 from pantile.data.fit import FitConfig
 from pantile.data.loader import Loader
 from pantile.data.paired_crops import PairedCropSampler
@@ -28,7 +29,8 @@ def training_loader(
 ) -> Loader:
     """Endless batches of ``(images (B, 3, H, W) uint8, PanopticTargets)``.
 
-    With ``config.pairs``, images 2i and 2i + 1 of a batch are partners, and the labels may be read once beforehand.
+    With ``config.pairs``, images 2i and 2i + 1 of a batch are partners. For these, and for ``config.filter_empty``, the
+    labels may be read once beforehand.
     Sharding is done here: under Lightning, pass ``use_distributed_sampler=False`` to the Trainer.
 
     Args:
@@ -37,8 +39,11 @@ def training_loader(
         workers: loading processes; 0 loads in the training process.
 
     Raises:
-        UserError: nothing to draw from, or paired crops with an odd batch.
+        UserError: nothing to draw from (with ``config.filter_empty`` nothing with things), or paired crops with an odd
+            batch.
     """
+    if config.filter_empty:
+        dataset = images_with_things(dataset, workers, tell=rank == 0)
     return Loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,

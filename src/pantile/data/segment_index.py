@@ -78,15 +78,22 @@ def segment_index(
     Warns:
         UserWarning: the cache folder cannot be used; the index is built all the same.
     """
-    whole, indices = _resolve(dataset)
-    presence = _listed(whole)
-    presence = _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
+    presence = class_presence(dataset, workers, cache, progress)
     if not presence.any():
         raise UserError(
             f"None of the {len(dataset)} training images has a segment that is no crowd, so no crop can be made around "
             "one: label the images, or switch paired crops off with augment.pairs=null."
         )
     return SegmentIndex.of_presence(presence)
+
+
+def class_presence(
+    dataset: PanopticDataset, workers: int = 0, cache: Path | None = None, progress: bool = False
+) -> np.ndarray:
+    """(images, classes) bool: which classes an image shows, crowd left out. Arguments as for ``segment_index``."""
+    whole, indices = _resolve(dataset)
+    presence = _listed(whole)
+    return _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
 
 
 def _resolve(dataset: PanopticDataset) -> tuple[PanopticDataset, np.ndarray]:

@@ -56,7 +56,8 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: float = 0.1  # learning rate of the backbone relative to the rest
-    weight_decay: float = 0.05  # on convolution and linear kernels only
+    weight_decay: float = 0.05  # on convolution and linear kernels
+    decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
     eps: float = 1e-8  # of adamw
     momentum: float = 0.9  # of sgd

@@ -14,6 +14,7 @@ from rich.console import Console
 from pantile.contracts.errors import UserError
 from pantile.data import PanopticDataset
 from pantile.data.bands import check_bands
+from pantile.engine.backbone_weights import start_of_backbone, with_named_weights
 from pantile.engine.callbacks import RunCheckpoints, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.config import RunConfig, save_yaml, without_download
@@ -64,6 +65,9 @@ def train(
     L.seed_everything(config.seed, verbose=False)
     if resume or init is not None:
         config = without_download(config)
+    config = with_named_weights(config)
+    if world.rank == 0 and not resume and init is None:
+        Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
     task = PanopticTask(config, training_set.taxonomy)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")

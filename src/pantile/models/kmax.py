@@ -52,7 +52,7 @@ class KMaXConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. ResNet-50 0; ConvNeXt T/S/B/L on COCO
             0.3, 0.4, 0.5, 0.6.
@@ -78,7 +78,7 @@ class KMaXConfig:
     """
 
     architecture: Literal["kmax"] = "kmax"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -104,7 +104,7 @@ class KMaXConfig:
 def kmax_nano_config() -> KMaXConfig:
     """The same network, small enough to train on two CPU cores."""
     return KMaXConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         num_queries=32,
         decoder_blocks=(1, 1, 1, 1),
         decoder_widths=(64, 64, 32, 16),

@@ -41,7 +41,7 @@ class MaskFormerConfig:
         backbone: timm name. R101c, with a deep stem, is ``resnet101s``; Swin-T, -S, -B and -L are
             ``swin_tiny_patch4_window7_224``, ``swin_small_patch4_window7_224``, ``swin_base_patch4_window12_384`` and
             ``swin_large_patch4_window12_384``.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. ResNet 0, Swin 0.3.
         frozen_batch_norm: keep the backbone's batch norms as they were loaded. False where the backbone starts without
@@ -60,7 +60,7 @@ class MaskFormerConfig:
     """
 
     architecture: Literal["maskformer"] = "maskformer"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -81,7 +81,7 @@ class MaskFormerConfig:
 def maskformer_nano_config() -> MaskFormerConfig:
     """The same network, small enough to train on two CPU cores."""
     return MaskFormerConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         frozen_batch_norm=False,
         num_queries=32,
         channels=64,

@@ -50,7 +50,7 @@ class PanopticDeepLabConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name, "wr41", or "swidernet_{w1}_{w2}_{l}" such as "swidernet_0.25_0.5_1".
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. SWideRNet in its paper: 0.2.
         swidernet: other options of the backbones "wr41" and "swidernet_..."; None is the paper's.
@@ -76,7 +76,7 @@ class PanopticDeepLabConfig:
     """
 
     architecture: Literal["panoptic_deeplab"] = "panoptic_deeplab"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0

@@ -70,7 +70,7 @@ class PanopticFCNConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1.
         frozen_batch_norm: keep the backbone's batch norms as they were loaded. False where the backbone starts without
@@ -97,7 +97,7 @@ class PanopticFCNConfig:
     """
 
     architecture: Literal["panoptic_fcn"] = "panoptic_fcn"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -121,7 +121,7 @@ def panoptic_fcn_nano_config() -> PanopticFCNConfig:
     Three levels: things of images of 193 pixels have at most the sizes of p5, and p6 would have 4x4 positions.
     """
     return PanopticFCNConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         frozen_batch_norm=False,
         frozen_stages=0,
         channels=64,

@@ -6,11 +6,13 @@ from pantile.contracts.registry import Registry
 from pantile.engine.config import RunConfig
 
 #: functions without arguments that return a fresh config
-RECIPES: Registry[Callable[[], RunConfig]] = Registry("recipe", "pantile.recipes", "`pantile models list` shows them.")
+ALL_RECIPES: Registry[Callable[[], RunConfig]] = Registry(
+    "recipe", "pantile.recipes", "`pantile models list` shows them."
+)
 
 
 def list_recipes() -> list[str]:
-    return sorted(RECIPES)
+    return sorted(ALL_RECIPES)
 
 
 def make_recipe(name: str) -> RunConfig:
@@ -19,6 +21,6 @@ def make_recipe(name: str) -> RunConfig:
     Raises:
         UserError: unknown name; suggests the nearest.
     """
-    config = RECIPES.find(name)()
+    config = ALL_RECIPES.find(name)()
     config.recipe = name
     return config

@@ -18,7 +18,7 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses import SetCriterionConfig
 from pantile.merge import QueryMergeConfig
 from pantile.models import ARCHITECTURES, PanopticModel
-from pantile.recipes.registry import RECIPES
+from pantile.recipes.registry import ALL_RECIPES
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TinyQueries(PanopticModel):
         return MaskOutput(self.to_class(queries), masks, query_embed, embed, pixels)
 
 
-@RECIPES.register("tiny_queries_nano")
+@ALL_RECIPES.register("tiny_queries_nano")
 def tiny_queries_nano() -> RunConfig:
     """For trying things out on two CPU cores."""
     return RunConfig(
