@@ -155,6 +155,12 @@ def test_tile_scale_counts_tiles_and_overlap_in_pixels_of_the_input():
     )
 
 
+def test_halves_of_scaled_tiles_are_rounded_up():
+    plan = plan_tiles((25, 75), Tiling(32, overlap=0, scale=0.5), (64, 64))
+    assert plan.placement.original[0] == 25
+    assert plan.placement.content[0] == 13  # 12.5
+
+
 def test_fit_cuts_the_image_at_the_size_of_its_evaluation():
     cityscapes = FitConfig(short_side=1024, long_side=2048)
     plan = plan_tiles((2048, 4096), Tiling(1024, 128, "fit"), cityscapes)

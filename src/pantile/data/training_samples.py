@@ -15,6 +15,7 @@ from pantile.contracts.targets import PanopticTargets, collate_targets
 from pantile.data.augment import AugmentConfig, augment
 from pantile.data.copy_paste import choose_rows, paste
 from pantile.data.dataset import PanopticDataset
+from pantile.data.fit import half_up
 from pantile.data.label_rows import LabelRows, label_rows
 from pantile.data.sampler import Draw, Focus
 from pantile.data.windows import FocusBox
@@ -128,7 +129,7 @@ class TrainingSamples(Dataset):
         config, worker = self.config, get_worker_info()
         largest = config.scale_range[1]
         relative = config.scale_relative_to != "native" or config.short_side
-        fills = any(round(full * largest) >= limit for full, limit in zip(size, config.crop, strict=True))
+        fills = any(half_up(full * largest) >= limit for full, limit in zip(size, config.crop, strict=True))
         if relative or fills or (worker is not None and worker.id > 0):
             return
         self._told_small = True
