@@ -64,12 +64,14 @@ class PanopticTargets:
         classes: (B, R) int64 class index of each row, -1 where the table is padded; R >= 0 is the batch's longest.
         crowd: (B, R) bool.
         names: the images' names, for messages.
+        padding: (B, H, W) bool, true where the network's input shows no image; None where that is nowhere.
     """
 
     ids: Tensor
     classes: Tensor
     crowd: Tensor
     names: tuple[str, ...]
+    padding: Tensor | None = None
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -80,11 +82,16 @@ class PanopticTargets:
             ids=self.ids.to(device, non_blocking=non_blocking),
             classes=self.classes.to(device, non_blocking=non_blocking),
             crowd=self.crowd.to(device, non_blocking=non_blocking),
+            padding=None if self.padding is None else self.padding.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "PanopticTargets":
         return replace(
-            self, ids=self.ids.pin_memory(), classes=self.classes.pin_memory(), crowd=self.crowd.pin_memory()
+            self,
+            ids=self.ids.pin_memory(),
+            classes=self.classes.pin_memory(),
+            crowd=self.crowd.pin_memory(),
+            padding=None if self.padding is None else self.padding.pin_memory(),
         )
 
     def masks_at(self, size: tuple[int, int]) -> MaskTargets:
@@ -114,7 +121,11 @@ def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def collate_targets(
-    maps: Sequence[Tensor], classes: Sequence[Tensor], crowd: Sequence[Tensor], names: Sequence[str]
+    maps: Sequence[Tensor],
+    classes: Sequence[Tensor],
+    crowd: Sequence[Tensor],
+    names: Sequence[str],
+    padding: Tensor | None = None,
 ) -> PanopticTargets:
     """Stacks images of one size and pads their tables.
 
@@ -122,6 +133,7 @@ def collate_targets(
         maps: (H, W) integer each, 0 void, r + 1 for row r.
         classes: (R_i,) int64 each.
         crowd: (R_i,) bool each.
+        padding: (B, H, W) bool, see ``PanopticTargets``.
     """
     rows = max((len(c) for c in classes), default=0)
     padded_classes = torch.full((len(maps), rows), -1, dtype=torch.int64)
@@ -129,4 +141,4 @@ def collate_targets(
     for image, (image_classes, image_crowd) in enumerate(zip(classes, crowd, strict=True)):
         padded_classes[image, : len(image_classes)] = image_classes
         padded_crowd[image, : len(image_crowd)] = image_crowd
-    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names))
+    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names), padding)

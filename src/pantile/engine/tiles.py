@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
 from pantile.data.fit import FitConfig, fit_placement, half_up
 from pantile.data.resize import pad_bottom_right, resize_image
@@ -153,7 +153,8 @@ def predict_image(
         crop = resize_image(image[:, *window.slices].cpu(), placement.content)
         tensor = pad_bottom_right(crop, placement.padded)[None].to(task.device)
         with torch.inference_mode():
-            return forward_views(task, tensor, views)
+            network_input = task.network_input(tensor, padding_mask([placement]))
+            return forward_views(task.output_of, network_input, views)
 
     if len(windows) == 1:
         return merge(output_of(windows[0]), task.taxonomy, task.config.merge, [placement], tasks)[0]
