@@ -69,12 +69,14 @@ class PanopticTargets:
         classes: (B, R) int64 class index of each row, -1 where the table is padded; R >= 0 is the batch's longest.
         crowd: (B, R) bool.
         names: the images' names, for messages.
+        padding: (B, H, W) bool, true where the network's input shows no image; None where that is nowhere.
     """
 
     ids: Tensor
     classes: Tensor
     crowd: Tensor
     names: tuple[str, ...]
+    padding: Tensor | None = None
 
     @classmethod
     def from_maps(
@@ -110,11 +112,16 @@ class PanopticTargets:
             ids=self.ids.to(device, non_blocking=non_blocking),
             classes=self.classes.to(device, non_blocking=non_blocking),
             crowd=self.crowd.to(device, non_blocking=non_blocking),
+            padding=None if self.padding is None else self.padding.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "PanopticTargets":
         return replace(
-            self, ids=self.ids.pin_memory(), classes=self.classes.pin_memory(), crowd=self.crowd.pin_memory()
+            self,
+            ids=self.ids.pin_memory(),
+            classes=self.classes.pin_memory(),
+            crowd=self.crowd.pin_memory(),
+            padding=None if self.padding is None else self.padding.pin_memory(),
         )
 
     def masks_at(self, size: tuple[int, int]) -> MaskTargets:
@@ -149,6 +156,7 @@ def collate_targets(
     crowd: Sequence[Tensor],
     names: Sequence[str],
     num_classes: int | None = None,
+    padding: Tensor | None = None,
 ) -> PanopticTargets:
     """Stacks images of one size and pads their tables.
 
@@ -158,6 +166,7 @@ def collate_targets(
         crowd: (R_i,) bool each.
         names: of the images, for messages.
         num_classes: K; None where the caller answers for it.
+        padding: (B, H, W) bool, see ``PanopticTargets``.
 
     Raises:
         UserError: names the image whose map or table cannot be.
@@ -172,7 +181,7 @@ def collate_targets(
     for image, (image_classes, image_crowd) in enumerate(zip(classes, crowd, strict=True)):
         padded_classes[image, : len(image_classes)] = image_classes
         padded_crowd[image, : len(image_crowd)] = image_crowd
-    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names))
+    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names), padding)
 
 
 def _check_image(ids: Tensor, size: torch.Size, classes: Tensor, name: str, num_classes: int | None) -> None:

@@ -85,8 +85,9 @@ class AugmentConfig:
     relative to "fit", pad_position "bottom_right", neither colour nor copy-paste nor redraws.
 
     Attributes:
-        crop: (height, width) of the sample in pixels. 32k+1 keeps corners aligned at every stride (kMaX: 1281 or 641
-            squared on COCO and ADE20K, 1025x2049 on Cityscapes); any size works.
+        crop: (height, width) of the sample in pixels, with ``pad`` "batch" the largest that it may have. 32k+1 keeps
+            corners aligned at every stride (kMaX: 1281 or 641 squared on COCO and ADE20K, 1025x2049 on Cityscapes);
+            any size works.
         scale_range: smallest and largest random scale (ReMaX, deeplab2: 0.3-1.7 on COCO; 0.5-2.0 on Cityscapes and
             ADE20K; the PyTorch port of kMaX: 0.2-2.0 on COCO).
         scale_step: spacing of the scales within the range, 0 for any (deeplab2: 0.1).
@@ -110,6 +111,15 @@ class AugmentConfig:
             kMaX-DeepLab has on COCO and ADE20K.
         pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
             "bottom_right" with all padding there (PyTorch port of kMaX, Mask2Former).
+        pad: what a smaller image is padded to: "crop", every sample to the crop; or "batch", the images that a device
+            sees at once to the largest of them, at the bottom and right (detectron2; MaskFormer and Panoptic FCN on
+            COCO). So with "batch" the loss of an image depends on its neighbours as far as the network and the
+            criterion look at padding, and on ``training.device_batch``: a device's batch of one or two images, as in
+            the originals, has least of it.
+        pad_multiple: with ``pad`` "batch", both sides become multiples of this.
+        pad_value: 0..255, what ``pad`` "crop" pads with, before the normalisation (Mask2Former, and MaskFormer where
+            it crops: 128). None pads with 0 after the normalisation, which is the mean colour (kMaX-DeepLab,
+            deeplab2), as "batch" and all inference do.
         copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).
         copy_paste_scale: the second image's scale is multiplied by this (kMaX: 0.5).
         min_pixels: a target with fewer pixels after the crop is removed and becomes void.
@@ -136,6 +146,9 @@ class AugmentConfig:
     ssd_jitter: bool = True
     policy_magnitude: float = 0.0
     pad_position: Literal["random", "bottom_right"] = "random"
+    pad: Literal["crop", "batch"] = "crop"
+    pad_multiple: int = 32
+    pad_value: int | None = None
     copy_paste: float = 1.0
     copy_paste_scale: float = 0.5
     min_pixels: int = 1
@@ -164,6 +177,14 @@ class AugmentConfig:
             )
         if self.copy_paste_scale <= 0:
             raise UserError(f"augment.copy_paste_scale is {self.copy_paste_scale}: it must be above 0.")
+        if self.pad == "batch" and self.pad_position != "bottom_right":
+            raise UserError(
+                "augment.pad=batch pads at the bottom and right: set augment.pad_position=bottom_right, too."
+            )
+        if self.pad_multiple < 1:
+            raise UserError(f"augment.pad_multiple is {self.pad_multiple}: it must be at least 1 pixel.")
+        if self.pad_value is not None and not 0 <= self.pad_value <= 255:
+            raise UserError(f"augment.pad_value is {self.pad_value}: give 0..255, or null for the mean colour.")
         for field in ("flip", "copy_paste"):
             if not 0 <= getattr(self, field) <= 1:
                 raise UserError(f"augment.{field} is {getattr(self, field)}: a probability lies in 0..1.")

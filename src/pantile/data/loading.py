@@ -1,5 +1,7 @@
 """DataLoaders for training and evaluation."""
 
+from functools import partial
+
 from torch.utils.data import Sampler
 
 from pantile.contracts.errors import UserError
@@ -27,7 +29,8 @@ def training_loader(
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Loader:
-    """Endless batches of ``(images (B, 3, H, W) uint8, PanopticTargets)``.
+    """Endless batches of ``(images (B, C, H, W) uint8, PanopticTargets)``, of one size, or with ``config.pad`` "batch"
+    each of its own.
 
     With ``config.pairs``, images 2i and 2i + 1 of a batch are partners. For these, and for ``config.filter_empty``, the
     labels may be read once beforehand.
@@ -48,7 +51,7 @@ def training_loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,
         sampler=_sampler(dataset, config, batch_size, seed, start, rank, world_size, workers),
-        collate_fn=collate,
+        collate_fn=partial(collate, multiple=config.pad_multiple if config.pad == "batch" else 1),
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

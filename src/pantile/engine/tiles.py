@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
-from pantile.data.fit import FitConfig, fit_placement
+from pantile.data.fit import FitConfig, fit_placement, half_up
 from pantile.data.resize import pad_bottom_right, resize_image
 from pantile.engine.views import Views, forward_views
 from pantile.merge import merge
@@ -102,17 +102,17 @@ def plan_tiles(size: tuple[int, int], tiling: Tiling | None, evaluation_size: tu
         scaled = fitted.content
     else:
         scales = [tiling.scale or 1.0] * 2
-        scaled = tuple(max(round(length * scale), 1) for length, scale in zip(size, scales, strict=True))
+        scaled = tuple(max(half_up(length * scale), 1) for length, scale in zip(size, scales, strict=True))
     if scaled == fitted.content and max(scaled) <= tiling.size:
         return whole
     extents, overlaps = [], []
     for length, scaled_length, scale in zip(size, scaled, scales, strict=True):
         cut = scaled_length > tiling.size
-        extents.append(min(max(round(tiling.size / scale), 1), length - 1) if cut else length)
-        overlaps.append(min(round(tiling.shared / scale), extents[-1] - 1))
+        extents.append(min(max(half_up(tiling.size / scale), 1), length - 1) if cut else length)
+        overlaps.append(min(half_up(tiling.shared / scale), extents[-1] - 1))
     layout = lay_tiles(size, (extents[0], extents[1]), (overlaps[0], overlaps[1]))
     original = layout.windows[0].size
-    content = [min(max(round(o * scale), 1), tiling.size) for o, scale in zip(original, scales, strict=True)]
+    content = [min(max(half_up(o * scale), 1), tiling.size) for o, scale in zip(original, scales, strict=True)]
     padded = [_padded(length, evaluation_size) for length in content]
     return TilePlan(layout, Placement((padded[0], padded[1]), (content[0], content[1]), original))
 
@@ -153,7 +153,8 @@ def predict_image(
         crop = resize_image(image[:, *window.slices].cpu(), placement.content)
         tensor = pad_bottom_right(crop, placement.padded)[None].to(task.device)
         with torch.inference_mode():
-            return forward_views(task, tensor, views)
+            network_input = task.network_input(tensor, padding_mask([placement]))
+            return forward_views(task.output_of, network_input, views)
 
     if len(windows) == 1:
         return merge(output_of(windows[0]), task.taxonomy, task.config.merge, [placement], tasks)[0]

@@ -42,7 +42,7 @@ def forward_views(forward: Callable[[Tensor], ModelOutput], images: Tensor, view
 
     Args:
         forward: model and techniques.
-        images: (B, C, H, W), padded as the network wants them.
+        images: (B, C, H, W) float, the network's input: normalised and padded.
     """
     first = forward(images)
     return first if views.is_single else average_views(first, _others(forward, images, views))
@@ -52,7 +52,7 @@ def _others(forward: Callable[[Tensor], ModelOutput], images: Tensor, views: Vie
     for scale in sorted({*views.scales, 1.0}):
         # of n = 32k + 1 pixels floor((n - 1) * scale + 1), which keeps corners aligned
         size = [max(1, math.floor((n - 1) * scale + 1)) for n in images.shape[-2:]]
-        scaled = images.float() if scale == 1 else _resize(images.float(), size)
+        scaled = images if scale == 1 else _resize(images, size)
         if scale != 1:
             yield View(forward(scaled), False)
         if views.flip:

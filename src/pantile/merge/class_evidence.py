@@ -24,7 +24,7 @@ from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
-from pantile.merge.resampling import Grid, original_grid
+from pantile.merge.resampling import Grid, corners_aligned, original_grid
 from pantile.merge.tile_layout import Window
 
 
@@ -50,18 +50,19 @@ def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> C
 
 @register_evidence(MaskMergeConfig)
 def _of_competing_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
-    return _of_masks(output, placement, lambda logits: logits.softmax(dim=0))
+    grid = original_grid(output.mask_logits.shape[-2:], placement, corners_aligned(placement))
+    return _of_masks(output, grid, lambda logits: logits.softmax(dim=0))
 
 
 @register_evidence(QueryMergeConfig)
 def _of_independent_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
-    return _of_masks(output, placement, torch.sigmoid)
+    grid = original_grid(output.mask_logits.shape[-2:], placement, aligned=False)
+    return _of_masks(output, grid, torch.sigmoid)
 
 
-def _of_masks(output: MaskOutput, placement: Placement, probability_of: Callable[[Tensor], Tensor]) -> ClassEvidence:
+def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor], Tensor]) -> ClassEvidence:
     logits = output.mask_logits[0]
     class_probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1].T  # (K, N)
-    grid = original_grid(logits.shape[-2:], placement)
 
     def evidence(window: Window) -> Tensor:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
@@ -82,7 +83,7 @@ def _of_kernels(output: MaskOutput, placement: Placement, config: PanopticFCNMer
     heard = (score > min(config.peak_threshold, config.region_threshold)).nonzero()[:, 0]
     probabilities = output.mask_logits[0][heard].float().sigmoid()  # resized as such, as the merge does
     score, label = score[heard], label[heard]
-    grid = original_grid(probabilities.shape[-2:], placement)
+    grid = original_grid(probabilities.shape[-2:], placement, aligned=False)
 
     def evidence(window: Window) -> Tensor:
         votes = _resized(probabilities, grid, window).flatten(1) * score[:, None]

@@ -95,7 +95,7 @@ def _predict_one(
     """(N, K+1), (N, h, w) and (N, D) to the prediction of one image."""
     candidates, regions = _read_queries(class_logits, taxonomy, config)
     masks = _MeanMasks(mask_logits)
-    tiles = ProbabilityTiles(original_grid(mask_logits.shape[-2:], placement), masks.of([]))
+    tiles = ProbabilityTiles(original_grid(mask_logits.shape[-2:], placement, aligned=False), masks.of([]))
     things = _rescore(_fuse(candidates, kernels, config), masks, config)
     canvas = Canvas.empty(tiles.size)
     instances = _paint_things(canvas, things, masks, tiles, config, "instance" in tasks)

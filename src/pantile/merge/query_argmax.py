@@ -81,7 +81,7 @@ def _predict_one(
     tasks: frozenset[Task],
 ) -> Prediction:
     """(N, K+1) and (N, h, w) to the prediction of one image."""
-    grid = original_grid(mask_logits.shape[-2:], placement)
+    grid = original_grid(mask_logits.shape[-2:], placement, aligned=False)
     probability = (class_logits if class_logits.dtype == torch.float64 else class_logits.float()).softmax(dim=-1)
     survivors = _survivors(probability, config)
     panoptic = _paint(mask_logits, survivors, grid, taxonomy, config).to_map()

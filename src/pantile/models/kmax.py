@@ -16,7 +16,8 @@ one, whose checkpoints load into this file:
 
 - backbone features are the activated stage outputs (TensorFlow reads the sums before activation), ResNet has its
   usual max-pooling, and the stem feature is the one after it;
-- ``align_corners`` of every resize is true when the source width is odd (TensorFlow: always);
+- ``align_corners`` of a resize is true when the source width is odd, in the auxiliary head when that of res5 is
+  (TensorFlow: always);
 - convolutions start from a truncated normal of std sqrt(2 / in_channels), without the kernel's area;
 - the no-object class is the last one in all heads; the Cityscapes auxiliary head has none.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.image_files import image_pixels, read_image
@@ -75,7 +75,7 @@ class Predictor:
             options: of the model, such as ``layer_outputs=True``.
         """
         tensor, placement = self._input(pixels)
-        return self.task(tensor, **options), placement
+        return self.task(tensor, padding_mask([placement]), **options), placement
 
     def _input(self, pixels: np.ndarray) -> tuple[Tensor, Placement]:
         """(1, 3, H', W') uint8, fitted and padded."""

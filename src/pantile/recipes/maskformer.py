@@ -35,11 +35,13 @@ def maskformer_coco(backbone: str = "r50") -> RunConfig:
         recipe="",
         model=_model(backbone, encoder_layers=0 if backbone.startswith("swin") else 6),
         augment=AugmentConfig(
-            crop=(1344, 1344),  # holds every image, in whole multiples of 32
+            crop=(1344, 1344),  # holds every image
             short_side=tuple(range(480, 801, 32)),
             max_side=1000 if backbone == "swin_l" else 1333,
             part=PartConfig(),
             pad_position="bottom_right",
+            pad="batch",
+            pad_multiple=1,  # SIZE_DIVISIBILITY 0 of the original, here as at test time
             ssd_jitter=False,
             copy_paste=0.0,
             redraws=0,

@@ -80,6 +80,7 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
             ssd_jitter=False,
             copy_paste=0.0,
             pad_position="bottom_right",
+            pad="batch" if full else "crop",
         ),
         criterion=PanopticFCNCriterionConfig(level_ranges=CITYSCAPES_RANGES, segment_weight=4.0),
         merge=presets.cityscapes(),
@@ -142,7 +143,7 @@ def _model(**options: object) -> PanopticFCNConfig:
 
 
 def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig:
-    """No crop: a square that holds the largest image either way up, padded to multiples of 32."""
+    """No crop: a square holds the largest image either way up, and a batch is padded to its own largest."""
     square = -(-long_side // 32) * 32
     return AugmentConfig(
         crop=(square, square),
@@ -152,6 +153,7 @@ def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig
         copy_paste=0.0,
         redraws=0,
         pad_position="bottom_right",
+        pad="batch",
     )
 
 
