@@ -12,13 +12,12 @@ from pantile.contracts.taxonomy import Taxonomy
 class Layer(IntEnum):
     """Which shapes lie over which, whatever ``--overlap`` says; that rule decides within a layer.
 
-    Stuff that comes in a file of its own was drawn as the ground on which things stand, and a crowd region is what is
-    left of a group after its members were drawn one by one.
+    Stuff that comes in a file of its own was drawn as the ground on which things stand. All shapes of one file, crowd
+    among them, are of one layer.
     """
 
     STUFF_FILE = 0
-    CROWD = 1
-    SHAPE = 2
+    SHAPE = 1
 
 
 @dataclass(frozen=True)
