@@ -65,12 +65,14 @@ class ImageLabels:
         shapes: in the file's order, which is what ``last-on-top`` goes by.
         base: a finished map below the shapes; None for void everywhere.
         dropped: annotations that are not among the shapes.
+        pooled_crowd: crowd of the base is what the format leaves without a number, so one region may be many things.
     """
 
     size: tuple[int, int]
     shapes: tuple[Shape, ...] = ()
     base: PanopticMap | None = None
     dropped: tuple[Dropped, ...] = ()
+    pooled_crowd: bool = False
 
 
 @dataclass(frozen=True)
