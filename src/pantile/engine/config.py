@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.shortening import short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
@@ -94,7 +95,7 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
         first = error.errors()[0]
         # after a group of several kinds, pydantic names the kind as if it were a field
         where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
-        raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
+        raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {short(first['input'])}).") from None
 
 
 @cache
