@@ -257,7 +257,7 @@ def test_file_names_that_lead_outside(tmp_path, name):
         bad = json.loads(json.dumps(good))
         bad[key][0]["file_name"] = name
         write_json(bad, path)
-        with pytest.raises(UserError, match="not inside"):
+        with pytest.raises(UserError, match="leads out of its folder"):
             run(tmp_path / "panoptic", tmp_path / "dst", "coco-panoptic")
     assert not (tmp_path / "dst").exists()
 

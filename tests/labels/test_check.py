@@ -70,12 +70,16 @@ NO_SIZE = {"height": None, "width": None}
 #: name -> (plant, kind, file, id, images of train in the repaired copy)
 FAULTS = {
     "area": (with_rows(lambda r: r[0].update(area=47)), "wrong-area", PNG, 5, 2),
-    "no area": (with_rows(lambda r: r[0].pop("area")), "wrong-area", PNG, 5, 2),
+    "no area": (with_rows(lambda r: r[0].pop("area")), "no-area", PNG, 5, 2),
+    "no box": (with_rows(lambda r: r[0].update(bbox=None)), "no-box", PNG, 5, 2),
     "area as text": (with_rows(lambda r: r[1].update(area="120")), "wrong-area", PNG, 300, 2),
     "box": (with_rows(lambda r: r[0].update(bbox=[2, 0, 10, 6])), "wrong-box", PNG, 5, 2),
     "short box": (with_rows(lambda r: r[0].update(bbox=[2, 0, 8])), "wrong-box", PNG, 5, 2),
-    "no crowd flag": (with_rows(lambda r: r[0].pop("iscrowd")), "crowd-flag", PNG, 5, 2),
-    "crowd flag as text": (with_rows(lambda r: r[0].update(iscrowd="1")), "crowd-flag", PNG, 5, 2),
+    "no crowd flag": (with_rows(lambda r: r[0].pop("iscrowd")), "crowd-form", PNG, 5, 2),
+    "crowd flag as text": (with_rows(lambda r: r[0].update(iscrowd="1")), "crowd-form", PNG, 5, 2),
+    "crowd flag is null": (with_rows(lambda r: r[1].update(iscrowd=None)), "crowd-form", PNG, 300, 2),
+    "crowd flag is true": (with_rows(lambda r: r[1].update(iscrowd=False)), "crowd-form", PNG, 300, 2),
+    "stuff is crowd": (with_rows(lambda r: r[1].update(iscrowd=1)), "stuff-crowd", PNG, 300, 2),
     "senseless crowd flag": (with_rows(lambda r: r[0].update(iscrowd="maybe")), "crowd-flag", PNG, 5, 2),
     "category": (with_rows(lambda r: r[0].update(category_id=4)), "unknown-category", PNG, 5, 2),
     "category as text": (with_rows(lambda r: r[0].update(category_id="3")), "unknown-category", PNG, 5, 2),
@@ -88,7 +92,7 @@ FAULTS = {
     "row without pixels": (with_rows(lambda r: r.append(thing(9, 4, [0, 0, 2, 2]))), "row-without-pixels", PNG, 9, 2),
     "pixels without row": (with_ids(put(np.s_[0:4, 12:18], 77)), "id-unlisted", PNG, 77, 2),
     "height": (with_data(lambda d: d["images"][0].update(height=20, width=12)), "json-size", A, 0, 2),
-    "no height": (with_data(lambda d: d["images"][0].update(NO_SIZE)), "json-size", A, 0, 2),
+    "no height": (with_data(lambda d: d["images"][0].update(NO_SIZE)), "no-size", A, 0, 2),
     "label of another size": (
         lambda root: write_ids(root, np.pad(clean_ids(), ((0, 0), (0, 2)))),
         "size-mismatch",
@@ -123,7 +127,7 @@ FAULTS = {
         0,
         1,
     ),
-    "image entry twice": (with_data(lambda d: d["images"].append(d["images"][0])), "duplicate-image-id", JSON, 0, 2),
+    "image entry twice": (with_data(lambda d: d["images"].append(d["images"][0])), "entry-repeated", JSON, 0, 2),
     "file name twice": (
         with_data(
             lambda d: (
@@ -138,7 +142,7 @@ FAULTS = {
     ),
     "annotation twice": (
         with_data(lambda d: d["annotations"].append(d["annotations"][0])),
-        "duplicate-annotation",
+        "entry-repeated",
         JSON,
         0,
         2,
@@ -260,7 +264,36 @@ def test_one_fault_is_one_finding(tmp_path: Path, name: str) -> None:
 
 
 def test_every_kind_is_planted() -> None:
-    assert {kind for _, kind, *_ in FAULTS.values()} == KINDS.keys()
+    assert {kind for _, kind, *_ in FAULTS.values()} | {"class-only-crowd", "mostly-crowd"} == KINDS.keys()
+
+
+def test_a_split_of_nothing_but_crowd_is_an_error_that_no_copy_mends(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in")
+
+    def flag(data: dict) -> None:
+        for annotation in data["annotations"]:
+            annotation["segments_info"][0]["iscrowd"] = 1
+
+    edit(root, flag)
+    result = check(root)
+    assert [(f.kind, f.file, f.severity) for f in result.findings] == [
+        ("class-only-crowd", "train", "error"),
+        ("mostly-crowd", "train", "error"),
+    ]
+    assert "cat" in result.findings[0].text and "100% of the regions" in result.findings[1].text
+    repair(result, tmp_path / "out")
+    assert result.unmended == 2 == check(tmp_path / "out").errors
+    edit(root, lambda data: rows_of(data)[0].update(iscrowd=0))  # half is not most
+    assert check(root).findings == []
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if KINDS[FAULTS[name][1]].severity == "error"])
+def test_mended_means_that_nothing_is_missing(name: str) -> None:
+    """By what the copy has: every photo of the folder that is not in the other split too."""
+    _, kind, _, _, kept = FAULTS[name]
+    lacks = kept < 2 and kind != "image-in-two-splits"
+    assert KINDS[kind].mended or lacks or kind in ("bad-entry", "duplicate-file-name"), kind
+    assert not (KINDS[kind].mended and lacks)
 
 
 def test_a_clean_folder_has_no_finding(tmp_path: Path) -> None:
@@ -290,7 +323,7 @@ def test_what_a_repair_does_to_rows_and_pixels(tmp_path: Path) -> None:
     edit(root, lambda d: d["annotations"][0].update(segments_info=rows))
     repair(check(root), tmp_path / "out")
     data = json.loads(json_of(tmp_path / "out").read_text())
-    expected = {"id": 300, "category_id": 7, "iscrowd": 1, "note": "kept", "area": 120, "bbox": [0, 6, 20, 6]}
+    expected = {"id": 300, "category_id": 7, "iscrowd": 0, "note": "kept", "area": 120, "bbox": [0, 6, 20, 6]}
     assert rows_of(data) == [expected]
     assert data["info"] == {"year": 2024}
     panoptic = CocoPanoptic(tmp_path / "out", "train").load_map(0)

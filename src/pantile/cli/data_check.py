@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(result.to_dict(), args.json)
     if args.fix:
         _print_repaired(repair(result, args.fix, progress=True), result, args.fix)
+        return 1 if result.unmended else 0
     return 1 if result.errors else 0
 
 
@@ -74,7 +75,9 @@ def _print_repaired(done: "Repaired", result: "CheckResult", out: Path) -> None:
 
     for file, kind in done.left_out:
         print(f"left out: {file}: {kind}")
-    entries = sum(KINDS[finding.kind].repair == "entry left out" for finding in result.others)
+    entries = sum(KINDS[finding.kind].repair in ("entry left out", "one kept") for finding in result.others)
     if entries:
         print(f"left out: {entries} entries of the JSON, see above")
+    if result.unmended:
+        print(f"not mended: {result.unmended} errors")
     print(f"{sum(done.images.values())} images written to {out}")

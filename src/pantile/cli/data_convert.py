@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="error, smaller-on-top, larger-on-top or last-on-top (default: error)",
     )
     parser.add_argument("--gap", default="void", metavar="void|CLASS", help="what unlabelled pixels become")
+    parser.add_argument(
+        "--crowd-as-instances",
+        nargs="*",
+        metavar="CLASS",
+        help="crowd regions of these classes, or of all things, become instances",
+    )
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
@@ -32,7 +38,16 @@ def run(args: argparse.Namespace) -> int:
     from pantile.labels import ConvertOptions, ReadOptions, convert
 
     read = ReadOptions(tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff))
-    options = ConvertOptions(args.source, args.target, read, args.overlap, args.gap, args.link, progress=True)
+    options = ConvertOptions(
+        args.source,
+        args.target,
+        read,
+        args.overlap,
+        args.gap,
+        None if args.crowd_as_instances is None else tuple(args.crowd_as_instances),
+        args.link,
+        progress=True,
+    )
     report = convert(args.src, args.dst, options)
     report.print(Console())
     print(args.dst)

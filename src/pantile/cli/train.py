@@ -35,12 +35,27 @@ def run(args: argparse.Namespace) -> int:
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)
+    if processes().rank == 0:
+        warn_of_crowd(training_set, record.train_split)
+        warn_of_crowd(validation_set, record.val_split)
     init = open_checkpoint(args.init) if args.init else None
     out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
     if processes().rank == 0:
         print(out)
     return 0
+
+
+def warn_of_crowd(dataset: object, split: str) -> None:
+    """Things that nothing separates are no training targets, which a loss does not show."""
+    import warnings
+
+    from pantile.data.crowd import count_crowd
+
+    counts, images = count_crowd(dataset)
+    part = f" ({images:,} of {len(dataset):,} images looked at)" if images < len(dataset) else ""
+    for text in counts.warnings("correct the labels, or convert them with --crowd-as-instances"):
+        warnings.warn(f"{split}{part}: {text}", stacklevel=2)
 
 
 def starting_config(args: argparse.Namespace) -> object:

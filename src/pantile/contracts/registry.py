@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.plugins import load_plugins
+from pantile.contracts.shortening import short
 
 Part = TypeVar("Part")
 
@@ -89,7 +90,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         else:
             hint = self.where or f"choose one of {', '.join(sorted(self))}."
         there = f"{field}: there" if field else "There"
-        raise UserError(f"{there} is no {self.kind} {name!r}; {hint}")
+        raise UserError(f"{there} is no {self.kind} {short(name)}; {hint}")
 
     def foreign(self) -> set[str]:
         """Names registered from outside this package, as far as they are registered yet."""

@@ -65,6 +65,10 @@ class CocoPanoptic:
     def segment_counts(self) -> list[int]:
         return self._table.segment_counts()
 
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        """The table of an image, without its map."""
+        return self._table.segments_of(index)
+
     def load_image(self, index: int) -> np.ndarray:
         return read_image(self.image_path(index))
 

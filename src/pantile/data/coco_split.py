@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pantile.contracts.panoptic import VOID_ID, PanopticMap
+from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_json import CocoTable
 from pantile.data.coco_panoptic import check_ids
@@ -55,6 +55,10 @@ class CocoSplit(PairedFiles):
         not_counted = self._table.segment_crowd | (self._table.segment_classes == VOID_CLASS)
         return replace(self._table, segment_crowd=not_counted).segment_counts()
 
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        """The table of an image, without its map; void left out."""
+        return tuple(own for own in self._table.segments_of(index) if own.class_index != VOID_CLASS)
+
     def load_map(self, index: int) -> PanopticMap:
         path = self._png_folder / self._table.png_names[index]
         ids, segments = read_panoptic_png(path), self._table.segments_of(index)
@@ -62,4 +66,4 @@ class CocoSplit(PairedFiles):
         void = [segment.id for segment in segments if segment.class_index == VOID_CLASS]
         if void:
             ids[np.isin(ids, void)] = VOID_ID
-        return PanopticMap(ids, tuple(segment for segment in segments if segment.class_index != VOID_CLASS))
+        return PanopticMap(ids, self.segments_of(index))

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.image_files import read_image
 from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
@@ -260,7 +261,5 @@ def _sentence(error: ValidationError) -> str:
         return f"the field {where} is missing, so add it."
     if first["type"] == "extra_forbidden":
         return f"the field {where} is not known: remove it or correct its name."
-    found = " ".join(repr(first["input"]).split())
-    found = found if len(found) <= 60 else f"{found[:57]}..."
     wanted = first["msg"].replace("Input should", "it should")
-    return f"{where or 'the file'} is {found}, but {wanted[0].lower()}{wanted[1:]}."
+    return f"{where or 'the file'} is {short(first['input'], 60)}, but {wanted[0].lower()}{wanted[1:]}."

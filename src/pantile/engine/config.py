@@ -15,6 +15,7 @@ import yaml
 from pantile.contracts.errors import UserError
 from pantile.contracts.plugins import check_installed, required
 from pantile.contracts.registry import Registry
+from pantile.contracts.shortening import short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
@@ -101,7 +102,7 @@ def _read_kind(group: str) -> pydantic.PlainValidator:
 
 def _read_techniques(value: Any, info: pydantic.ValidationInfo) -> TechniquesConfig:
     if not isinstance(value, dict | TechniquesConfig):
-        raise UserError(f"{info.context}: techniques: name each with its settings, not {value!r}.")
+        raise UserError(f"{info.context}: techniques: name each with its settings, not {short(value)}.")
     configs = dict(value.items())
     return TechniquesConfig(
         **{
@@ -177,7 +178,7 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
 def _explained(error: pydantic.ValidationError, source: str, prefix: str = "") -> UserError:
     first = error.errors()[0]
     where = ".".join(([prefix] if prefix else []) + [str(part) for part in first["loc"]])
-    return UserError(f"{source}: {where}: {first['msg']} (got {first['input']!r}).")
+    return UserError(f"{source}: {where}: {first['msg']} (got {short(first['input'])}).")
 
 
 @cache

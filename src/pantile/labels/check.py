@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_panoptic import available_splits, find_split
+from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import is_coco_panoptic, open_dataset
 from pantile.data.description import described_splits, is_described
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
-from pantile.labels.findings import Finding
+from pantile.labels.findings import KINDS, Finding
+from pantile.labels.report import CROWD_REMEDY
 
 _CHUNK = 8  # images a worker takes at a time
 USUAL_SPLITS = ("train", "val")
@@ -45,12 +48,14 @@ class CheckResult:
     """
     Attributes:
         root: the folder.
+        taxonomies: split to its classes.
         tables: of each split of a COCO-panoptic folder; empty for other layouts.
         images: split to the results of its images, in order.
         others: findings that belong to no image that could be looked at.
     """
 
     root: Path
+    taxonomies: dict[str, Taxonomy] = field(default_factory=dict)
     tables: list[SplitTable] = field(default_factory=list)
     images: dict[str, list[ImageResult]] = field(default_factory=dict)
     others: list[Finding] = field(default_factory=list)
@@ -62,6 +67,11 @@ class CheckResult:
     @property
     def errors(self) -> int:
         return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def unmended(self) -> int:
+        """Errors that a repaired copy has still, or because of which it lacks an image."""
+        return sum(f.severity == "error" and not KINDS[f.kind].mended for f in self.findings)
 
     @property
     def counts(self) -> Counter:
@@ -110,6 +120,7 @@ def check(root: str | Path, options: CheckOptions | None = None) -> CheckResult:
     except RecursionError:
         raise UserError(f"{root}: its JSON nests deeper than can be read: write it anew.") from None
     _compare_contents(result)
+    _count_crowd(result)
     return result
 
 
@@ -121,6 +132,7 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
     for split in dict.fromkeys(names or [find_split(root, "train")]):
         table = read_split(root, split)
         result.tables.append(table)
+        result.taxonomies[split] = table.taxonomy
         result.others.extend(table.findings)
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
         if (split := path.stem.removeprefix("panoptic_")) not in names:
@@ -142,6 +154,7 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
+        result.taxonomies[split] = dataset.taxonomy
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")
@@ -202,6 +215,20 @@ def _adopt(jobs: list[Job]) -> None:
 
 def _check_chunk(indices: range) -> list[ImageResult]:
     return [_JOBS[index].check() for index in indices]
+
+
+def _count_crowd(result: CheckResult) -> None:
+    """What only a whole split shows: things of which nothing, or hardly anything, is separated."""
+    for split, images in result.images.items():
+        counts = CrowdCounts(result.taxonomies[split])
+        for own in images:
+            for category, is_crowd, regions, pixels in own.regions:
+                counts.count(counts.taxonomy.index_of_id[category], bool(is_crowd), regions, pixels)
+        for name in counts.only_crowd:
+            text = f"{name}: nothing but crowd, so no training target"
+            result.others.append(Finding("class-only-crowd", split, None, text))
+        if counts.mostly:
+            result.others.append(Finding("mostly-crowd", split, None, f"{counts.mostly}; {CROWD_REMEDY}"))
 
 
 def _compare_contents(result: CheckResult) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class ImageResult:
         findings: in the order in which they were met.
         content: hash of the decoded pixels, None where they do not decode.
         segments, pixels, void_pixels: of the map; 0 where it does not decode.
+        regions: [category id, crowd or not, segments, pixels] of the map's classes.
     """
 
     file: str
@@ -37,6 +39,7 @@ class ImageResult:
     segments: int = 0
     pixels: int = 0
     void_pixels: int = 0
+    regions: list[list[int]] = field(default_factory=list)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -147,7 +150,7 @@ class CocoImage:
         self._check_rows(rows, measured, png_file, result)
         crowd = {own for own, row in rows.items() if row["iscrowd"]}
         things = {own for own, row in rows.items() if self.things[row["category_id"]]}
-        look(measured, crowd, things, png_file, result)
+        look(measured, {own: row["category_id"] for own, row in rows.items()}, crowd, things, png_file, result)
         return result
 
     def _below(self, path: Path) -> str:
@@ -155,7 +158,9 @@ class CocoImage:
 
     def _check_json_size(self, size: tuple[int, int], file: str, result: ImageResult) -> None:
         claimed = tuple(self.pair.image.get(key) for key in ("height", "width"))
-        if not all(_equals(a, b) for a, b in zip(claimed, size, strict=True)):
+        if claimed == (None, None):
+            result.tell("no-size", file, self.pair.image["id"], "the JSON gives no height and width")
+        elif not all(_equals(a, b) for a, b in zip(claimed, size, strict=True)):
             text = f"the JSON says {short(claimed[1])} x {short(claimed[0])} (width x height), the file {_size(size)}"
             result.tell("json-size", file, self.pair.image["id"], text)
 
@@ -168,11 +173,15 @@ class CocoImage:
             if own not in measured.areas:
                 result.tell("row-without-pixels", file, own, "no pixel has it")
                 continue
-            if not _equals(row.get("area"), measured.areas[own]):
+            if row.get("area") is None:
+                result.tell("no-area", file, own, "the JSON gives none")
+            elif not _equals(row["area"], measured.areas[own]):
                 text = f"the JSON says {short(row.get('area'))}, the pixels {measured.areas[own]}"
                 result.tell("wrong-area", file, own, text)
             box, claimed = measured.boxes[own], row.get("bbox")
-            if not (isinstance(claimed, list) and len(claimed) == 4 and all(map(_equals, claimed, box))):
+            if claimed is None:
+                result.tell("no-box", file, own, "the JSON gives none")
+            elif not (isinstance(claimed, list) and len(claimed) == 4 and all(map(_equals, claimed, box))):
                 result.tell("wrong-box", file, own, f"the JSON says {short(claimed)}, the pixels {box}")
 
 
@@ -199,17 +208,26 @@ class OpenedImage:
         measured = measure(panoptic.ids)
         result.segments, result.pixels, result.void_pixels = len(measured.areas), panoptic.ids.size, measured.void
         classes = self.dataset.taxonomy.classes
+        categories = {segment.id: classes[segment.class_index].id for segment in panoptic.segments}
         crowd = {segment.id for segment in panoptic.segments if segment.is_crowd}
         things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
-        look(measured, crowd, things, file, result)
+        look(measured, categories, crowd, things, file, result)
         return result
 
 
-def look(measured: Measured, crowd: set[int], things: set[int], file: str, result: ImageResult) -> None:
-    """Notes about the map itself.
+def look(
+    measured: Measured,
+    categories: dict[int, int],
+    crowd: set[int],
+    things: set[int],
+    file: str,
+    result: ImageResult,
+) -> None:
+    """What the map itself tells.
 
     Args:
         measured: its segments.
+        categories: segment id to category id.
         crowd, things: ids of segments.
         file: for the findings.
         result: gets them.
@@ -218,13 +236,21 @@ def look(measured: Measured, crowd: set[int], things: set[int], file: str, resul
         result.tell("empty-image", file, None, "no segment at all")
     elif measured.void > MUCH_VOID * result.pixels:
         result.tell("much-void", file, None, f"{measured.void / result.pixels:.0%} of the pixels are void")
+    regions: Counter = Counter()
+    pixels: Counter = Counter()
     for own, area in measured.areas.items():
+        if own in categories:
+            regions[categories[own], own in crowd] += 1
+            pixels[categories[own], own in crowd] += area
+        if own in crowd and own not in things:
+            result.tell("stuff-crowd", file, own, "stuff is flagged crowd, which training takes for void")
         if own in crowd:
             continue
         if area < TINY_PIXELS:
             result.tell("tiny-segment", file, own, f"{area} pixels")
         if own in things and (pieces := measured.pieces(own)) > 1:
             result.tell("thing-in-pieces", file, own, f"{pieces} pieces that do not touch")
+    result.regions = [[category, int(flag), n, pixels[category, flag]] for (category, flag), n in regions.items()]
 
 
 def content_hash(image: np.ndarray) -> str:

@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
-from pantile.labels.fields import Fields, is_clean, read_json, read_text
+from pantile.labels.fields import Fields, read_json, read_text
 
 MAX_CATEGORY = 2**24 - 1
 BACKGROUND = {"background", "_background_", "void", "unlabeled", "unlabelled", "ignore"}

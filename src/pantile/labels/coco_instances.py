@@ -220,8 +220,7 @@ def _shape(entry: Fields, size: tuple[int, int], taxonomy: Taxonomy, file: _File
     mask = _mask(entry, size)
     if isinstance(mask, str):
         return Dropped(taxonomy.names[class_index], mask, entry.where)
-    layer = Layer.CROWD if is_crowd and file.layer == Layer.SHAPE else file.layer
-    return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=layer)
+    return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=file.layer)
 
 
 def _mask(entry: Fields, size: tuple[int, int]) -> dict | str:

@@ -14,6 +14,7 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.labels.crowd import chosen_classes, settle_crowd
 from pantile.labels.overlaps import RULES, fill_gap, paint
 from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
 from pantile.labels.report import COVERED, FILE_NAME, Report
@@ -30,6 +31,7 @@ class ConvertOptions:
         read: what the source's files do not say.
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
+        crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
         link: hard-link the images instead of copying them.
         progress: show a progress bar.
     """
@@ -39,6 +41,7 @@ class ConvertOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
     overlap: str = "error"
     gap: str = VOID
+    crowd_as_instances: tuple[str, ...] | None = None
     link: bool = False
     progress: bool = False
 
@@ -59,10 +62,11 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     with staged(dst) as folder:
         source = FORMATS[options.source].open(src, options.read)
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
+        settled = chosen_classes(options.crowd_as_instances, taxonomy)
         report = Report(taxonomy, notes=[*source.notes, *notes])
         writer = FORMATS[options.target].writer(folder, taxonomy)
         for split in source.splits:
-            _convert_split(split, writer, folder, report, gap_index, options)
+            _convert_split(split, writer, folder, report, gap_index, settled, options)
         report.write(folder / FILE_NAME, _about(src, source, options))
     return report
 
@@ -73,6 +77,7 @@ def _convert_split(
     folder: Path,
     report: Report,
     gap_index: int | None,
+    settled: frozenset[int],
     options: ConvertOptions,
 ) -> None:
     names = _target_names(split)
@@ -82,10 +87,11 @@ def _convert_split(
     console = Console(stderr=True)
     for index in track(positions, description=split.name, console=console, disable=not options.progress):
         image = split.images[index]
-        panoptic = _read(split, index, report, options.overlap)
+        panoptic = _read(split, index, report, options.overlap, settled)
         if gap_index is not None:
             panoptic, pixels = fill_gap(panoptic, gap_index)
             report.gap[options.gap] += pixels
+        report.count_crowd(split.name, panoptic)
         held = writer.write(split.name, names[index], image.id, panoptic, report)
         report.count_out(held)
         _place(image.path, images / names[index], options.link)
@@ -93,10 +99,15 @@ def _convert_split(
     writer.finish(split.name)
 
 
-def _read(split: SourceSplit, index: int, report: Report, rule: str) -> PanopticMap:
+def _read(split: SourceSplit, index: int, report: Report, rule: str, settled: frozenset[int]) -> PanopticMap:
     """The painted map; what its labels lost on the way is reported."""
     image = split.images[index]
-    labels = split.read(index)
+    labels, flags, made = settle_crowd(split.read(index), report.taxonomy, settled)
+    report.flags_dropped.update({report.taxonomy.names[k]: n for k, n in flags.items()})
+    report.made_instances.update({report.taxonomy.names[k]: n for k, n in made.items()})
+    if labels.pooled_crowd and labels.base is not None:
+        crowd = {segment.class_index for segment in labels.base.segments if segment.is_crowd}
+        report.unnumbered.update(report.taxonomy.names[k] for k in crowd)
     for dropped in labels.dropped:
         report.drop(dropped)
     painted = paint(labels, report.taxonomy, rule, str(image.path))

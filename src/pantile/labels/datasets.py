@@ -8,6 +8,7 @@ from pantile.contracts.errors import UserError
 from pantile.data.ade20k import open_ade20k
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.coco_split import CocoSplit
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
 from pantile.labels.image_folders import check_size, choose_splits, decoding, image_size
@@ -78,6 +79,7 @@ def _split(split: str, dataset: Dataset) -> SourceSplit:
         with decoding(f"the label of {path}"):
             panoptic = dataset.load_map(index)
         check_size(path, size, panoptic.size, "its label")
-        return ImageLabels(size, base=panoptic)
+        # a JSON lists its crowd regions one by one; codes of pixels have one "not separated" per class
+        return ImageLabels(size, base=panoptic, pooled_crowd=not isinstance(dataset, CocoPanoptic | CocoSplit))
 
     return SourceSplit(split, tuple(images), read)

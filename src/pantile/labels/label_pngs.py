@@ -28,7 +28,7 @@ def _split(pairs: Pairs, read: Callable[[Pairs, int], PanopticMap]) -> SourceSpl
     def labels(index: int) -> ImageLabels:
         panoptic = read(pairs, index)
         check_size(images[index].path, image_size(images[index].path), panoptic.size, str(pairs.labels[index]))
-        return ImageLabels(panoptic.size, base=panoptic)
+        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=True)
 
     return SourceSplit(pairs.split, images, labels)
 

@@ -52,8 +52,6 @@ def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: missing labels, images or classes.
     """
     taxonomy, notes = _taxonomy(src, options)
-    if taxonomy.thing_indices:
-        notes = (*notes, "Nothing separates the things of a semantic PNG, so their regions are crowd.")
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None))
 

@@ -89,8 +89,11 @@ def _repair_label(pair: Pair, table: SplitTable, target: Path) -> tuple[tuple[in
         save_png(ids_to_rgb(np.where(np.isin(ids, stray), VOID_ID, ids)), target)
     else:
         _copy(pair.png_path, target)
+    stuff = {category for category, is_thing in table.things.items() if not is_thing}
     rows = [
-        row | {"area": measured.areas[own], "bbox": measured.boxes[own]}
+        row
+        | {"area": measured.areas[own], "bbox": measured.boxes[own]}
+        | ({"iscrowd": 0} if row["category_id"] in stuff else {})
         for own, row in usable.items()
         if own in measured.areas
     ]

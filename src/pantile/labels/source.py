@@ -12,13 +12,12 @@ from pantile.contracts.taxonomy import Taxonomy
 class Layer(IntEnum):
     """Which shapes lie over which, whatever ``--overlap`` says; that rule decides within a layer.
 
-    Stuff that comes in a file of its own was drawn as the ground on which things stand, and a crowd region is what is
-    left of a group after its members were drawn one by one.
+    Stuff that comes in a file of its own was drawn as the ground on which things stand. All shapes of one file, crowd
+    among them, are of one layer.
     """
 
     STUFF_FILE = 0
-    CROWD = 1
-    SHAPE = 2
+    SHAPE = 1
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,14 @@ class ImageLabels:
         shapes: in the file's order, which is what ``last-on-top`` goes by.
         base: a finished map below the shapes; None for void everywhere.
         dropped: annotations that are not among the shapes.
+        pooled_crowd: crowd of the base is what the format leaves without a number, so one region may be many things.
     """
 
     size: tuple[int, int]
     shapes: tuple[Shape, ...] = ()
     base: PanopticMap | None = None
     dropped: tuple[Dropped, ...] = ()
+    pooled_crowd: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 
 
@@ -109,7 +110,7 @@ class PanopticTable:
         seen: set[int | str] = set()
         for image_id in self.image_ids:
             if image_id in seen:
-                raise UserError(f"{path} has two annotations for image_id {image_id!r}: keep one annotation per image.")
+                raise UserError(f"{path} has two annotations for image_id {short(image_id)}: keep one per image.")
             seen.add(image_id)
 
     def segments_of(self, index: int) -> tuple[Segment, ...]:
@@ -171,14 +172,12 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "missing":
         parent, _, field = where.rpartition(".")
         return f"is not COCO-panoptic: {parent or 'it'} lacks the field {field!r}, so add it."
-    found = " ".join(repr(first["input"]).split())
-    found = found if len(found) <= 60 else found[:57] + "..."
     wanted = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"is not COCO-panoptic: {where or 'the file'} is {found}, but {wanted}."
+    return f"is not COCO-panoptic: {where or 'the file'} is {short(first['input'], 60)}, but {wanted}."
 
 
 def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
-    where = f"{path}: annotation {annotation['file_name']!r}"
+    where = f"{path}: annotation {short(annotation['file_name'])}"
     rows = []
     for segment in annotation["segments_info"]:
         segment_id, category = segment["id"], segment["category_id"]
@@ -217,6 +216,6 @@ def _check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
         name = category.get("name")
         if index is not None and isinstance(name, str) and name != taxonomy.names[index]:
             raise UserError(
-                f"{path} calls category {category['id']} {name!r}, but the ground truth calls it "
+                f"{path} calls category {category['id']} {short(name)}, but the ground truth calls it "
                 f"{taxonomy.names[index]!r}: use the ids and names of the ground truth, or leave 'categories' out."
             )
