@@ -78,10 +78,12 @@ class _Categories(TypedDict):
 
 
 class _TruthFile(_Categories):
+    images: NotRequired[Any]
     annotations: list[_Truth]
 
 
 class _PredictionFile(TypedDict):
+    images: NotRequired[Any]
     annotations: list[_Prediction]
     categories: NotRequired[Any]
 
@@ -91,22 +93,25 @@ class PanopticTable:
 
     Args:
         path: the file, for messages.
-        annotations: as validated.
+        content: of the file; ``annotations`` as validated, ``images`` as they are.
         taxonomy: the classes by which ``category_id`` is read.
 
     Attributes:
         image_ids: of each annotation.
         png_names: of each annotation, inside the folder of PNGs.
+        image_names: of the photo of each annotation; None unless ``images`` names all of them.
 
     Raises:
         UserError: two annotations of one image, an id twice in one image, an id outside 1..2**24-1, or a category that
             the taxonomy lacks.
     """
 
-    def __init__(self, path: Path, annotations: list[dict], taxonomy: Taxonomy) -> None:
+    def __init__(self, path: Path, content: dict, taxonomy: Taxonomy) -> None:
+        annotations = content["annotations"]
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.png_names = [annotation["file_name"] for annotation in annotations]
         self._segments = [_segments(path, annotation, taxonomy) for annotation in annotations]
+        self.image_names = _image_names(content.get("images"), self.image_ids)
         seen: set[int | str] = set()
         for image_id in self.image_ids:
             if image_id in seen:
@@ -125,7 +130,7 @@ def read_truth(path: Path) -> tuple[Taxonomy, PanopticTable]:
     """
     content = _read(path, _TRUTH)
     taxonomy = _taxonomy(path, content["categories"])
-    return taxonomy, PanopticTable(path, content["annotations"], taxonomy)
+    return taxonomy, PanopticTable(path, content, taxonomy)
 
 
 def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
@@ -136,7 +141,7 @@ def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
     """
     content = _read(path, _PREDICTIONS)
     _check_names(path, content.get("categories"), taxonomy)
-    return PanopticTable(path, content["annotations"], taxonomy)
+    return PanopticTable(path, content, taxonomy)
 
 
 def read_categories(path: Path) -> Taxonomy:
@@ -194,6 +199,14 @@ def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[in
     if len({row[0] for row in rows}) < len(rows):
         raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
     return rows
+
+
+def _image_names(images: Any, image_ids: list[int | str]) -> list[str] | None:
+    """``file_name`` of the images; None unless all are named."""
+    rows = [row for row in images if isinstance(row, dict)] if isinstance(images, list) else []
+    name_of = {row["id"]: row.get("file_name") for row in rows if isinstance(row.get("id"), int | str)}
+    names = [name_of.get(image_id) for image_id in image_ids]
+    return names if all(isinstance(name, str) and name.strip("./\\") for name in names) else None
 
 
 def _taxonomy(path: Path, categories: list[dict]) -> Taxonomy:

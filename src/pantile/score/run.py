@@ -12,8 +12,9 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.score.evidence import Evidence, evidence_of
+from pantile.score.pairing import PairBy, pair_images
 from pantile.score.result import Score, Totals
-from pantile.score.sources import MapSource, unique_keys
+from pantile.score.sources import MapSource
 
 _CHUNK = 16  # images a worker takes at a time
 
@@ -23,28 +24,28 @@ class Job:
 
     Args:
         gt: ground truth.
-        pred: predictions of its classes. Two JSON files are paired by ``image_id``, everything else by file name.
+        pred: predictions of its classes.
         limit: only the first images of the ground truth.
+        pair_by: see ``pair_images``.
 
     Attributes:
         names: of the images, in the order of the ground truth.
         missing: names of the images without prediction.
         unknown: names of predictions without image (of all the ground truth, whatever the limit).
+        pairing: how images and predictions came together.
+
+    Raises:
+        UserError: see ``pair_images``.
     """
 
-    def __init__(self, gt: MapSource, pred: MapSource, limit: int | None = None) -> None:
+    def __init__(self, gt: MapSource, pred: MapSource, limit: int | None = None, pair_by: PairBy = "auto") -> None:
         self._gt, self._pred = gt, pred
         self.taxonomy = gt.taxonomy
-        if gt.image_ids is not None and pred.image_ids is not None:
-            gt_keys = list(gt.image_ids)
-            position_of = {image_id: position for position, image_id in enumerate(pred.image_ids)}
-        else:
-            gt_keys = list(unique_keys(gt.names))
-            position_of = unique_keys(pred.names)
-        known = set(gt_keys)
-        self.unknown = [pred.names[position] for key, position in position_of.items() if key not in known]
-        self._pairs = [position_of.get(key) for key in gt_keys[:limit]]
+        self.pairing = pair_images(gt, pred, pair_by)
+        known = set(self.pairing.pairs.values())
+        self.unknown = [name for position, name in enumerate(pred.names) if position not in known]
         self.names = list(gt.names[:limit])
+        self._pairs = [self.pairing.pairs.get(position) for position in range(len(self.names))]
         self.missing = [name for name, pair in zip(self.names, self._pairs, strict=True) if pair is None]
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         UserError: about the first image, in the order of the ground truth, that cannot be compared.
 
     Warns:
-        UserWarning: images lack a prediction, or predictions an image.
+        UserWarning: images lack a prediction, or predictions an image; file names contradict or do not confirm ids.
     """
     _tell(job)
     totals = Totals(job.taxonomy)
@@ -103,6 +104,8 @@ def usable_cores() -> int:
 def _tell(job: Job) -> None:
     if not len(job):
         warnings.warn("The ground truth has no image: there is nothing to score.", stacklevel=3)
+    if job.pairing.note:
+        warnings.warn(job.pairing.note, stacklevel=3)
     if job.missing:
         warnings.warn(
             f"{len(job.missing)} of {len(job)} images have no prediction (the first is {job.missing[0]}): "
