@@ -61,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def interrupted(args: argparse.Namespace) -> str:
+    return "run the same command again: it goes on after the last row of grid.csv."
+
+
 class _Quality:
     """PQ of a candidate: of its run in ``--checkpoints``, or after training it."""
 

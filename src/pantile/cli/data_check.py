@@ -47,6 +47,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if result.errors else 0
 
 
+def interrupted(args: argparse.Namespace) -> str:
+    if args.no_cache:
+        return "nothing was written: run it again."
+    return "run it again: images that were checked are remembered and not read again."
+
+
 def _print_summary(result: "CheckResult", console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text

@@ -39,3 +39,7 @@ def run(args: argparse.Namespace) -> int:
     print_quality(quality)
     print(f"Report: {report_run(args.out, limit=UNSEEN_IMAGES)}")
     return 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    return f"run it again: it goes on where it stopped, in {args.out}."

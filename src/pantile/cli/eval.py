@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def interrupted(args: argparse.Namespace) -> str:
+    return "nothing was measured to the end and nothing written: run it again, with --limit N for fewer images."
+
+
 def print_quality(quality: "PanopticQualityResult") -> None:
     """The table that every verb shows: PQ, SQ and RQ in percent, groups first, then classes."""
     from rich.console import Console

@@ -23,24 +23,38 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a verb. Returns the exit code: 0, or 2 for bad input, which is told in one sentence on stderr."""
+    """Runs a verb. Returns the exit code: 0; 2 for bad input, which is told in one sentence on stderr; 128 + the number
+    of the signal that ended it, such as 130 after Ctrl-C and 143 after SIGTERM."""
     from pantile.contracts.errors import UserError
+    from pantile.contracts.interruption import Interrupted, handling, raise_interrupted
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     warnings.formatwarning = lambda message, *_, **__: f"pantile: warning: {message}\n"
     parser = make_parser(verb=arguments[0] if arguments else None)
     options = parser.parse_args(arguments)
     try:
-        return options.function(options) or 0
+        with handling(raise_interrupted):
+            return options.function(options) or 0
     except UserError as error:
         print(f"pantile: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"pantile: {error}", file=sys.stderr)
         return 3
-    except KeyboardInterrupt:
-        print("pantile: interrupted; `pantile train ... --resume` continues a training.", file=sys.stderr)
+    except Interrupted as interrupted:
+        if not interrupted.told:
+            print(f"pantile: interrupted; {_advice(options)}", file=sys.stderr)
+        return interrupted.code
+    except KeyboardInterrupt:  # raised by hand: the signal is answered above
+        print(f"pantile: interrupted; {_advice(options)}", file=sys.stderr)
         return 130
+
+
+def _advice(options: argparse.Namespace) -> str:
+    """What an interrupted verb left behind and how to go on: its module's ``interrupted(args)``."""
+    function = getattr(options, "subverb", options.function)
+    advice = getattr(sys.modules[function.__module__], "interrupted", None)
+    return advice(options) if advice else "nothing was written: run it again."
 
 
 def make_parser(verb: str | None) -> argparse.ArgumentParser:

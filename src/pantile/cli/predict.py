@@ -31,3 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if world.rank == 0:
         print(path)
     return 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    return f"{args.out} holds the images that were done, each whole; its JSON is written last and is not from this job."

@@ -58,6 +58,13 @@ def warn_of_crowd(dataset: object, split: str) -> None:
         warnings.warn(f"{split}{part}: {text}", stacklevel=2)
 
 
+def interrupted(args: argparse.Namespace) -> str:
+    """Before the first step or after the last; in between, training itself says what it saved."""
+    if args.resume:
+        return f"{args.out} is as it was: run the same command again."
+    return "no step was trained: start it again, with another --out if the run folder is there already."
+
+
 def starting_config(args: argparse.Namespace) -> object:
     """Of the resumed run, the given file or the recipe, before ``--set``."""
     from pantile.contracts.errors import UserError

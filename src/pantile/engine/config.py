@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 import yaml
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.plugins import check_installed, required
 from pantile.contracts.registry import Registry
@@ -81,7 +82,9 @@ class TrainingConfig:
     effective_batch: int = 64  # images per optimizer step over all devices and accumulation
     device_batch: int | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
-    validate_every: float = 0.05  # fraction of the run between validations
+    validate_every: float = 0.05  # fraction of the run between validations; there is always one at the end
+    # of the validations, by which the best weights are chosen; the later of equal ones
+    best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
     validation_images: int | None = None  # at most so many images per validation; None is the whole split
     checkpoint_minutes: float = 5.0  # between checkpoints to resume from
     workers: int = 4  # data loading processes per device
@@ -223,7 +226,8 @@ def without_download(config: RunConfig) -> RunConfig:
 
 
 def save_yaml(config: RunConfig, path: Path) -> None:
-    path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def load_yaml(path: Path) -> RunConfig:

@@ -20,6 +20,7 @@ import torch
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.workers import stay_with_parent
 from pantile.engine.config import RunConfig
 from pantile.models import ModelConfig, create_model, fold_batch_norms
 from pantile.models.cost import count_cost
@@ -118,6 +119,9 @@ def measure(name: str, config: RunConfig, settings: GridSettings) -> Row:
         latency, memory = ours.recv()
     except EOFError:  # killed, by the system or by its own limit
         return row
+    except BaseException:
+        process.kill()
+        raise
     finally:
         process.join()
     if latency is None:
@@ -127,6 +131,7 @@ def measure(name: str, config: RunConfig, settings: GridSettings) -> Row:
 
 def _measure_in_child(pipe: Connection, model_config: ModelConfig, settings: GridSettings) -> None:
     """Sends (seconds, MiB), or (None, None) for a model that is too large."""
+    stay_with_parent()
     torch.set_num_threads(settings.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     limit = int(settings.memory_limit * 2**30)

@@ -153,11 +153,9 @@ class PanopticTask(L.LightningModule):
             clip(parameters, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["pantile"] = {
-            "config": to_dict(self.config),
-            "taxonomy": self.taxonomy.to_dict(),
-            "step": self.global_step,
-        }
+        checkpoint.setdefault("pantile", {}).update(  # callbacks may have added what they know
+            config=to_dict(self.config), taxonomy=self.taxonomy.to_dict(), step=self.global_step
+        )
 
     def _explain_non_finite(self, what: str, targets: PanopticTargets) -> str:
         rate = _decoder_rate(self.trainer.optimizers[0])

@@ -1,6 +1,8 @@
 """train(): a config and two data sets in, a run folder out."""
 
 import logging
+import shutil
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +14,17 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.interruption import Wish, handling
 from pantile.data import PanopticDataset
 from pantile.data.bands import check_bands
 from pantile.engine.backbone_weights import start_of_backbone, with_named_weights
-from pantile.engine.callbacks import RunCheckpoints, StepProgress
+from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
+from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
 from pantile.engine.processes import processes
+from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
 from pantile.engine.transfer import transfer
@@ -41,7 +46,7 @@ def train(
     """Trains and returns the run folder.
 
     Args:
-        run: receives config.yaml, logs/, checkpoints/last.ckpt and weights.safetensors. Must not exist unless resumed.
+        run: receives what docs/runs.md lists. Must not exist unless resumed.
         init: weights to start from; heads are matched by class name.
         resume: continue ``run`` from its last checkpoint: same stream of samples, same schedule, same curve.
         record: how the run was started; kept in a new run folder for its report.
@@ -49,10 +54,11 @@ def train(
 
     Raises:
         UserError: the folder exists, has nothing to resume, or the batch cannot be shared by the processes.
+        Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
     world = processes()
-    finished_steps = steps_to_resume(run) if resume else 0
+    start, finished_steps = _starting_point(run, world.rank) if resume else (None, 0)
     if world.rank == 0 and not resume:
         refuse_existing(run)
     for name, dataset in (("training", training_set), ("validation", validation_set)):
@@ -84,36 +90,55 @@ def train(
         _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
-    trainer = make_trainer(
-        config,
-        max_steps=config.training.steps,
-        accumulate_grad_batches=accumulation,
-        val_check_interval=every,
-        check_val_every_n_epoch=None,
-        gradient_clip_val=config.optimizer.gradient_clip,
-        log_every_n_steps=config.training.log_every,
-        logger=_loggers(run, finished_steps, config.training.log_every),
-        callbacks=[
-            RunCheckpoints(run, config.training.checkpoint_minutes),
-            StepProgress(config.training.steps * accumulation),
-            *callbacks,
-        ],
-    )
-    trainer.fit(
-        task,
-        loader,
-        evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images),
-        ckpt_path=run / LAST if resume else None,
-        weights_only=True,
-    )
+    validation = evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images)
+    wish = Wish("pantile: stopping after this step; Ctrl-C again ends at once.", pause=float(world.total > 1))
+    with handling(wish):
+        files = CheckpointFiles()
+        files.last_is_sound = start in (None, run / LAST)
+        keeper = RunCheckpoints(
+            run,
+            config.training.checkpoint_minutes,
+            config.training.best_metric,
+            validates=config.training.validation_images != 0,
+            wish=wish,
+        )
+        trainer = make_trainer(
+            config,
+            max_steps=config.training.steps,
+            accumulate_grad_batches=accumulation,
+            val_check_interval=every,
+            check_val_every_n_epoch=None,
+            gradient_clip_val=config.optimizer.gradient_clip,
+            log_every_n_steps=config.training.log_every,
+            logger=_loggers(run, finished_steps, config.training.log_every),
+            callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
+            plugins=[files],
+        )
+        trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
+        if keeper.pending(trainer.global_step):  # resumed after the last step, of which Lightning makes nothing
+            trainer.validate(task, validation, verbose=False)
+        keeper.finish(trainer, task)
+        if wish.number is not None:
+            keeper.stop(trainer)
     return run
+
+
+def _starting_point(run: Path, rank: int) -> tuple[Path, int]:
+    """The checkpoint to resume from and the optimizer steps behind it; tells them."""
+    file, problem = file_to_resume(run)
+    checkpoint = load_checkpoint(file)
+    step = checkpoint.step or 0
+    if rank == 0:
+        if problem is not None:
+            warnings.warn(f"{run / LAST}: cannot be read ({problem}); {file.name} takes its place.", stacklevel=3)
+        print(f"pantile: going on after step {step} of {file}", file=sys.stderr)
+        set_aside_later_logs(run, step)
+    return file, step
 
 
 def steps_to_resume(run: Path) -> int:
     """Optimizer steps that the run's last checkpoint has behind it."""
-    if not (run / LAST).exists():
-        raise UserError(f"{run}: nothing to resume ({LAST} is missing); start it without --resume.")
-    return load_checkpoint(run / LAST).step or 0
+    return load_checkpoint(file_to_resume(run)[0]).step or 0
 
 
 def refuse_existing(run: Path) -> None:
@@ -122,7 +147,7 @@ def refuse_existing(run: Path) -> None:
         raise UserError(f"{run}: the run folder exists; continue it with --resume or choose another --out.")
 
 
-def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
+def make_trainer(config: RunConfig, callbacks: Sequence[Callback] = (), **options: object) -> L.Trainer:
     """A Lightning trainer for this process layout; ``options`` go to Lightning."""
     _quiet_lightning()
     world = processes()
@@ -138,6 +163,7 @@ def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_model_summary=False,
+        callbacks=[CallersSignals(), *callbacks],
         **options,
     )
 
@@ -147,6 +173,15 @@ def _loggers(run: Path, finished_steps: int, log_every: int) -> list:
     version = f"from_step_{finished_steps:07d}"
     csv = CSVLogger(run, name="logs", version=version, flush_logs_every_n_steps=log_every)
     return [csv, TensorBoardLogger(run, name="tensorboard", version=version)]
+
+
+def set_aside_later_logs(run: Path, step: int) -> None:
+    """Logs of a part that began after ``step``, to which the run goes back, are kept under another name."""
+    for kind in ("logs", "tensorboard"):
+        for folder in (run / kind).glob("from_step_*"):
+            if int(folder.name.removeprefix("from_step_")) > step:
+                shutil.rmtree(aside := folder.with_name(f"abandoned_{folder.name}"), ignore_errors=True)
+                folder.replace(aside)
 
 
 def _explain_batch_norm(device_batch: int, world_size: int) -> None:

@@ -1,11 +1,9 @@
 """Checks a folder of panoptic labels: every image in worker processes, then what only shows across images."""
 
-import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +11,7 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.workers import map_in_workers
 from pantile.data.coco_panoptic import available_splits, find_split
 from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import is_coco_panoptic, open_dataset
@@ -189,32 +188,11 @@ def _in_order(
 
 
 def _run(jobs: list[Job], workers: int) -> Iterator[ImageResult]:
-    """Processes, not threads: decoding and counting hold Python's lock for much of the time."""
-    if workers < 2 or len(jobs) <= _CHUNK:
-        for job in jobs:
-            yield job.check()
-        return
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    chunks = [range(first, min(first + _CHUNK, len(jobs))) for first in range(0, len(jobs), _CHUNK)]
-    context = multiprocessing.get_context(start)
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_adopt, initargs=(jobs,)) as pool:
-        try:
-            for results in pool.map(_check_chunk, chunks):
-                yield from results
-        except BrokenProcessPool:
-            raise UserError("A worker process died, perhaps for lack of memory: use fewer --workers.") from None
+    return map_in_workers(partial(_check_job, jobs), len(jobs), workers, _CHUNK)
 
 
-_JOBS: list[Job]  # of this worker process
-
-
-def _adopt(jobs: list[Job]) -> None:
-    global _JOBS
-    _JOBS = jobs
-
-
-def _check_chunk(indices: range) -> list[ImageResult]:
-    return [_JOBS[index].check() for index in indices]
+def _check_job(jobs: list[Job], index: int) -> ImageResult:
+    return jobs[index].check()
 
 
 def _count_crowd(result: CheckResult) -> None:

@@ -1,16 +1,13 @@
 """Scores files: pairs predictions with ground truth, compares them in worker processes, adds up in one order."""
 
-import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.workers import map_in_workers
 from pantile.score.evidence import Evidence, evidence_of
 from pantile.score.pairing import PairBy, pair_images
 from pantile.score.result import Score, Totals
@@ -83,9 +80,7 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
     """
     _tell(job)
     totals = Totals(job.taxonomy)
-    comparisons = (
-        _in_processes(job, workers) if workers > 1 and len(job) > _CHUNK else map(job.compare, range(len(job)))
-    )
+    comparisons = map_in_workers(job.compare, len(job), workers, _CHUNK)
     if progress:
         from rich.console import Console
         from rich.progress import track
@@ -118,32 +113,3 @@ def _tell(job: Job) -> None:
             "they are left out.",
             stacklevel=3,
         )
-
-
-def _in_processes(job: Job, workers: int) -> Iterator[Evidence]:
-    """Evidence of all images in order.
-
-    Processes, not threads: much of the time is spent in Python, so threads take turns. Where the platform can fork,
-    workers share the memory and the imports of this process.
-    """
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(start)
-    chunks = [range(first, min(first + _CHUNK, len(job))) for first in range(0, len(job), _CHUNK)]
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_adopt, initargs=(job,)) as pool:
-        try:
-            for evidence in pool.map(_compare_chunk, chunks):
-                yield from evidence
-        except BrokenProcessPool:
-            raise UserError("A worker process died, perhaps for lack of memory: use fewer --workers.") from None
-
-
-_JOB: Job  # of this worker process
-
-
-def _adopt(job: Job) -> None:
-    global _JOB
-    _JOB = job
-
-
-def _compare_chunk(indices: range) -> list[Evidence]:
-    return [_JOB.compare(index) for index in indices]
