@@ -55,8 +55,11 @@ class CocoSplit(PairedFiles):
         not_counted = self._table.segment_crowd | (self._table.segment_classes == VOID_CLASS)
         return replace(self._table, segment_crowd=not_counted).segment_counts()
 
+    def label_path(self, index: int) -> Path:
+        return self._png_folder / self._table.png_names[index]
+
     def load_map(self, index: int) -> PanopticMap:
-        path = self._png_folder / self._table.png_names[index]
+        path = self.label_path(index)
         ids, segments = read_panoptic_png(path), self._table.segments_of(index)
         check_ids(ids, segments, str(path), str(self._json_path))
         void = [segment.id for segment in segments if segment.class_index == VOID_CLASS]
