@@ -226,7 +226,7 @@ def test_files_that_do_not_decode(folder: Path) -> None:
 def test_sizes_that_differ(folder: Path) -> None:
     image = folder / "val2017" / SCENES.name_of(0)
     Image.fromarray(np.zeros((48, 65, 3), np.uint8)).save(image)
-    with pytest.raises(UserError, match="is 65x48 pixels but its panoptic PNG is 64x48: make both the same size"):
+    with pytest.raises(UserError, match="is 65x48 pixels but its label is 64x48: make both the same size"):
         CocoPanoptic(folder, "val").load(0)
     Image.fromarray(np.zeros((64, 48, 3), np.uint8)).save(image)
     with pytest.raises(UserError, match="EXIF"):

@@ -1,5 +1,7 @@
 """The Python way to a prediction: one object with everything in it."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ import pantile
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.engine.task import PanopticTask
 from pantile.predict import PanopticResult, Predictor, files
+from turned_photos import SHOWN, save_turned
 
 
 def test_predictor_takes_files_images_and_arrays(tiny_config, tiny_scenes, tmp_path):
@@ -59,3 +62,35 @@ def test_overlays_of_huge_images_are_drawn_smaller(tiny_scenes, monkeypatch):
     monkeypatch.setattr(files, "OVERLAY_SIDE", 33)
     small = files._overlay(result)
     assert small.shape[1] == 33 and small.shape[0] < result.overlay().shape[0]
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_predictor_turns_photos_upright(tag, tiny_config, tiny_scenes, tmp_path):
+    task = PanopticTask(tiny_config, tiny_scenes.taxonomy)
+    stored = np.ascontiguousarray(tiny_scenes.load(0)[0][:40])
+    path = save_turned(stored, tmp_path / "a.png", tag)
+    upright = np.ascontiguousarray(SHOWN[tag](stored))
+    expected = Predictor(task)(upright)
+    for source in (path, Image.open(path), Image.open(path).convert("RGB")):
+        result = Predictor(task)(source)
+        assert np.array_equal(result.image, upright)
+        assert np.array_equal(result.map, expected.map)
+    assert np.array_equal(Predictor(task, orientation="stored")(path).image, stored)
+    assert np.array_equal(Predictor(task, orientation="stored")(Image.open(path)).image, stored)
+
+
+def test_predicted_files_have_the_upright_size(tiny_config, tiny_scenes, tmp_path):
+    task = PanopticTask(tiny_config, tiny_scenes.taxonomy)
+    stored = np.ascontiguousarray(tiny_scenes.load(0)[0][:40])
+    for name, tag in (("a.jpg", 6), ("b.tif", 8), ("c.webp", 5)):
+        save_turned(stored, tmp_path / "photos" / name, tag)
+    images = files.find_images([tmp_path / "photos"])
+    for orientation, size in (("upright", (65, 40)), ("stored", (40, 65))):
+        out = tmp_path / orientation
+        content = json.loads(files.predict_files(Predictor(task, orientation=orientation), images, out).read_text())
+        assert [(row["height"], row["width"]) for row in content["images"]] == [size] * 3
+        for row in content["annotations"]:
+            png = Image.open(out / "annotations" / "panoptic_predictions" / row["file_name"])
+            assert png.size == size[::-1]
+    with pytest.raises(pantile.UserError, match="orientation is 'sideways': write upright or stored"):
+        Predictor(task, orientation="sideways")

@@ -86,8 +86,11 @@ class Ade20k(PairedFiles):
             paired_keys(images, self._instances)
         self._codes = _code_table(self.taxonomy, self.has_instances)
 
+    def label_path(self, index: int) -> Path:
+        return self._semantic.path(self._keys[index])
+
     def load_map(self, index: int) -> PanopticMap:
-        path = self._semantic.path(self._keys[index])
+        path = self.label_path(index)
         codes = read_label_png(path, INDEXED_8)
         if self.has_instances:
             path = self._instances.path(self._keys[index])

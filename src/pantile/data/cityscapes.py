@@ -47,8 +47,11 @@ class Cityscapes(PairedFiles):
         if split == "test" and not self.load_map(0).segments:
             raise no_labels(root, split, "gtFine/test holds placeholders")
 
+    def label_path(self, index: int) -> Path:
+        return self._labels.path(self._keys[index])
+
     def load_map(self, index: int) -> PanopticMap:
-        path = self._labels.path(self._keys[index])
+        path = self.label_path(index)
         return self._codes.to_map(read_label_png(path, GREY_16), path)
 
 

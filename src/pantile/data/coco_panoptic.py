@@ -5,6 +5,7 @@
     root/annotations/panoptic_<split>.json
     root/annotations/panoptic_<split>/*.png     id = R + 256 G + 65536 B, 0 is void
     root/<split>/*                              or root/images/<split>/*
+    root/dataset.yaml                           optional: only ``orientation`` is read, see ``LabelledPhotos``
 """
 
 import warnings
@@ -15,11 +16,13 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
-from pantile.data.image_files import read_image, read_panoptic_png
+from pantile.data.description import DESCRIPTION, said_orientation
+from pantile.data.image_files import read_panoptic_png
 from pantile.data.label_rows import count_pixels
+from pantile.data.labelled_photos import LabelledPhotos
 
 
-class CocoPanoptic:
+class CocoPanoptic(LabelledPhotos):
     """Images and panoptic maps of one split. The JSON is checked at opening, pixels when an image is loaded.
 
     Args:
@@ -34,10 +37,13 @@ class CocoPanoptic:
         UserWarning: the split has images but not a single segment.
     """
 
+    _how_to_say = f"write `orientation: stored` into {DESCRIPTION} beside the folders"
+
     def __init__(self, root: str | Path, split: str = "train", need_images: bool = True) -> None:
         self.root = Path(root)
         self.split = find_split(self.root, split)
         self.json_path = self.root / "annotations" / f"panoptic_{self.split}.json"
+        self.orientation = said_orientation(self.root)
         self._table = read_coco_json(self.json_path)
         self.taxonomy = self._table.taxonomy
         self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")
@@ -69,29 +75,15 @@ class CocoPanoptic:
         """The table of an image, without its map."""
         return self._table.segments_of(index)
 
-    def load_image(self, index: int) -> np.ndarray:
-        return read_image(self.image_path(index))
+    def label_path(self, index: int) -> Path:
+        return self._png_folder / self._table.png_names[index]
 
     def load_map(self, index: int) -> PanopticMap:
         """The map alone, without decoding the image."""
-        path = self._png_folder / self._table.png_names[index]
+        path = self.label_path(index)
         panoptic = PanopticMap(read_panoptic_png(path), self._table.segments_of(index))
         check_ids(panoptic.ids, panoptic.segments, str(path), str(self.json_path))
         return panoptic
-
-    def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
-        image, panoptic = self.load_image(index), self.load_map(index)
-        if image.shape[:2] != panoptic.size:
-            raise UserError(
-                f"{self.image_path(index)} is {image.shape[1]}x{image.shape[0]} pixels but its "
-                f"panoptic PNG is {panoptic.size[1]}x{panoptic.size[0]}: "
-                + (
-                    "one of them is rotated (the image's EXIF orientation is not applied), so rotate its pixels."
-                    if image.shape[:2] == panoptic.size[::-1]
-                    else "make both the same size."
-                )
-            )
-        return image, panoptic
 
 
 def available_splits(root: str | Path) -> list[str]:

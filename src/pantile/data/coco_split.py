@@ -59,8 +59,11 @@ class CocoSplit(PairedFiles):
         """The table of an image, without its map; void left out."""
         return tuple(own for own in self._table.segments_of(index) if own.class_index != VOID_CLASS)
 
+    def label_path(self, index: int) -> Path:
+        return self._png_folder / self._table.png_names[index]
+
     def load_map(self, index: int) -> PanopticMap:
-        path = self._png_folder / self._table.png_names[index]
+        path = self.label_path(index)
         ids, segments = read_panoptic_png(path), self._table.segments_of(index)
         check_ids(ids, segments, str(path), str(self._json_path))
         void = [segment.id for segment in segments if segment.class_index == VOID_CLASS]

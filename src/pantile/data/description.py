@@ -15,6 +15,8 @@ The file lists the classes; everything else has a default::
     channels: 3                              # 1 grey, 3 RGB, 4 RGBA or CMYK
     mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale; the model's own where it is RGB,
     std: [127.5, 127.5, 127.5]               # else half the scale
+    orientation: upright                     # or stored: what labels of photos with an orientation tag (EXIF) lie on,
+                                             # where the sizes of both cannot tell, see ``LabelledPhotos``
 
 Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so
 numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
@@ -23,7 +25,7 @@ numbers may count per class or per image; without instance PNGs every region of 
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import yaml
@@ -33,7 +35,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
-from pantile.data.image_files import read_image
+from pantile.data.image_files import Frame, read_image
 from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
@@ -46,6 +48,9 @@ NUMBERS = 2**16  # that a 16-bit PNG can hold
 Byte = Annotated[StrictInt, Field(ge=0, le=255)]
 Value = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
 Spread = Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)]
+
+
+Content = TypeVar("Content", bound=BaseModel)
 
 
 class _Class(BaseModel):
@@ -64,6 +69,11 @@ class _File(BaseModel):
     channels: StrictInt = 3
     mean: list[Value] | None = None
     std: list[Spread] | None = None
+    orientation: Literal["upright", "stored"] | None = None
+
+
+class _OrientationAlone(BaseModel):
+    orientation: Literal["upright", "stored"] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +84,14 @@ class Description:
         taxonomy: the classes in the file's order; ids 0..255.
         channels: of the images.
         mean, std: per channel, on the 0..255 scale; None where the file does not say.
+        orientation: ``"upright"``, ``"stored"``, or None where the file does not say.
     """
 
     taxonomy: Taxonomy
     channels: int
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    orientation: str | None = None
 
 
 def read_description(path: Path) -> Description:
@@ -87,16 +99,7 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: the file cannot be read, is not YAML, or has a missing, unknown or impossible field.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
-    try:
-        content = _File.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from None
+    content = _read(path, _File)
     if content.channels not in CHANNELS:
         raise UserError(f"{path}: channels is {content.channels}: write 1 (grey), 3 (RGB) or 4 (RGBA or CMYK).")
     for field in ("mean", "std"):
@@ -106,7 +109,30 @@ def read_description(path: Path) -> Description:
                 f"{path}: {field} has {len(values)} values, but channels is {content.channels}: give one per channel."
             )
     mean, std = (values and tuple(values) for values in (content.mean, content.std))
-    return Description(_taxonomy(content.classes, path), content.channels, mean, std)
+    return Description(_taxonomy(content.classes, path), content.channels, mean, std, content.orientation)
+
+
+def said_orientation(root: Path) -> str | None:
+    """The field ``orientation`` of the ``dataset.yaml`` of a folder whose classes are told elsewhere.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or says something else.
+    """
+    path = root / DESCRIPTION
+    return _read(path, _OrientationAlone).orientation if path.is_file() else None
+
+
+def _read(path: Path, model: type[Content]) -> Content:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error)}") from None
 
 
 def is_described(root: Path) -> bool:
@@ -133,6 +159,8 @@ class DescribedFolder(PairedFiles):
         UserError: a wrong description, no such split, or an image or a label without its partner.
     """
 
+    _how_to_say = f"write `orientation: stored` into {DESCRIPTION}"
+
     def __init__(self, root: str | Path, split: str = "train") -> None:
         root = Path(root)
         self.description = read_description(root / DESCRIPTION)
@@ -146,6 +174,7 @@ class DescribedFolder(PairedFiles):
         self._instances = FileSet(root / "instances" / split, ".png")
         self._image_paths = _images_by_stem(root / "images" / split)
         super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
+        self.orientation = self.description.orientation
         self._check_partners(root / DESCRIPTION)
 
     def _check_partners(self, description: Path) -> None:
@@ -173,13 +202,16 @@ class DescribedFolder(PairedFiles):
     def image_path(self, index: int) -> Path:
         return self._image_paths[self._keys[index]]
 
-    def load_image(self, index: int) -> np.ndarray:
-        """(H, W, channels) uint8, pixels as stored; grey and palette images become RGB where ``channels`` is 3.
+    def label_path(self, index: int) -> Path:
+        return self._semantic.path(self._keys[index])
+
+    def read_photo(self, path: Path, frame: Frame) -> np.ndarray:
+        """(H, W, channels) uint8; grey and palette images become RGB where ``channels`` is 3.
 
         Raises:
             UserError: the file is broken, or has another number of channels.
         """
-        return read_image(self.image_path(index), self.description.channels)
+        return read_image(path, self.description.channels, frame)
 
     def load_map(self, index: int) -> PanopticMap:
         """Ids count from 1 by class id, then by number.
@@ -187,7 +219,7 @@ class DescribedFolder(PairedFiles):
         Raises:
             UserError: a PNG is broken or of another depth, the two differ in size, or a value is no class.
         """
-        path = self._semantic.path(self._keys[index])
+        path = self.label_path(index)
         classes = read_label_png(path, INDEXED_8).astype(np.int64)
         if not self._separated:
             return self._to_map(classes, np.zeros_like(classes), path)

@@ -1,5 +1,6 @@
 """Reading image files: colours, and the ids of COCO-panoptic PNGs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +9,57 @@ from PIL import Image, UnidentifiedImageError
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import rgb_to_ids
+from pantile.data.orientation import UPRIGHT, Orientation, decode_in_frame, orientation_of
 
 MODES = {1: ("L",), 4: ("RGBA", "CMYK")}  # Pillow's names of what holds so many channels; RGB is made of anything
 
 
-def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
-    """(H, W, channels) uint8. Pixels are taken as stored: an EXIF rotation is not applied, as in COCO's own tools.
+Frame = str | Callable[[Orientation], str]
+
+
+def read_image(path: str | Path, channels: int = 3, frame: Frame = UPRIGHT) -> np.ndarray:
+    """(H, W, channels) uint8.
 
     Args:
         path: the file.
         channels: 3 for RGB, to which grey and palette images are converted; 1 for grey and 4 for RGBA or CMYK, which
             are never made of anything else.
+        frame: ``"upright"`` turns the picture as its orientation tag says, ``"stored"`` leaves it as it lies in the
+            file; or what chooses one of them for an ``Orientation``. See docs/orientation.md.
 
     Raises:
         UserError: the file is missing, is not an image, is cut short, has more than 8 bits a channel, or other
             channels than 1 or 4 that were asked for.
     """
-    return image_pixels(_open(path), channels, str(path))
+    return image_pixels(_open(path), channels, str(path), frame)
 
 
-def image_pixels(image: Image.Image, channels: int = 3, name: str = "The image") -> np.ndarray:
+def image_pixels(image: Image.Image, channels: int = 3, name: str = "The image", frame: Frame = UPRIGHT) -> np.ndarray:
     """``read_image`` of an image that is open already; ``name`` is for messages."""
+    return decode_in_frame(image, lambda: _pixels(image, channels, name), frame)
+
+
+def read_orientation(path: str | Path) -> Orientation:
+    """Both sizes of an image, of a JPEG from its head alone.
+
+    Raises:
+        UserError: the file is missing or not an image.
+    """
+    with _open(path) as image:
+        return orientation_of(image)
+
+
+def stored_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of a label PNG from its head; label maps are never turned, whatever tag they carry.
+
+    Raises:
+        UserError: the file is missing or not an image.
+    """
+    with _open(path) as image:
+        return image.height, image.width
+
+
+def _pixels(image: Image.Image, channels: int, name: str) -> np.ndarray:
     if channels == 3:
         if image.mode.startswith(("I", "F")):
             raise UserError(f"{name} has pixels of type {image.mode!r}: convert it to 8 bits a channel.")

@@ -116,8 +116,11 @@ class MapillaryInstances(PairedFiles):
         super().__init__(_taxonomy(labels), paired_keys(images, self._labels), images)
         self._codes = _code_table(labels, self.taxonomy)
 
+    def label_path(self, index: int) -> Path:
+        return self._labels.path(self._keys[index])
+
     def load_map(self, index: int) -> PanopticMap:
-        path = self._labels.path(self._keys[index])
+        path = self.label_path(index)
         return self._codes.to_map(read_label_png(path, GREY_16), path)
 
 

@@ -1,16 +1,12 @@
 """PairedFiles: a data set with one image file and one label file per key; finds the pairs and tells what is missing."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.image_files import read_image
+from pantile.data.labelled_photos import LabelledPhotos
 
 LONG_NAMES = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -92,8 +88,8 @@ def no_labels(root: Path, split: str, reason: str) -> UserError:
     )
 
 
-class PairedFiles(ABC):
-    """A ``PanopticDataset`` over files; a format says in ``load_map`` how its labels are read.
+class PairedFiles(LabelledPhotos):
+    """A ``PanopticDataset`` over files; a format says in ``label_path`` and ``load_map`` how its labels are read.
 
     Args:
         taxonomy: the classes.
@@ -105,10 +101,6 @@ class PairedFiles(ABC):
         self.taxonomy = taxonomy
         self._keys = keys
         self._images = images
-
-    @abstractmethod
-    def load_map(self, index: int) -> PanopticMap:
-        """The map alone, without decoding the image."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -125,19 +117,3 @@ class PairedFiles(ABC):
 
     def segment_counts(self) -> list[int]:
         return []
-
-    def load_image(self, index: int) -> np.ndarray:
-        return read_image(self.image_path(index))
-
-    def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
-        """
-        Raises:
-            UserError: a file is missing, broken or of the wrong depth, or image and label differ in size.
-        """
-        image, panoptic = self.load_image(index), self.load_map(index)
-        if image.shape[:2] != panoptic.size:
-            raise UserError(
-                f"{self.image_path(index)} is {image.shape[1]}x{image.shape[0]} pixels but its label is "
-                f"{panoptic.size[1]}x{panoptic.size[0]}: make both the same size."
-            )
-        return image, panoptic

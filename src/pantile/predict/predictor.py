@@ -13,6 +13,7 @@ from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.image_files import image_pixels, read_image
+from pantile.data.orientation import UPRIGHT, check_frame
 from pantile.data.resize import fit_to, image_tensor
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
@@ -26,6 +27,7 @@ def load(
     device: torch.device | str | None = None,
     views: Views | None = None,
     tiling: Tiling | None = None,
+    orientation: str = UPRIGHT,
 ) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
     ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
@@ -34,8 +36,10 @@ def load(
         device: where to run; None is a GPU when there is one.
         views: scales and mirror images to average over; None is the image as it is.
         tiling: how large images are cut into tiles; None takes every image as a whole.
+        orientation: ``"upright"`` turns files and PIL images as their orientation tag (EXIF) says, and results have
+            the size of the upright picture; ``"stored"`` takes the pixels as they lie in the file.
     """
-    return Predictor(load_task(open_checkpoint(path)), device, views, tiling)
+    return Predictor(load_task(open_checkpoint(path)), device, views, tiling, orientation)
 
 
 class Predictor:
@@ -47,7 +51,9 @@ class Predictor:
         device: torch.device | str | None = None,
         views: Views | None = None,
         tiling: Tiling | None = None,
+        orientation: str = UPRIGHT,
     ) -> None:
+        self.orientation = check_frame(orientation, "orientation")
         self.views = views or Views()
         self.tiling = tiling
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -60,10 +66,11 @@ class Predictor:
     def __call__(self, image: str | Path | Image.Image | np.ndarray, track: Track | None = None) -> PanopticResult:
         """
         Args:
-            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on.
+            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on. An array
+                has no orientation tag and is taken as it is.
             track: takes the tiles of an image that has several, and gives them one by one, for a progress bar.
         """
-        pixels = as_pixels(image, self.task.config.model.in_channels)
+        pixels = as_pixels(image, self.task.config.model.in_channels, self.orientation)
         prediction = predict_image(self.task, image_tensor(pixels), self.views, self.tiling, track=track)
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
 
@@ -83,7 +90,9 @@ class Predictor:
         return tensor[None].to(self.device), placement
 
 
-def as_pixels(image: str | Path | Image.Image | np.ndarray, channels: int = 3) -> np.ndarray:
+def as_pixels(
+    image: str | Path | Image.Image | np.ndarray, channels: int = 3, orientation: str = UPRIGHT
+) -> np.ndarray:
     """(H, W, channels) uint8: RGB, or as many bands as the model takes.
 
     Raises:
@@ -95,5 +104,5 @@ def as_pixels(image: str | Path | Image.Image | np.ndarray, channels: int = 3) -
             raise UserError(f"The image array is {image.dtype} {image.shape}: give {wanted}.")
         return image
     if isinstance(image, Image.Image):
-        return image_pixels(image, channels)
-    return read_image(image, channels)
+        return image_pixels(image, channels, frame=orientation)
+    return read_image(image, channels, orientation)

@@ -1,0 +1,119 @@
+"""LabelledPhotos: what data sets of image files share. Photos are read in the frame in which their label maps lie."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.data.image_files import Frame, read_image, read_orientation, stored_size
+from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, mismatch
+
+MOST_COUNTED = 2000  # images whose heads are read for one warning
+NAMED = 3
+
+
+class LabelledPhotos(ABC):
+    """Label maps never move; a photo whose orientation tag says that it was stored turned is fitted to its map.
+
+    The map's own size says whether it was drawn on the upright picture or on the stored pixels. Where it fits both
+    (squares, half turns, mirror images), ``orientation`` decides, and where that is silent, upright is taken and one
+    warning says so.
+
+    Attributes:
+        orientation: ``"upright"``, ``"stored"`` or None, see above.
+    """
+
+    orientation: str | None = None
+    _how_to_say = "write it with `pantile data convert --orientation stored`"
+    _told_unsure = False
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name_of(self, index: int) -> str: ...
+
+    @abstractmethod
+    def image_path(self, index: int) -> Path:
+        """The image's own file."""
+
+    @abstractmethod
+    def label_path(self, index: int) -> Path:
+        """A label PNG of the image, whose size is that of its map."""
+
+    @abstractmethod
+    def load_map(self, index: int) -> PanopticMap:
+        """The map alone, without decoding the image."""
+
+    def read_photo(self, path: Path, frame: Frame) -> np.ndarray:
+        """(H, W, C) uint8 in a frame."""
+        return read_image(path, frame=frame)
+
+    def load_image(self, index: int) -> np.ndarray:
+        """(H, W, C) uint8, as ``load`` gives it.
+
+        Raises:
+            UserError: the file is broken, or has other channels.
+        """
+        return self._photo(index, lambda: stored_size(self.label_path(index)))[0]
+
+    def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
+        """
+        Raises:
+            UserError: a file is missing, broken or of the wrong depth, or image and label differ in size.
+        """
+        panoptic = self.load_map(index)
+        image, found = self._photo(index, lambda: panoptic.size)
+        if image.shape[:2] != panoptic.size:
+            raise mismatch(self.image_path(index), found, panoptic.size, "its label")
+        return image, panoptic
+
+    def frame_of(self, index: int) -> Choice | None:
+        """The frame of an image's label; None where it fits none. Pixels are not compared.
+
+        Raises:
+            UserError: a file is missing or no image.
+        """
+        found = read_orientation(self.image_path(index))
+        return choose_frame(found, stored_size(self.label_path(index)), self.orientation)
+
+    def _photo(self, index: int, label_size: Callable[[], tuple[int, int]]) -> tuple[np.ndarray, Orientation]:
+        seen: list[Orientation] = []
+
+        def frame(found: Orientation) -> str:
+            seen.append(found)
+            if not found.is_turned:
+                return STORED
+            choice = choose_frame(found, label_size(), self.orientation)
+            if choice is not None and not choice.is_sure:
+                self._tell_unsure()
+            return UPRIGHT if choice is None else choice.frame
+
+        return self.read_photo(self.image_path(index), frame), seen[0]
+
+    def _tell_unsure(self) -> None:
+        """Once per data set and process, at the first such image: most data sets have none, and pay nothing."""
+        if self._told_unsure:
+            return
+        self._told_unsure = True
+        looked_at = min(len(self), MOST_COUNTED)
+        unsure = [self.name_of(k) for k in range(looked_at) if self._is_unsure(k)]
+        more = ", ..." if len(unsure) > NAMED else ""
+        warnings.warn(
+            f"{len(unsure)} of {'the first ' if looked_at < len(self) else ''}{looked_at} photos are stored turned "
+            f"(EXIF orientation), and the size of their labels fits both ways: {', '.join(unsure[:NAMED])}{more}. "
+            f"They are read upright, as label tools show them. If the labels lie on the stored pixels, "
+            f"{self._how_to_say}.",
+            stacklevel=2,
+        )
+
+    def _is_unsure(self, index: int) -> bool:
+        try:
+            choice = self.frame_of(index)
+        except UserError:  # told where that image is loaded
+            return False
+        return choice is not None and not choice.is_sure
