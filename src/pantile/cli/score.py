@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_file
+
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
 
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="categories of label PNGs without a JSON (default: Cityscapes)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of the ground truth")
 

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
@@ -33,6 +35,20 @@ def check_folder_target(path: Path) -> Path:
         raise UserError(f"{path} is a file: name a folder to write into.")
     _check_place(path)
     return path
+
+
+@contextmanager
+def telling(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """For libraries that say in their own words that the disk is full.
+
+    Raises:
+        UserError: instead of ``errors``.
+    """
+    try:
+        yield
+    except errors as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} cannot be written ({reason}): make room on the disk, or name another place.") from None
 
 
 def _kind(path: Path) -> str | None:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.engine.config import RunConfig, from_dict, to_dict
 
@@ -47,7 +49,7 @@ def save_weights(path: Path, state: dict[str, Tensor], config: RunConfig, taxono
     """Writes a safetensors file with config and taxonomy in its header; atomic."""
     header = {"config": to_dict(config), "taxonomy": taxonomy.to_dict(), "step": step}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with replacing(path) as temporary:
+    with telling(path, SafetensorError), replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"pantile": json.dumps(header)})
 
 
@@ -71,7 +73,7 @@ def _resolve(path: Path) -> Path:
             if candidate.exists():
                 return candidate
         raise UserError(f"{path}: the folder holds neither {WEIGHTS} nor {LAST}; train first or name the file itself.")
-    return path
+    return regular_file(path)
 
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:

@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.data import AugmentConfig, FitConfig
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
@@ -145,10 +146,10 @@ def save_yaml(config: RunConfig, path: Path) -> None:
 def load_yaml(path: Path) -> RunConfig:
     """Reads what ``save_yaml`` wrote."""
     try:
-        data = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
+        data = yaml.safe_load(regular_file(path).read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; --config takes the config.yaml of a run folder.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected the fields of a run, found {type(data).__name__}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 
 REQUIRED = object()
 
@@ -19,7 +20,7 @@ def read_text(path: Path, encodings: tuple[str, ...] = ("utf-8-sig",)) -> str:
         UserError: the file cannot be read, or has none of the encodings.
     """
     try:
-        content = path.read_bytes()
+        content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
     for encoding in encodings:
@@ -160,11 +161,11 @@ def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> 
 def existing(path: Path, where: str) -> Path:
     """
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is a folder or a pipe.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
         raise UserError(f"{where} names {_short(str(path))}, which does not exist: restore it or remove the entry.")
-    return path
+    return regular_file(path)
 
 
 def _is_nan(value: float) -> bool:
