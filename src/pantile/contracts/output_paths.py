@@ -52,7 +52,7 @@ def telling(path: Path, *errors: type[Exception]) -> Iterator[None]:
 
 
 def _kind(path: Path) -> str | None:
-    """"folder", "file" (whatever is no folder), or None for what is not there or out of reach."""
+    """ "folder", "file" (whatever is no folder), or None for what is not there or out of reach."""
     try:
         return "folder" if path.is_dir() else "file" if os.path.lexists(path) else None
     except (OSError, ValueError) as error:

@@ -17,9 +17,10 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
 from pantile.data.image_files import read_image, read_panoptic_png
 from pantile.data.label_rows import count_pixels
+from pantile.data.samples import Samples
 
 
-class CocoPanoptic:
+class CocoPanoptic(Samples):
     """Images and panoptic maps of one split. The JSON is checked at opening, pixels when an image is loaded.
 
     Args:

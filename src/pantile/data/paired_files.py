@@ -11,6 +11,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import read_image
+from pantile.data.samples import Samples
 
 LONG_NAMES = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -92,7 +93,7 @@ def no_labels(root: Path, split: str, reason: str) -> UserError:
     )
 
 
-class PairedFiles(ABC):
+class PairedFiles(Samples, ABC):
     """A ``PanopticDataset`` over files; a format says in ``load_map`` how its labels are read.
 
     Args:

@@ -15,6 +15,7 @@ import yaml
 from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.data import AugmentConfig, FitConfig
+from pantile.engine.config_lists import list_sentence
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
 from pantile.models import ModelConfig
@@ -95,6 +96,8 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
         first = error.errors()[0]
         # after a group of several kinds, pydantic names the kind as if it were a field
         where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
+        if sentence := _list_sentence(where, data):
+            raise UserError(f"{source}: {sentence}.") from None
         raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
 
 
@@ -171,6 +174,21 @@ def _groups(annotation: Any) -> list[type]:
     if dataclasses.is_dataclass(annotation):
         return [annotation]
     return [group for option in get_args(annotation) for group in _groups(option)]
+
+
+def _list_sentence(where: list[str], data: dict) -> str | None:
+    """See ``list_sentence``; ``where`` may go on into the list, or name one of several types of it."""
+    cls, value = RunConfig, data
+    for position, part in enumerate(where):
+        found = {item.name: item.type for item in dataclasses.fields(cls)}.get(part)
+        if found is None or not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+        groups = _groups(found)
+        if not groups or not isinstance(value, dict):
+            return list_sentence(".".join(where[: position + 1]), found, value)
+        cls = _chosen(groups, value, _TAGS.get(part))
+    return None
 
 
 def _check_path(parts: list[str], source: str) -> None:
