@@ -4,20 +4,22 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_folder
+
 if TYPE_CHECKING:
     from pantile.engine.config import RunConfig
     from pantile.engine.grid_search import Row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from pantile.cli.models import size
+    from pantile.cli.models import at_least_one, size
 
     verbs = parser.add_subparsers(dest="action", metavar="grid", required=True)
     grid = verbs.add_parser("grid", help="cost, latency and memory of every candidate, and PQ where there is one")
     grid.add_argument("--space", required=True, help="fast (45 candidates) or strong (21)")
-    grid.add_argument("--out", type=Path, help="receives grid.csv and grid.png (default: runs/grid_SPACE)")
+    grid.add_argument("--out", type=output_folder, help="receives grid.csv and grid.png (default: runs/grid_SPACE)")
     grid.add_argument("--size", type=size, default=(641, 641), help="input HxW (default: 641x641)")
-    grid.add_argument("--repeats", type=int, default=5, help="timed forward passes of each (default: 5)")
+    grid.add_argument("--repeats", type=at_least_one, default=5, help="timed forward passes of each (default: 5)")
     grid.add_argument("--memory-limit", type=float, help="GiB a model may take (default: 0.8 of the device)")
     grid.add_argument("--data", help="a data set for PQ, or `scenes`; needs --steps or --checkpoints")
     grid.add_argument("--split", default="val", help="where PQ is measured (default: val)")
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None and not (args.steps or args.checkpoints):
         raise UserError("--data is for PQ, which needs --steps (to train each candidate) or --checkpoints.")
     candidates = grid_candidates(args.space)
-    out = args.out or Path("runs") / f"grid_{args.space}"
+    out = args.out or output_folder(f"runs/grid_{args.space}")
     settings = GridSettings(
         space=args.space,
         size=args.size,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_file
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in KINDS.items():
         sub = kinds.add_parser(name, help=kind.summary, description=kind.summary)
         sub.add_argument("file", type=Path)
-        sub.add_argument("--out", type=Path, required=True, help="the file to write")
+        sub.add_argument("--out", type=output_file, required=True, help="the file to write")
         kind.add_arguments(sub)
 
 
@@ -123,10 +125,11 @@ def read_categories(path: Path) -> object:
     import json
 
     from pantile.contracts.errors import UserError
+    from pantile.contracts.input_files import regular_file
     from pantile.contracts.taxonomy import Taxonomy
 
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(regular_file(path).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); give a COCO-panoptic annotation file.") from None
     categories = content.get("categories") if isinstance(content, dict) else content

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
-    parser.add_argument("dst", type=Path, metavar="DST", help="new or empty folder")
+    parser.add_argument("dst", type=output_folder, metavar="DST", help="new or empty folder")
     parser.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="see docs/formats.md")
     parser.add_argument(
         "--to", dest="target", default="coco-panoptic", metavar="FORMAT", help="(default: coco-panoptic)"

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_folder
+
 MOST_IMAGES = 300  # a page with more takes browsers minutes to open
 
 
@@ -14,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
-        default=Path("data_show"),
+        type=output_folder,
+        default="data_show",
         metavar="FOLDER",
         help="for contact_sheet.png and index.html (default: data_show)",
     )
@@ -37,8 +39,6 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.dir, args.split)
     if not len(dataset):
         raise UserError(f"{args.dir}: the split {args.split!r} has no images: choose another one.")
-    if args.out.exists() and not args.out.is_dir():
-        raise UserError(f"--out {args.out} is a file: name a folder.")
     chosen = evenly(len(dataset), args.images)
     drawn = [
         draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_folder
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder of a labelled data set; it is only read")
-    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder, in COCO-panoptic layout")
+    parser.add_argument("out", type=output_folder, metavar="OUT", help="new or empty folder, in COCO-panoptic layout")
     parser.add_argument("--split", default="train", metavar="NAME", help="the split of DIR to divide (default: train)")
     parser.add_argument("--val", type=float, default=0.1, metavar="SHARE", help="of the images (default: 0.1)")
     parser.add_argument("--test", type=float, default=0.0, metavar="SHARE", help="of the images (default: none)")

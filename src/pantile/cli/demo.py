@@ -1,13 +1,14 @@
 """``pantile demo``: the whole way on generated scenes, on a CPU, in minutes."""
 
 import argparse
-from pathlib import Path
+
+from pantile.cli.output_arguments import output_folder
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder (default: runs/demo)")
+    parser.add_argument("--out", type=output_folder, default="runs/demo", help="run folder (default: runs/demo)")
     parser.add_argument("--recipe", default="remax_nano", help="default: remax_nano")
     parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
 

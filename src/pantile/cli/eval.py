@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -21,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="only the first N images")
     add_view_arguments(parser)
     add_tile_arguments(parser)
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    parser.add_argument("--confused", type=Path, metavar="DIR", help="draw the most confused things into this folder")
+    parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
+    parser.add_argument(
+        "--confused", type=output_folder, metavar="DIR", help="draw the most confused things into this folder"
+    )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
 
 

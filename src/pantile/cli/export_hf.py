@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--out", type=output_folder, required=True, help="the folder to write")
 
 
 def run(args: argparse.Namespace) -> int:

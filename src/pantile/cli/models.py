@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)"
     )
     info.add_argument(
-        "--classes", type=int, help="number of classes, all things (default: of the data set in the name)"
+        "--classes", type=at_least_one, help="number of classes, all things (default: of the data set in the name)"
     )
     info.add_argument("--json", action="store_true", help="print JSON")
 
@@ -113,4 +113,17 @@ def size(text: str) -> tuple[int, int]:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not HxW, for example 641x641") from None
+    if min(height, width) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has no pixel: give a height and a width from 1, such as 641x641")
     return height, width
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of an option."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
+    return number

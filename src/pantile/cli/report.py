@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_file
+
 if TYPE_CHECKING:
     from pantile.data import PanopticDataset
     from pantile.predict import Predictor
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="how many best images, worst images and most confused things to show (default: 4)",
     )
-    parser.add_argument("--out", type=Path, help="the page (default: RUN/report.html)")
+    parser.add_argument("--out", type=output_file, help="the page (default: RUN/report.html)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,6 +37,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     """
     from pantile.cli.confused_things import confused_things
     from pantile.cli.models import model_cost
+    from pantile.contracts.output_paths import check_file_target
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate
@@ -44,6 +47,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     from pantile.visualize.run_log import read_run_log
 
     record = load_record(run)
+    path = check_file_target(out or run / "report.html")
     checkpoint = load_checkpoint(run)
     _, validation_set = record.datasets()
     evaluation = evaluate(checkpoint, validation_set, limit)
@@ -71,7 +75,6 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         config=_yaml(to_dict(checkpoint.config)),
     )
-    path = out or run / "report.html"
     write_report(path, data)
     return path
 

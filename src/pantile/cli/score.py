@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_file
+
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
 
 
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what pairs the images of two JSON files: image_id unless file names contradict it (default), or one",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of the ground truth")
 

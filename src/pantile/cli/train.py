@@ -4,6 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a name from `pantile models list`")
@@ -11,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-split", default="train", help="split to train on (default: train)")
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
     parser.add_argument("--limit", type=int, help="train on the first N images only")
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
+    parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         warn_of_crowd(training_set, record.train_split)
         warn_of_crowd(validation_set, record.val_split)
     init = open_checkpoint(args.init) if args.init else None
-    out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+    out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
     if processes().rank == 0:
         print(out)

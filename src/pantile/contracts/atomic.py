@@ -40,8 +40,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        if error.filename == str(temporary):
-            error.filename = str(path)
+        if error.filename in (None, os.fspath(temporary)):  # what was to be written is what people know
+            error.filename = os.fspath(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.foreign_file import read_state
 from pantile.models import KMaXConfig, create_model
@@ -185,7 +186,7 @@ def import_kmax(path: Path, base: KMaXConfig, taxonomy: Taxonomy) -> tuple[KMaXC
 def export_kmax(path: Path, config: KMaXConfig, state: dict[str, Tensor]) -> None:
     """Writes our state dict in the original layout: ``{"model": {...}}``, for ``torch.load``. Atomic."""
     foreign = {original_name(name, config): _original_shape(name, tensor) for name, tensor in state.items()}
-    with replacing(Path(path)) as temporary:
+    with telling(Path(path), RuntimeError), replacing(Path(path)) as temporary:  # torch's word for a full disk
         torch.save({"model": foreign}, temporary)
 
 

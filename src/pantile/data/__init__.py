@@ -12,6 +12,7 @@ from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_crops import PairedCropSampler
 from pantile.data.resize import fit_to
 from pantile.data.sampler import InfiniteSampler
+from pantile.data.samples import Sample, Samples
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset, first_images
 from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
@@ -34,6 +35,8 @@ __all__ = [
     "PairedCropSampler",
     "PanopticDataset",
     "PartConfig",
+    "Sample",
+    "Samples",
     "Scenes",
     "Subset",
     "TrainingSample",

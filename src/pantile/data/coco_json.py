@@ -11,6 +11,7 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.flags import as_flag
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import MAX_ID, Segment
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
@@ -92,12 +93,12 @@ def read_coco_json(path: str | Path) -> CocoTable:
 
 def _read(path: Path) -> dict:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with regular_file(path).open(encoding="utf-8-sig") as file:
             data = json.load(file)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: name the JSON of a COCO-panoptic split.") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): name the JSON of a COCO-panoptic split.") from None
     except (ValueError, RecursionError) as error:  # also numbers and nestings beyond what Python reads
         raise UserError(f"{path} is not valid JSON ({error}): write it anew.") from None
     for key in ("images", "annotations", "categories"):

@@ -1,6 +1,6 @@
 """PanopticDataset: what every room asks of a data set, and ``open_dataset``, which opens one by folder or by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,6 +15,7 @@ from pantile.data.cityscapes import Cityscapes, is_cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
 from pantile.data.description import DESCRIPTION, DescribedFolder, is_described
 from pantile.data.mapillary import is_mapillary, open_mapillary
+from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes
 
 
@@ -49,6 +50,12 @@ class PanopticDataset(Protocol):
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
         """The image, as ``load_image`` gives it, and the map of the same size, whose ids and table agree."""
         ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """``load(index)`` with names; as in ``Samples``, the base class that has this and ``__iter__``."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
@@ -124,7 +125,7 @@ def said_orientation(root: Path) -> str | None:
 
 def _read(path: Path, model: type[Content]) -> Content:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(regular_file(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import rgb_to_ids
 from pantile.data.orientation import UPRIGHT, Orientation, decode_in_frame, orientation_of
 
@@ -110,7 +111,7 @@ def read_panoptic_png(path: str | Path) -> np.ndarray:
 
 def _open(path: str | Path) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(regular_file(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: restore the file or remove it from the JSON.") from None
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:

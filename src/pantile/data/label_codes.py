@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.label_rows import runs
 
@@ -91,7 +92,7 @@ def read_label_png(path: Path, modes: tuple[str, ...]) -> np.ndarray:
         UserError: the file is missing, broken, or of another depth.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(regular_file(path)) as image:
             mode = image.mode
             pixels = np.asarray(image)
     except FileNotFoundError:

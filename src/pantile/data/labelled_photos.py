@@ -11,12 +11,13 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.data.image_files import Frame, read_image, read_orientation, stored_size
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, mismatch
+from pantile.data.samples import Samples
 
 MOST_COUNTED = 2000  # images whose heads are read for one warning
 NAMED = 3
 
 
-class LabelledPhotos(ABC):
+class LabelledPhotos(Samples, ABC):
     """Label maps never move; a photo whose orientation tag says that it was stored turned is fitted to its map.
 
     The map's own size says whether it was drawn on the upright picture or on the stored pixels. Where it fits both
@@ -30,9 +31,6 @@ class LabelledPhotos(ABC):
     orientation: str | None = None
     _how_to_say = "write it with `pantile data convert --orientation stored`"
     _told_unsure = False
-
-    @abstractmethod
-    def __len__(self) -> int: ...
 
     @abstractmethod
     def name_of(self, index: int) -> str: ...

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.data.coco_json import read_coco_json
@@ -138,7 +139,7 @@ def _configs(source: Path) -> list[Path]:
 
 def _read_config(path: Path) -> list[Label]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        entries = json.loads(regular_file(path).read_text(encoding="utf-8"))["labels"]
         return [
             Label(
                 str(entry["name"]),

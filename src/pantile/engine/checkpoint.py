@@ -18,6 +18,8 @@ from torch import Tensor
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.engine.config import RunConfig, from_dict, to_dict
 
@@ -85,10 +87,9 @@ def save_weights(
     header = {"config": to_dict(config), "taxonomy": taxonomy.to_dict(), "step": step}
     header |= {"metric": metric, "value": value}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = save(
-        tensors, metadata={"pantile": json.dumps(header)}
-    )  # its own files have mode 0600 and stay when killed
-    with replacing(path) as temporary:
+    with telling(path, SafetensorError):
+        content = save(tensors, metadata={"pantile": json.dumps(header)})
+    with replacing(path) as temporary:  # safetensors' own files have mode 0600 and stay when killed
         temporary.write_bytes(content)
 
 
@@ -126,7 +127,7 @@ def _resolve(path: Path, weights: Choice | None) -> tuple[Path, Choice | None]:
         raise UserError(f"{path}: no such checkpoint; give a run folder, a .ckpt or a .safetensors file.")
     check_choice(weights, path)
     if not path.is_dir():
-        return path, None
+        return regular_file(path), None
     names = {WEIGHTS: "best", LAST_WEIGHTS: "last", LAST: "last"}
     for name in [WEIGHTS, LAST_WEIGHTS, LAST] if weights != "last" else [LAST_WEIGHTS, LAST]:
         if (path / name).exists():

@@ -42,8 +42,8 @@ class CheckpointFiles(TorchCheckpointIO):
         except OSError as error:
             step = checkpoint.get("global_step")
             raise UserError(
-                f"{path}: cannot be written at step {step} ({error.strerror or error}); what an earlier step left there "
-                "stays: make room, and go on with --resume."
+                f"{path}: cannot be written at step {step} ({error.strerror or error}); what an earlier step left "
+                "there stays: make room, and go on with --resume."
             ) from error
 
     def _write(self, checkpoint: dict, path: Path) -> None:

@@ -14,10 +14,12 @@ import yaml
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.plugins import check_installed, required
 from pantile.contracts.registry import Registry
 from pantile.contracts.shortening import short
 from pantile.data import AugmentConfig, FitConfig
+from pantile.engine.config_lists import list_sentence
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
 from pantile.models import ARCHITECTURES, ModelConfig
@@ -119,7 +121,7 @@ def _read(cls: type, value: Any, prefix: str, info: pydantic.ValidationInfo) -> 
     try:
         return _adapter(cls).validate_python(value, context=info.context)
     except pydantic.ValidationError as error:
-        raise _explained(error, info.context, prefix) from None
+        raise _explained(error, info.context, cls, value, f"{prefix}.") from None
 
 
 @dataclass
@@ -175,13 +177,16 @@ def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
     try:
         return _adapter(RunConfig).validate_python(data, context=source)
     except pydantic.ValidationError as error:
-        raise _explained(error, source) from None
+        raise _explained(error, source, RunConfig, data) from None
 
 
-def _explained(error: pydantic.ValidationError, source: str, prefix: str = "") -> UserError:
+def _explained(error: pydantic.ValidationError, source: str, cls: type, value: dict, prefix: str = "") -> UserError:
+    """The first mistake in the fields of ``cls``, which stand below ``prefix`` in the run's."""
     first = error.errors()[0]
-    where = ".".join(([prefix] if prefix else []) + [str(part) for part in first["loc"]])
-    return UserError(f"{source}: {where}: {first['msg']} (got {short(first['input'])}).")
+    where = [str(part) for part in first["loc"]]
+    if sentence := _list_sentence(where, cls, value, prefix):
+        return UserError(f"{source}: {sentence}.")
+    return UserError(f"{source}: {prefix}{'.'.join(where)}: {first['msg']} (got {short(first['input'])}).")
 
 
 @cache
@@ -233,10 +238,10 @@ def save_yaml(config: RunConfig, path: Path) -> None:
 def load_yaml(path: Path) -> RunConfig:
     """Reads what ``save_yaml`` wrote."""
     try:
-        data = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
+        data = yaml.safe_load(regular_file(path).read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; --config takes the config.yaml of a run folder.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected the fields of a run, found {type(data).__name__}.")
@@ -267,6 +272,20 @@ def _groups(name: str, annotation: Any) -> list[type]:
     if dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig:
         return [annotation]
     return [group for option in get_args(annotation) for group in _groups(name, option)]
+
+
+def _list_sentence(where: list[str], cls: type, value: Any, prefix: str) -> str | None:
+    """See ``list_sentence``; ``where`` may go on into the list, or name one of several types of it."""
+    for position, part in enumerate(where):
+        found = _fields(cls).get(part)
+        if found is None or not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+        groups = _groups(part, found)
+        if not groups or not isinstance(value, dict):
+            return list_sentence(prefix + ".".join(where[: position + 1]), found, value)
+        cls = _chosen(part, groups, value)
+    return None
 
 
 def _check_path(parts: list[str], source: str) -> None:

@@ -20,6 +20,7 @@ import torch
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.workers import stay_with_parent
 from pantile.engine.config import RunConfig
 from pantile.models import ModelConfig, create_model, fold_batch_norms
@@ -178,7 +179,7 @@ def _resume(out: Path, settings: GridSettings) -> list[Row]:
     wanted = json.loads(json.dumps(asdict(settings)))
     record = out / SETTINGS
     if record.exists():
-        found = json.loads(record.read_text())
+        found = _read_settings(record)
         different = [name for name in wanted if found.get(name) != wanted[name]]
         if different:
             name = different[0]
@@ -192,6 +193,16 @@ def _resume(out: Path, settings: GridSettings) -> list[Row]:
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(wanted, indent=2))
     return read_table(out / TABLE) if (out / TABLE).exists() else []
+
+
+def _read_settings(record: Path) -> dict:
+    try:
+        found = json.loads(regular_file(record).read_text())
+    except ValueError as error:
+        raise UserError(f"{record}: not valid JSON ({error}); choose another --out.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{record}: holds no settings of a search; choose another --out.")
+    return found
 
 
 def read_table(path: Path) -> list[Row]:

@@ -13,6 +13,7 @@ import torch
 from pantile import __version__
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.data import PanopticDataset, first_images, open_dataset
 
 RECORD = "run.json"
@@ -61,10 +62,10 @@ class RunRecord:
 def load_record(run: Path) -> RunRecord:
     """Raises UserError where the folder is no run."""
     try:
-        return RunRecord(**json.loads((run / RECORD).read_text()))
-    except FileNotFoundError:
+        return RunRecord(**json.loads(regular_file(run / RECORD).read_text()))
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{run}: not a run folder ({RECORD} is missing); give the --out of a training.") from None
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{run / RECORD}: damaged ({error}); restore it from a copy of the run.") from None
 
 

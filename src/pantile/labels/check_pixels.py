@@ -114,7 +114,7 @@ class CocoImage:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with whatever the result depends on: both files' path, size and time, the entries, the categories."""
+        """Changes with all that the result depends on: both files' path, size and times, entries, categories."""
         files = [_stamp(path) for path in (self.pair.image_path, self.pair.png_path)]
         text = repr(
             (
@@ -262,7 +262,7 @@ def content_hash(image: np.ndarray) -> str:
 
 def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -> Any:
     """What ``read(source)`` gives, or None and a finding."""
-    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113 - Path.is_file raises for long names
+    if isinstance(source, Path) and not os.path.exists(source):  # noqa: PTH110 - Path.exists raises for long names
         result.tell(f"{what}-missing", file, None, "there is no such file")
         return None
     try:
@@ -274,12 +274,13 @@ def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -
 
 
 def _stamp(path: Path) -> tuple:
+    """The time of the last change of anything, which no program can set, finds what size and time of content hide."""
     full = os.path.abspath(path)  # noqa: PTH100 - links keep their own name
     try:
         status = path.stat()
     except (OSError, ValueError):  # missing, or a name that no file system takes
         return (full, None)
-    return (full, status.st_size, status.st_mtime_ns)
+    return (full, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _equals(claimed: Any, true: int) -> bool:

@@ -118,7 +118,7 @@ def find_classes(src: Path, given: Path | None) -> Path:
     if given is not None:
         return given
     for name in CLASS_FILES:
-        if (src / name).is_file():
+        if (src / name).exists():
             return src / name
     raise UserError(
         f"{src} has no file of classes: write classes.json, a list of objects with id, name and isthing, or name one "

@@ -94,7 +94,7 @@ def _find(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
 def _read_files(path: Path, split: str) -> list[_File]:
     files = [_read(path, Layer.SHAPE)]
     stuff = path.with_name(f"stuff_{split}.json")
-    if stuff != path and stuff.is_file():
+    if stuff != path and stuff.exists():
         files.append(_read(stuff, Layer.STUFF_FILE))
     return files
 

@@ -204,9 +204,8 @@ def staged(dst: Path) -> Iterator[Path]:
     """
     dst = dst.resolve()
     try:
-        if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
-            raise UserError(f"{dst} exists and is not an empty folder: name a new one.")
-        folder = dst.with_name(f".{dst.name}.{os.getpid()}.partial")
+        refuse_in_use(dst)
+        folder = dst.with_name(f".{dst.name[:40]}.{os.getpid()}.partial")  # a longer name may not fit
         try:
             folder.mkdir(parents=True)
             yield folder
@@ -216,4 +215,13 @@ def staged(dst: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"{error.filename or dst}: {error.strerror}; nothing was written.") from None
+        raise UserError(f"{error.filename or dst}: {error.strerror or error}; nothing was written.") from None
+
+
+def refuse_in_use(dst: Path) -> None:
+    """
+    Raises:
+        UserError: ``dst`` is neither new nor an empty folder.
+    """
+    if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
+        raise UserError(f"{dst} exists and is not an empty folder: name a new one.")

@@ -10,6 +10,7 @@ from typing import Any
 from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
 from pantile.contracts.flags import as_flag
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.shortening import short
 
 REQUIRED = object()
@@ -22,7 +23,7 @@ def read_text(path: Path, encodings: tuple[str, ...] = ("utf-8-sig",)) -> str:
         UserError: the file cannot be read, or has none of the encodings.
     """
     try:
-        content = path.read_bytes()
+        content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
     for encoding in encodings:
@@ -159,11 +160,11 @@ def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> 
 def existing(path: Path, where: str) -> Path:
     """
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is a folder or a pipe.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
         raise UserError(f"{where} names {short(str(path))}, which does not exist: restore it or remove the entry.")
-    return path
+    return regular_file(path)
 
 
 def _is_nan(value: float) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 EXIF_ORIENTATION = 0x0112
@@ -47,7 +48,7 @@ def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
     Raises:
         UserError: the file is missing, broken or of another mode.
     """
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(regular_file(path)) as image:
         mode = image.mode
         pixels = np.asarray(image)
     if mode not in modes:
@@ -68,7 +69,7 @@ def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or not an image, or is rotated.
     """
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(regular_file(path)) as image:
         width, height = image.size
         orientation = image.getexif().get(EXIF_ORIENTATION, 1) if upright else 1
     if orientation != 1:
@@ -99,7 +100,7 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> di
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or path.is_dir():
             continue
         if path.stem in found:
             raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")

@@ -15,7 +15,7 @@ from pantile.data.image_files import read_panoptic_png
 from pantile.labels.check import CheckResult
 from pantile.labels.check_pixels import ImageResult, measure
 from pantile.labels.check_table import Pair, SplitTable, usable_rows
-from pantile.labels.convert import staged
+from pantile.labels.convert import refuse_in_use, staged
 from pantile.labels.findings import KINDS
 from pantile.labels.label_pngs import save_png
 
@@ -49,13 +49,23 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     out = Path(out)
     if not result.tables:
         raise UserError(f"{result.root} is not in COCO-panoptic layout: convert it with `pantile data convert` first.")
-    if out.resolve().is_relative_to(result.root.resolve()):
-        raise UserError(f"{out} lies in the checked folder {result.root}, which stays as it is: name a place outside.")
+    refuse_place(out, result.root)
     done = Repaired()
     with staged(out) as folder:
         for table in result.tables:
             _repair_split(table, result.images[table.name], folder, done, progress)
     return done
+
+
+def refuse_place(out: Path, root: Path) -> None:
+    """To be asked before a check that takes hours.
+
+    Raises:
+        UserError: ``out`` is in use or lies in the checked folder.
+    """
+    refuse_in_use(out)
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in the checked folder {root}, which stays as it is: name a place outside.")
 
 
 def _repair_split(table: SplitTable, results: list[ImageResult], folder: Path, done: Repaired, progress: bool) -> None:

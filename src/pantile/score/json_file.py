@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PlainValidator, Strict, TypeAdapter, Valid
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import MAX_ID, Segment
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
@@ -161,7 +162,7 @@ _CATEGORIES = TypeAdapter(_Categories | list[_Category])
 
 def _read(path: Path, kind: TypeAdapter) -> Any:
     try:
-        return kind.validate_json(path.read_bytes())
+        return kind.validate_json(regular_file(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): name a COCO-panoptic JSON.") from None
     except ValidationError as error:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import rgb_to_ids
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -37,7 +38,7 @@ def read_grey_png(path: Path) -> np.ndarray:
 
 def _decoded(path: Path, kinds: dict[int, str], depths: tuple[int, ...], wanted: str) -> Image.Image:
     try:
-        content = path.read_bytes()
+        content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
     width, height, depth, kind = _checked_header(path, content)
