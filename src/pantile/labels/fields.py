@@ -156,15 +156,5 @@ def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> 
     return Path(full)
 
 
-def existing(path: Path, where: str) -> Path:
-    """
-    Raises:
-        UserError: there is no such file.
-    """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
-        raise UserError(f"{where} names {short(str(path))}, which does not exist: restore it or remove the entry.")
-    return path
-
-
 def _is_nan(value: float) -> bool:
     return isinstance(value, float) and math.isnan(value)
