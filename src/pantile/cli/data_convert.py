@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="crowd regions of these classes, or of all things, become instances",
     )
+    add_skip_missing(parser)
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
@@ -39,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.labels import ConvertOptions, ReadOptions, convert
 
-    read = ReadOptions(tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff))
+    read = ReadOptions(
+        tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff), args.skip_missing
+    )
     options = ConvertOptions(
         args.source,
         args.target,

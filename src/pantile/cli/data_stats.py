@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pantile.cli.output_arguments import output_file
+from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tables import make_table
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _ROWS = 8  # of the image sizes; the JSON holds all
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
+    add_skip_missing(parser)
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--queries", type=int, metavar="N", help="compare with a model of N queries")
     model.add_argument("--recipe", metavar="NAME", help="compare with the queries of this recipe's model")
@@ -31,9 +33,11 @@ def run(args: argparse.Namespace) -> int:
     from pantile.labels.statistics import count_labels
 
     queries = _queries(args)
-    dataset = open_dataset(args.dir, args.split)
+    dataset = open_dataset(args.dir, args.split, args.skip_missing, option="--split")
     statistics = count_labels(dataset, progress=True)
     print_statistics(statistics, queries, Console())
+    if args.recipe is not None and queries is None:
+        print(f"{args.recipe}: its model has no queries, so any number of segments fits.")
     if args.json:
         statistics.write(args.json, queries)
     return 0
@@ -45,10 +49,7 @@ def _queries(args: argparse.Namespace) -> int | None:
     if args.recipe is not None:
         from pantile.recipes.registry import make_recipe
 
-        queries = getattr(make_recipe(args.recipe).model, "num_queries", None)
-        if queries is None:
-            raise UserError(f"--recipe {args.recipe}: its model has no queries, so any number of segments fits.")
-        return queries
+        return getattr(make_recipe(args.recipe).model, "num_queries", None)
     if args.queries is not None and args.queries < 1:
         raise UserError(f"--queries is {args.queries}: give a whole number from 1.")
     return args.queries

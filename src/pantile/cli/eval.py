@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument
 from pantile.cli.output_arguments import output_file, output_folder
+from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=int, help="only the first N images")
+    add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)
     parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     checkpoint = open_checkpoint(args.checkpoint)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
-    dataset = open_dataset(args.data, args.split)
+    dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
     result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
     if processes().rank == 0:
         print_quality(result.quality)

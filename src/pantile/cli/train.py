@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-split", default="train", help="split to train on (default: train)")
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
     parser.add_argument("--limit", type=int, help="train on the first N images only")
+    add_skip_missing(parser)
     parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
@@ -96,7 +98,7 @@ def data_record(args: argparse.Namespace) -> object:
     from pantile.engine.run_record import RunRecord, load_record
 
     if args.data is not None:
-        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit)
+        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing)
     if args.resume:
         return load_record(args.out)
     raise UserError("--data is missing: name the folder of a labelled data set, or `scenes` for generated images.")

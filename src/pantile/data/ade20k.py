@@ -40,12 +40,13 @@ def is_ade20k(root: Path) -> bool:
     return has_split("images") and (has_split("annotations") or any(root.glob("ade20k_panoptic_*.json")))
 
 
-def open_ade20k(root: str | Path, split: str = "train") -> PairedFiles:
+def open_ade20k(root: str | Path, split: str = "train", skip_missing: bool = False) -> PairedFiles:
     """The best form that the folder has: the panoptic JSON, instances, or classes only.
 
     Args:
         root: the folder that holds ``images``.
         split: ``"train"`` or ``"training"``, ``"val"`` or ``"validation"``.
+        skip_missing: leaves out images of which a file is missing, with a warning.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
@@ -57,8 +58,8 @@ def open_ade20k(root: str | Path, split: str = "train") -> PairedFiles:
     check_split(root, image_folder, [*jsons, root / "annotations" / split], split)
     for path in jsons:
         if path.is_file():
-            return _open_json(path, image_folder, _taxonomy(root))
-    return Ade20k(root, split)
+            return _open_json(path, image_folder, _taxonomy(root), skip_missing)
+    return Ade20k(root, split, skip_missing)
 
 
 class Ade20k(PairedFiles):
@@ -67,23 +68,22 @@ class Ade20k(PairedFiles):
     Category ids are the values 1..150 of ``annotations``, image ids the file names without ``.jpg``.
 
     Args:
-        root, split: as for ``open_ade20k``.
+        root, split, skip_missing: as for ``open_ade20k``.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
     """
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         split = LONG_NAMES.get(split, split)
         images = FileSet(root / "images" / split, ".jpg")
         self._semantic = FileSet(root / "annotations" / split, ".png")
         check_split(root, images.folder, [self._semantic.folder], split)
-        super().__init__(_taxonomy(root), paired_keys(images, self._semantic), images)
         self._instances = FileSet(root / "annotations_instance" / split, ".png")
         self.has_instances = self._instances.folder.is_dir()
-        if self.has_instances:
-            paired_keys(images, self._instances)
+        labels = [self._semantic, self._instances] if self.has_instances else [self._semantic]
+        super().__init__(_taxonomy(root), paired_keys(images, *labels, skip_missing=skip_missing), images)
         self._codes = _code_table(self.taxonomy, self.has_instances)
 
     def label_path(self, index: int) -> Path:
@@ -145,7 +145,7 @@ def _taxonomy(root: Path) -> Taxonomy:
     return Taxonomy(tuple(replace(info, name=names[str(info.id)]) for info in TAXONOMY.classes))
 
 
-def _open_json(path: Path, image_folder: Path, official: Taxonomy) -> CocoSplit:
+def _open_json(path: Path, image_folder: Path, official: Taxonomy, skip_missing: bool) -> CocoSplit:
     """The preparation shortens names in its own way; ours stay, so that a checkpoint fits every form of the data.
 
     Its category ids count from 0 and are kept.
@@ -159,4 +159,5 @@ def _open_json(path: Path, image_folder: Path, official: Taxonomy) -> CocoSplit:
             "it anew, or move it away to read the folders annotations and annotations_instance instead."
         )
     taxonomy = Taxonomy(tuple(replace(info, id=info.id - 1) for info in official.classes))
-    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, np.arange(len(taxonomy)))
+    every = np.arange(len(taxonomy))
+    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, every, skip_missing)

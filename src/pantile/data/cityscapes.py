@@ -31,18 +31,19 @@ class Cityscapes(PairedFiles):
 
     Args:
         root: the folder that holds ``leftImg8bit`` and ``gtFine``.
+        skip_missing: leaves out images without label, and labels without image, with a warning.
         split: ``"train"`` or ``"val"``. The archive's ``test`` labels are placeholders, which is refused.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
     """
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         images = FileSet(root / "leftImg8bit" / split, "_leftImg8bit.png", depth=1)
         self._labels = FileSet(root / "gtFine" / split, "_gtFine_instanceIds.png", depth=1)
         check_split(root, images.folder, [self._labels.folder], split)
-        super().__init__(TAXONOMY, paired_keys(images, self._labels), images)
+        super().__init__(TAXONOMY, paired_keys(images, self._labels, skip_missing=skip_missing), images)
         self._codes = _code_table()
         if split == "test" and not self.load_map(0).segments:
             raise no_labels(root, split, "gtFine/test holds placeholders")

@@ -4,7 +4,8 @@ What is checked here is everything that needs no pixels. ``area`` and ``bbox`` o
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,21 @@ class CocoTable:
         rows = slice(self.starts[index], self.starts[index + 1])
         columns = (self.segment_ids, self.segment_classes, self.segment_crowd)
         return tuple(Segment(*row) for row in zip(*(c[rows].tolist() for c in columns), strict=True))
+
+    def keep(self, images: Sequence[int]) -> "CocoTable":
+        """These images only, in this order."""
+        rows = [np.arange(self.starts[k], self.starts[k + 1]) for k in images]
+        chosen = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        return replace(
+            self,
+            image_ids=[self.image_ids[k] for k in images],
+            image_names=[self.image_names[k] for k in images],
+            png_names=[self.png_names[k] for k in images],
+            starts=np.concatenate([[0], np.cumsum([len(own) for own in rows])]).astype(np.int64),
+            segment_ids=self.segment_ids[chosen],
+            segment_classes=self.segment_classes[chosen],
+            segment_crowd=self.segment_crowd[chosen],
+        )
 
     def segment_counts(self) -> list[int]:
         """Segments of each image, crowd left out."""

@@ -10,7 +10,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_json import CocoTable
 from pantile.data.coco_panoptic import check_ids
 from pantile.data.image_files import read_panoptic_png
-from pantile.data.paired_files import FileSet, PairedFiles, check_present
+from pantile.data.missing import present_rows
+from pantile.data.paired_files import FileSet, PairedFiles
 
 VOID_CLASS = -1
 
@@ -24,6 +25,7 @@ class CocoSplit(PairedFiles):
         png_folder: where the id PNGs lie.
         image_folder: where the images lie.
         taxonomy: the data set's classes.
+        skip_missing: leaves out images whose own file or PNG is missing, with a warning.
         class_of_category: (categories of the JSON,) class index in ``taxonomy``, or -1 for one whose segments are void.
 
     Raises:
@@ -38,11 +40,14 @@ class CocoSplit(PairedFiles):
         image_folder: Path,
         taxonomy: Taxonomy,
         class_of_category: np.ndarray,
+        skip_missing: bool = False,
     ) -> None:
-        images = FileSet(image_folder, suffix="")
-        super().__init__(taxonomy, table.image_names, images)
-        check_present(images, set(table.image_names), f"images that {json_path} names")
-        check_present(FileSet(png_folder, suffix=""), set(table.png_names), f"PNGs that {json_path} names")
+        needed = [
+            (image_folder, table.image_names, f"images that {json_path} names"),
+            (png_folder, table.png_names, f"PNGs that {json_path} names"),
+        ]
+        table = table.keep(present_rows(needed, skip_missing))
+        super().__init__(taxonomy, table.image_names, FileSet(image_folder, suffix=""))
         classes = class_of_category[table.segment_classes]
         self._table = replace(table, taxonomy=taxonomy, segment_classes=classes)
         self._json_path = json_path

@@ -31,13 +31,14 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.image_files import Frame, read_image
 from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
+from pantile.data.missing import MissingFiles
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
 DESCRIPTION = "dataset.yaml"
@@ -152,6 +153,7 @@ class DescribedFolder(PairedFiles):
     Args:
         root: the folder that holds ``dataset.yaml``.
         split: a folder of ``semantic``.
+        skip_missing: leaves out images of which a file is missing, and labels without image, with a warning.
 
     Attributes:
         description: what the file says; ``bands.for_data`` gives its channels, mean and std to a model's config.
@@ -162,43 +164,49 @@ class DescribedFolder(PairedFiles):
 
     _how_to_say = f"write `orientation: stored` into {DESCRIPTION}"
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         self.description = read_description(root / DESCRIPTION)
         splits = described_splits(root)
         if split not in splits:
-            raise UserError(
-                f"{root} has no split {split!r}: "
-                + (f"choose one of {', '.join(splits)}." if splits else "put label PNGs into semantic/<split>.")
-            )
+            if splits:
+                raise NoSplit(f"{root} has no split {split!r}", f"one of {', '.join(splits)}")
+            raise UserError(f"{root} has no split {split!r}: put label PNGs into semantic/<split>.")
         self._semantic = FileSet(root / "semantic" / split, ".png")
         self._instances = FileSet(root / "instances" / split, ".png")
         self._image_paths = _images_by_stem(root / "images" / split)
         super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
+        self._keys = sorted(self._check_partners(root / DESCRIPTION, skip_missing))
         self.orientation = self.description.orientation
-        self._check_partners(root / DESCRIPTION)
 
-    def _check_partners(self, description: Path) -> None:
-        """Every image has its labels and every label its image."""
-        images = self._image_paths.keys()
+    def _check_partners(self, description: Path, skip_missing: bool) -> set[str]:
+        """Every image has its labels and every label its image. Returns the stems that do."""
+        images, folder = set(self._image_paths), self._images.folder
         if not images:
-            raise UserError(f"{self._images.folder} has no image: put the images of the labels there.")
-        check_present(self._semantic, set(images), f"labels of the images in {self._images.folder}")
+            raise UserError(f"{folder} has no image: put the images of the labels there.")
+        kept = check_present(self._semantic, images, f"labels of the images in {folder}", skip_missing)
         alone = sorted(self._semantic.keys() - images)
-        if alone:
+        if alone and not skip_missing:
             raise UserError(
-                f"{self._semantic.path(alone[0])} has no image of that name in {self._images.folder} ({len(alone)} "
-                "such labels): add the image or remove the label."
+                f"{self._semantic.path(alone[0])} has no image of that name in {folder} ({len(alone)} such labels): "
+                "add the image or remove the label, or leave them out with --skip-missing."
+            )
+        if alone:
+            warnings.warn(
+                f"{len(alone)} labels without an image in {folder} were left out.", MissingFiles, stacklevel=3
             )
         self._separated = self._instances.folder.is_dir()
         if self._separated:
-            check_present(self._instances, set(images), f"instance PNGs of the images in {self._images.folder}")
+            kept &= check_present(self._instances, images, f"instance PNGs of the images in {folder}", skip_missing)
         elif self.taxonomy.thing_indices:
             warnings.warn(
                 f"{self._instances.folder} does not exist, so every region of the things of {description} is crowd: "
                 "nothing separates them.",
                 stacklevel=3,
             )
+        if not kept:
+            raise UserError(f"{folder} has no image that has all its labels: restore them.")
+        return kept
 
     def image_path(self, index: int) -> Path:
         return self._image_paths[self._keys[index]]

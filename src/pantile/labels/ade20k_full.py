@@ -25,6 +25,7 @@ from pantile.labels.class_numbers import Numbering, map_from_numbers
 from pantile.labels.fields import Fields, read_json
 from pantile.labels.image_folders import Pairs, choose_splits, read_pixels
 from pantile.labels.label_pngs import paired_source
+from pantile.labels.missing import present
 from pantile.labels.source import LabelSource, ReadOptions
 
 SUFFIX = "_seg.png"
@@ -49,7 +50,7 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     if not labels:
         raise UserError(f"{src} has no *{SUFFIX}: name the folder of the full ADE20K.")
     found = choose_splits(labels, options.splits, src)
-    pairs = [_pairs(split, paths) for split, paths in found.items()]
+    pairs = [_pairs(split, paths, options.skip_missing) for split, paths in found.items()]
     jsons = [path.with_name(f"{_key(path)}.json") for paths in found.values() for path in paths]
     rows = read_classes(options.classes) if options.classes else _names(jsons, src)
     given = options.things or options.stuff
@@ -71,12 +72,11 @@ def _key(path: Path) -> str:
     return path.name.removesuffix(SUFFIX)
 
 
-def _pairs(split: str, labels: list[Path]) -> Pairs:
+def _pairs(split: str, labels: list[Path], skip_missing: bool) -> Pairs:
     images = [path.with_name(f"{_key(path)}.jpg") for path in labels]
-    missing = [image for image in images if not image.is_file()]
-    if missing:
-        raise UserError(f"{missing[0]} does not exist ({len(missing)} images are missing): restore it.")
-    return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0)
+    kept, remarks = present(images, f"images of the labels *{SUFFIX}", skip_missing)
+    labels, images = [labels[k] for k in kept], [images[k] for k in kept]
+    return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0, remarks=remarks)
 
 
 def _names(paths: list[Path], src: Path) -> list[Fields]:

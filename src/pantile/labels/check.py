@@ -20,6 +20,7 @@ from pantile.labels.check_cache import Cache
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
 from pantile.labels.findings import KINDS, Finding
+from pantile.labels.missing import noting_missing
 from pantile.labels.report import CROWD_REMEDY
 
 _CHUNK = 8  # images a worker takes at a time
@@ -146,13 +147,15 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
     refused = []
     for split in names:
         try:
-            dataset = open_dataset(root, split)
+            with noting_missing(missing := []):
+                dataset = open_dataset(root, split, skip_missing=True)
         except UserError as error:
             if options.splits or is_described(root):
                 raise
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
+        result.others.extend(Finding("files-missing", split, None, text) for text in missing)
         result.taxonomies[split] = dataset.taxonomy
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
     if len(refused) == len(names):

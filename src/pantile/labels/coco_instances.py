@@ -12,6 +12,7 @@ category "other" stands for things: void where no thing lies.
 """
 
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,9 @@ from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
-from pantile.labels.fields import Fields, existing, is_number, path_inside, read_json
+from pantile.labels.fields import Fields, is_number, path_inside, read_json
 from pantile.labels.image_folders import check_size, choose_splits, image_size, images_by_stem, read_pixels
+from pantile.labels.missing import present
 from pantile.labels.rasterise import (
     NO_PIXEL,
     TOO_FEW_POINTS,
@@ -71,8 +73,9 @@ def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     found = choose_splits(_find(src, options.splits), options.splits, src)
     files = {split: _read_files(path, split) for split, path in found.items()}
     taxonomy, notes = _taxonomy(files, options)
-    splits = [_split(src, split, own, taxonomy, options.images) for split, own in files.items()]
-    return LabelSource(taxonomy, tuple(splits), notes)
+    opened = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
+    notes = (*notes, *(note for _, own in opened for note in own))
+    return LabelSource(taxonomy, tuple(split for split, _ in opened), notes)
 
 
 def _find(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
@@ -140,8 +143,11 @@ def _taxonomy(files: dict[str, list[_File]], options: ReadOptions) -> tuple[Taxo
     return classes_of(list(rows.values()), next(iter(files.values()))[0].path, options.things, options.stuff)
 
 
-def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images: Path | None) -> SourceSplit:
-    main = files[0]
+def _split(
+    src: Path, split: str, files: list[_File], taxonomy: Taxonomy, options: ReadOptions
+) -> tuple[SourceSplit, tuple[str, ...]]:
+    """The split, and notes."""
+    main, images = files[0], options.images
     root = src.parent if src.is_file() else src
     places = [images] if images else [root / split, root / "images" / split, root / "images", main.path.parent]
     if src.is_file() and not images:
@@ -152,10 +158,13 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images
             f"The images that {main.path} names are not in {' or '.join(map(str, places))}: name their folder with "
             "--images."
         )
-    found = []
-    for entry in main.images:
-        path = existing(path_inside(folder, entry.text("file_name"), f"{entry.where}, file_name"), entry.where)
-        found.append(SourceImage(path, path.relative_to(folder.absolute()).as_posix(), entry.identifier("id")))
+    paths = [path_inside(folder, entry.text("file_name"), f"{entry.where}, file_name") for entry in main.images]
+    kept, notes = present(paths, f"images that {main.path} names", options.skip_missing)
+    entries, top = [main.images[k] for k in kept], folder.absolute()
+    found = [
+        SourceImage(paths[k], paths[k].relative_to(top).as_posix(), entry.identifier("id"))
+        for k, entry in zip(kept, entries, strict=True)
+    ]
     pixelmaps = main.path.with_name(f"stuff_{split}_pixelmaps")
     maps = images_by_stem(pixelmaps, (".png",)) if len(files) > 1 else {}
     if pixelmaps.is_dir() and not maps:
@@ -164,7 +173,7 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images
     def read(index: int) -> ImageLabels:
         image = found[index]
         size = image_size(image.path)
-        _check_claim(main.images[index], image.path, size)
+        _check_claim(entries[index], image.path, size)
         shapes, dropped, base = [], [], None
         for file in files:
             if file.layer == Layer.STUFF_FILE and maps:
@@ -175,12 +184,13 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images
                 (shapes if isinstance(one, Shape) else dropped).append(one)
         return ImageLabels(size, tuple(shapes), base, tuple(dropped))
 
-    return SourceSplit(split, tuple(found), read)
+    return SourceSplit(split, tuple(found), read), notes
 
 
 def _holds(folder: Path, file: _File) -> bool:
-    """Whether the folder has the first image; which one is missing is told later."""
-    return not file.images or path_inside(folder, file.images[0].text("file_name"), file.images[0].where).exists()
+    """Whether the folder has an image of the file; which ones are missing is told later."""
+    names = ((entry.text("file_name"), entry.where) for entry in file.images)
+    return not file.images or any(os.path.exists(path_inside(folder, *own)) for own in names)  # noqa: PTH110 - long names
 
 
 def _check_claim(entry: Fields, path: Path, size: tuple[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
@@ -20,7 +21,7 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: no such split, a JSON that is not COCO-panoptic, or missing files.
     """
     splits = [find_split(src, split) for split in options.splits] or available_splits(src) or [find_split(src, "train")]
-    return dataset_source({split: CocoPanoptic(src, split) for split in splits}, src)
+    return dataset_source(splits, partial(CocoPanoptic, src, skip_missing=options.skip_missing), src)
 
 
 class CocoPanopticWriter:

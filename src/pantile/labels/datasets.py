@@ -1,6 +1,6 @@
 """Data sets that ``pantile.data`` reads already, as sources of labels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pantile.data.coco_split import CocoSplit
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
 from pantile.labels.image_folders import check_size, choose_splits, decoding, image_size
+from pantile.labels.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
 Dataset = PairedFiles | CocoPanoptic
@@ -22,7 +23,12 @@ def open_cityscapes(src: Path, options: ReadOptions) -> LabelSource:
     Raises:
         UserError: a missing split or file.
     """
-    return _open(src, options, lambda split: Cityscapes(src, split), {s: src / "gtFine" / s for s in ("train", "val")})
+    return _open(
+        src,
+        options,
+        lambda split: Cityscapes(src, split, options.skip_missing),
+        {s: src / "gtFine" / s for s in ("train", "val")},
+    )
 
 
 def open_ade20k_challenge(src: Path, options: ReadOptions) -> LabelSource:
@@ -31,7 +37,7 @@ def open_ade20k_challenge(src: Path, options: ReadOptions) -> LabelSource:
         UserError: a missing split or file.
     """
     places = {"train": src / "images" / "training", "val": src / "images" / "validation"}
-    return _open(src, options, partial(open_ade20k, src), places)
+    return _open(src, options, partial(open_ade20k, src, skip_missing=options.skip_missing), places)
 
 
 def open_mapillary_vistas(src: Path, options: ReadOptions) -> LabelSource:
@@ -41,7 +47,7 @@ def open_mapillary_vistas(src: Path, options: ReadOptions) -> LabelSource:
     """
     root = src.parent if src.is_file() else src
     places = {"train": root / "training", "val": root / "validation"}
-    return _open(src, options, partial(open_mapillary, src), places)
+    return _open(src, options, partial(open_mapillary, src, skip_missing=options.skip_missing), places)
 
 
 def _open(
@@ -50,24 +56,27 @@ def _open(
     present = {split: folder for split, folder in places.items() if folder.is_dir()}
     if not present:
         raise UserError(f"{src} has no {' and no '.join(map(str, places.values()))}: name the data set's own folder.")
-    return dataset_source({split: open_split(split) for split in choose_splits(present, options.splits, src)}, src)
+    return dataset_source(choose_splits(present, options.splits, src), open_split, src)
 
 
-def dataset_source(datasets: Mapping[str, Dataset], src: Path) -> LabelSource:
+def dataset_source(names: Iterable[str], open_split: Callable[[str], Dataset], src: Path) -> LabelSource:
     """
     Args:
-        datasets: split to data set.
+        names: of the splits.
+        open_split: name to data set.
         src: for messages.
 
     Raises:
-        UserError: the splits have different classes.
+        UserError: a split does not open, or the splits have different classes.
     """
+    with noting_missing(notes := []):
+        datasets = {split: open_split(split) for split in names}
     first, *others = datasets
     for split in others:
         if datasets[split].taxonomy != datasets[first].taxonomy:
             raise UserError(f"{src}: the splits {first!r} and {split!r} differ in their classes: convert each alone.")
     splits = [_split(split, dataset) for split, dataset in datasets.items()]
-    return LabelSource(datasets[first].taxonomy, tuple(splits))
+    return LabelSource(datasets[first].taxonomy, tuple(splits), tuple(notes))
 
 
 def _split(split: str, dataset: Dataset) -> SourceSplit:

@@ -157,15 +157,5 @@ def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> 
     return Path(full)
 
 
-def existing(path: Path, where: str) -> Path:
-    """
-    Raises:
-        UserError: there is no such file, or it is a folder or a pipe.
-    """
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names that are too long
-        raise UserError(f"{where} names {short(str(path))}, which does not exist: restore it or remove the entry.")
-    return regular_file(path)
-
-
 def _is_nan(value: float) -> bool:
     return isinstance(value, float) and math.isnan(value)

@@ -44,6 +44,7 @@ KINDS = {
     "image-broken": _LEFT_OUT,
     "label-missing": _LEFT_OUT,
     "label-broken": _LEFT_OUT,
+    "files-missing": Kind("error", "-", mended=False),  # of a layout that no copy is made of
     "size-mismatch": _LEFT_OUT,
     "json-size": Kind("error", "taken from the image"),
     "no-size": Kind("note", "taken from the image"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
+from pantile.data.missing import left_out, listed
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 EXIF_ORIENTATION = 0x0112
@@ -126,6 +127,7 @@ class Pairs:
         stems: of both files, sorted.
         labels, images: one path per stem.
         unlabelled: number of images without label.
+        remarks: what was left out, for the report.
     """
 
     split: str
@@ -133,15 +135,21 @@ class Pairs:
     labels: tuple[Path, ...]
     images: tuple[Path, ...]
     unlabelled: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         if not self.unlabelled:
-            return ()
-        return (f"{self.unlabelled} images beside those of split {self.split!r} have no label and were left out.",)
+            return self.remarks
+        return (
+            *self.remarks,
+            f"{self.unlabelled} images beside those of split {self.split!r} have no label and were left out.",
+        )
 
 
-def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: Path | None) -> list[Pairs]:
+def find_pairs(
+    src: Path, bases: Sequence[str], splits: Sequence[str], images: Path | None, skip_missing: bool = False
+) -> list[Pairs]:
     """Splits of a folder of label PNGs: ``<base>/<split>/*.png``, ``<base>_<split>/*.png`` or ``<base>/*.png``.
 
     Images are looked for in ``images/<split>``, ``<split>``, ``images`` and the source itself.
@@ -151,6 +159,7 @@ def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: P
         bases: names of the folder of labels, the first that exists is taken.
         splits: which; empty for all. Labels without split folders go by the only name given, or ``train``.
         images: another folder of images.
+        skip_missing: labels without image are left out.
 
     Raises:
         UserError: no labels, no such split, or a label without image.
@@ -162,15 +171,16 @@ def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: P
         places = [images / split, images] if images else [src / "images" / split, src / split, src / "images", src]
         there = next((found for found in map(images_by_stem, places) if found.keys() & labels.keys()), {})
         missing = sorted(labels.keys() - there.keys())
-        if missing:
+        if missing and (not skip_missing or len(missing) == len(labels)):
             raise UserError(
-                f"{labels[missing[0]]} has no image of that name in {' or '.join(map(str, places))} ({len(missing)} of "
-                f"{len(labels)} labels): put it there, or name the folder with --images."
+                f"{listed([labels[stem] for stem in missing])} has no image of that name in "
+                f"{' or '.join(map(str, places))} ({len(missing)} of {len(labels)} labels): put it there, name the "
+                "folder with --images, or leave such labels out with --skip-missing."
             )
-        stems = tuple(labels)
-        found.append(
-            Pairs(split, stems, tuple(labels.values()), tuple(there[stem] for stem in stems), len(there) - len(labels))
-        )
+        remarks = (left_out([labels[k] for k in missing], len(labels), "images of labels"),) if missing else ()
+        stems = tuple(stem for stem in labels if stem in there)
+        own, images_of = tuple(labels[stem] for stem in stems), tuple(there[stem] for stem in stems)
+        found.append(Pairs(split, stems, own, images_of, len(there) - len(stems), remarks))
     return found
 
 

@@ -23,6 +23,7 @@ from pantile.labels.class_list import classes_of, find_classes, read_classes
 from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_from_map
 from pantile.labels.image_folders import Pairs, find_pairs, label_folders, read_pixels
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
+from pantile.labels.missing import present
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
@@ -41,9 +42,18 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
         UserError: missing labels, images or classes.
     """
     taxonomy, notes = _taxonomy(src, options)
-    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
+    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
     instances = label_folders(src, INSTANCE_BASES, [own.split for own in pairs])
+    pairs = [_with_instances(own, instances[own.split], options.skip_missing) for own in pairs]
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances))
+
+
+def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
+    """The pairs that have an instance PNG."""
+    paths = [folder / label.name for label in pairs.labels]
+    kept, remarks = present(paths, f"instance PNGs of {pairs.labels[0].parent}", skip)
+    stems, labels, images = (tuple(own[k] for k in kept) for own in (pairs.stems, pairs.labels, pairs.images))
+    return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
 
 
 def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
@@ -52,7 +62,7 @@ def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: missing labels, images or classes.
     """
     taxonomy, notes = _taxonomy(src, options)
-    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
+    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None))
 
 

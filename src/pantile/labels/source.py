@@ -127,6 +127,7 @@ class ReadOptions:
         classes: file with the classes, see ``class_list.read_classes``.
         images: the folder of images where it is not at its usual place.
         things, stuff: names of classes, where the format has no such flag.
+        skip_missing: images of which a file is missing are left out, which a note of the source says.
     """
 
     splits: tuple[str, ...] = ()
@@ -134,3 +135,4 @@ class ReadOptions:
     images: Path | None = None
     things: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
+    skip_missing: bool = False

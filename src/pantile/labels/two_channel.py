@@ -38,7 +38,7 @@ def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
     if VOID in taxonomy.index_of_id:
         name = taxonomy.names[taxonomy.index_of_id[VOID]]
         raise UserError(f"{path}: the class {name!r} has the id 0, which is void in 2-channel PNGs: correct its id.")
-    pairs = find_pairs(src, BASES, options.splits, options.images)
+    pairs = find_pairs(src, BASES, options.splits, options.images, options.skip_missing)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy))
 
 

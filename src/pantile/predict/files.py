@@ -175,6 +175,7 @@ def _settings(predictor: Predictor, options: PredictOptions) -> dict:
         "classes": predictor.taxonomy.to_coco(),
         "config": {group: config[group] for group in ("model", "merge", "evaluation_size", "techniques")},
         "views": asdict(predictor.views),
+        "orientation": predictor.orientation,
         "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
         "like": None if options.like is None else options.like.digest,
     }
@@ -191,7 +192,7 @@ def _read_ahead(predictor: Predictor, images: Sequence[ImageFile]) -> Iterator[A
     channels = predictor.task.config.model.in_channels
 
     def read(image: ImageFile) -> Any:
-        return _attempt(lambda: as_pixels(image.path, channels))
+        return _attempt(lambda: as_pixels(image.path, channels, predictor.orientation))
 
     with ThreadPoolExecutor(1) as pool:
         ahead = None
