@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -18,15 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.engine.evaluate import load_task
     from pantile.engine.processes import processes
-    from pantile.predict import find_images, load, predict_files
+    from pantile.predict import Predictor, find_images, predict_files
     from pantile.predict.distributed import join_processes
 
     tiling = tiles_of(args)
     world = processes()
     images = find_images(args.images)
     with join_processes(world):
-        predictor = load(args.checkpoint, views=views_of(args), tiling=tiling)
+        predictor = Predictor(load_task(opened(args.checkpoint, args.weights)), views=views_of(args), tiling=tiling)
         path = predict_files(predictor, images, args.out, world.rank, world.total, overlays=not args.no_overlays)
     if world.rank == 0:
         print(path)

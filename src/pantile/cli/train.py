@@ -4,6 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a name from `pantile models list`")
@@ -13,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="train on the first N images only")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
+    add_weights_option(parser, of="of a run folder that --init names")
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
@@ -21,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pantile.convert.open_checkpoint import open_checkpoint
+    from pantile.contracts.errors import UserError
     from pantile.data.bands import check_bands, for_data
     from pantile.engine.config import override
     from pantile.engine.processes import processes
@@ -35,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)
-    init = open_checkpoint(args.init) if args.init else None
+    if args.weights and not args.init:
+        raise UserError("--weights chooses among the weights of a run folder: it goes with --init.")
+    init = opened(args.init, args.weights) if args.init else None
     out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
     if processes().rank == 0:

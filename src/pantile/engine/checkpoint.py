@@ -85,9 +85,7 @@ def save_weights(
     header = {"config": to_dict(config), "taxonomy": taxonomy.to_dict(), "step": step}
     header |= {"metric": metric, "value": value}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = save(
-        tensors, metadata={"pantile": json.dumps(header)}
-    )  # its own files have mode 0600 and stay when killed
+    content = save(tensors, metadata={"pantile": json.dumps(header)})  # its own files would stay after a kill
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

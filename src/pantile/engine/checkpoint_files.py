@@ -42,7 +42,7 @@ class CheckpointFiles(TorchCheckpointIO):
         except OSError as error:
             step = checkpoint.get("global_step")
             raise UserError(
-                f"{path}: cannot be written at step {step} ({error.strerror or error}); what an earlier step left there "
+                f"{path}: cannot be written at step {step} ({error.strerror or error}); what an earlier step left "
                 "stays: make room, and go on with --resume."
             ) from error
 

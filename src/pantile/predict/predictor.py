@@ -14,6 +14,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.image_files import image_pixels, read_image
 from pantile.data.resize import fit_to, image_tensor
+from pantile.engine.checkpoint import Choice
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
 from pantile.engine.tiles import Tiling, Track, predict_image
@@ -26,6 +27,7 @@ def load(
     device: torch.device | str | None = None,
     views: Views | None = None,
     tiling: Tiling | None = None,
+    weights: Choice | None = None,
 ) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
     ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
@@ -34,8 +36,9 @@ def load(
         device: where to run; None is a GPU when there is one.
         views: scales and mirror images to average over; None is the image as it is.
         tiling: how large images are cut into tiles; None takes every image as a whole.
+        weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its last.
     """
-    return Predictor(load_task(open_checkpoint(path)), device, views, tiling)
+    return Predictor(load_task(open_checkpoint(path, weights)), device, views, tiling)
 
 
 class Predictor:
