@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pantile.cli.checkpoint_argument import add_weights_option
     from pantile.cli.models import at_least_one, size
 
     verbs = parser.add_subparsers(dest="action", metavar="grid", required=True)
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--split", default="val", help="where PQ is measured (default: val)")
     grid.add_argument("--steps", type=int, help="train each candidate so many steps")
     grid.add_argument("--checkpoints", type=Path, help="a folder with a run per candidate, named as in `grid.csv`")
+    add_weights_option(grid, of="of the runs")
     grid.add_argument("--limit", type=int, help="measure PQ on the first N images only")
     grid.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="for the trainings")
 
@@ -76,9 +78,10 @@ class _Quality:
     def __call__(self, name: str, config: "RunConfig") -> float | None:
         from dataclasses import replace
 
+        from pantile.cli.checkpoint_argument import opened
         from pantile.data import open_dataset
         from pantile.data.bands import for_data
-        from pantile.engine.checkpoint import LAST, load_checkpoint
+        from pantile.engine.checkpoint import LAST
         from pantile.engine.config import override
         from pantile.engine.evaluate import evaluate
         from pantile.engine.train import train
@@ -94,7 +97,7 @@ class _Quality:
         elif not folder.exists():
             return None
         return evaluate(
-            load_checkpoint(folder), validation_set, args.limit, tasks=frozenset({"panoptic"})
+            opened(folder, args.weights), validation_set, args.limit, tasks=frozenset({"panoptic"})
         ).quality.all.pq
 
 

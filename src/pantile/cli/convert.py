@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
 from pantile.cli.output_arguments import output_file
 
 
@@ -55,12 +56,17 @@ def _both_ways_arguments(parser: argparse.ArgumentParser) -> None:
         "--categories", type=Path, help="COCO-panoptic JSON of its data set (default: its labels, else by their number)"
     )
     parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
+    add_weights_option(parser, of="of a run folder, with --to original")
 
 
 def _run_both_ways(architecture: str, args: argparse.Namespace) -> None:
+    from pantile.contracts.errors import UserError
+
     if args.to == "original":
-        convert_to_original(args.file, args.out, architecture)
+        convert_to_original(args.file, args.out, architecture, args.weights)
     else:
+        if args.weights is not None:
+            raise UserError("--weights chooses among the weights of a run folder: it goes with --to original.")
         convert_foreign(args.file, args.out, architecture, args.categories, args.recipe)
 
 
@@ -77,14 +83,13 @@ def convert_foreign(
     save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
 
 
-def convert_to_original(file: Path, out: Path, architecture: str) -> None:
+def convert_to_original(file: Path, out: Path, architecture: str, weights: str | None = None) -> None:
     """Writes our checkpoint in the layout of the original repository."""
     from pantile.contracts.errors import UserError
     from pantile.convert.foreign_checkpoint import family_of
     from pantile.convert.foreign_file import write_state
-    from pantile.engine.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(file)
+    checkpoint = opened(file, weights, ours_only=True)
     found = checkpoint.config.model.architecture
     if found != architecture:
         raise UserError(f"{file}: is of {found}, not of {architecture}.")
@@ -107,12 +112,11 @@ def convert_kmax(file: Path, categories: Path, out: Path, recipe: str | None = N
     save_weights(out, {f"model.{name}": tensor for name, tensor in state.items()}, config, taxonomy, step=None)
 
 
-def convert_to_kmax(file: Path, out: Path) -> None:
+def convert_to_kmax(file: Path, out: Path, weights: str | None = None) -> None:
     from pantile.contracts.errors import UserError
     from pantile.convert import export_kmax
-    from pantile.engine.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(file)
+    checkpoint = opened(file, weights, ours_only=True)
     if not checkpoint.config.model.backbone.startswith(("resnet", "convnext")):
         raise UserError(
             f"{file}: the original kMaX-DeepLab has no {checkpoint.config.model.backbone} backbone to export to."
@@ -164,8 +168,8 @@ KINDS = {
     ),
     "to-kmax": Kind(
         "our checkpoint in the layout of the PyTorch kMaX-DeepLab (.pth)",
-        lambda parser: None,
-        lambda args: convert_to_kmax(args.file, args.out),
+        add_weights_option,
+        lambda args: convert_to_kmax(args.file, args.out, args.weights),
     ),
     **{
         name: Kind(

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
@@ -35,14 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
-    from pantile.convert.open_checkpoint import open_checkpoint
     from pantile.data import open_dataset
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, load_task
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
-    checkpoint = open_checkpoint(args.checkpoint)
+    checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
     result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))

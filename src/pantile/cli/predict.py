@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pantile.engine.processes import processes
-    from pantile.predict import PredictOptions, find_images, load, predict_files, read_ground_truth
+    from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
     from pantile.predict.distributed import join_processes
     from pantile.predict.images import tell_bad
     from pantile.predict.job import JobFolder
@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         like=read_ground_truth(args.like) if args.like else None,
     )
     with join_processes(world):
-        predictor = load(args.checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+        checkpoint = opened(args.checkpoint, args.weights)
+        predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
     if world.rank == 0:
         if made.kept:

@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_missing(parser)
     parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
+    add_weights_option(parser, of="of a run folder that --init names")
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pantile.convert.open_checkpoint import open_checkpoint
+    from pantile.contracts.errors import UserError
     from pantile.data.bands import check_bands, for_data
     from pantile.engine.config import override
     from pantile.engine.processes import processes
@@ -39,10 +41,12 @@ def run(args: argparse.Namespace) -> int:
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)
+    if args.weights and not args.init:
+        raise UserError("--weights chooses among the weights of a run folder: it goes with --init.")
     if processes().rank == 0:
         warn_of_crowd(training_set, record.train_split)
         warn_of_crowd(validation_set, record.val_split)
-    init = open_checkpoint(args.init) if args.init else None
+    init = opened(args.init, args.weights) if args.init else None
     out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
     if processes().rank == 0:

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Callable
 
-import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 
@@ -15,7 +14,13 @@ class CallersSignals(Callback):
     def __init__(self) -> None:
         self.handler: Callable | int | None = signal.getsignal(signal.SIGTERM)
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def on_train_start(self, *_: object) -> None:
+        self._take_back()
+
+    def on_validation_start(self, *_: object) -> None:
+        self._take_back()
+
+    def _take_back(self) -> None:
         if self.handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.handler)
 

@@ -3,7 +3,7 @@
 from pantile.predict.files import Predicted, PredictOptions, predict_files
 from pantile.predict.images import ImageFile, find_images
 from pantile.predict.like import read_ground_truth
-from pantile.predict.predictor import Predictor, load
+from pantile.predict.predictor import Predictor, load, predictor_of
 from pantile.predict.result import PanopticResult
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "find_images",
     "load",
     "predict_files",
+    "predictor_of",
     "read_ground_truth",
 ]

@@ -19,6 +19,7 @@ from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.image_files import image_pixels, read_image
 from pantile.data.orientation import UPRIGHT, check_frame
 from pantile.data.resize import fit_to, image_tensor
+from pantile.engine.checkpoint import Checkpoint, Choice
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
 from pantile.engine.tiles import Tiling, Track, predict_image
@@ -37,6 +38,7 @@ def load(
     views: Views | None = None,
     tiling: Tiling | None = None,
     orientation: str = UPRIGHT,
+    weights: Choice | None = None,
 ) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
     ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
@@ -47,8 +49,19 @@ def load(
         tiling: how large images are cut into tiles; None takes every image as a whole.
         orientation: ``"upright"`` turns files and PIL images as their orientation tag (EXIF) says, and results have
             the size of the upright picture; ``"stored"`` takes the pixels as they lie in the file.
+        weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its last.
     """
-    checkpoint = open_checkpoint(path)
+    return predictor_of(open_checkpoint(path, weights), device, views, tiling, orientation)
+
+
+def predictor_of(
+    checkpoint: Checkpoint,
+    device: torch.device | str | None = None,
+    views: Views | None = None,
+    tiling: Tiling | None = None,
+    orientation: str = UPRIGHT,
+) -> "Predictor":
+    """The same of a checkpoint that is open already."""
     digest = weights_digest(checkpoint.state)
     return Predictor(load_task(checkpoint), device, views, tiling, orientation, digest)
 
