@@ -37,7 +37,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     from pantile.cli.models import model_cost
     from pantile.engine.checkpoint import load_checkpoint
     from pantile.engine.config import to_dict
-    from pantile.engine.evaluate import evaluate
+    from pantile.engine.evaluate import evaluate, in_its_classes
     from pantile.engine.run_record import load_record
     from pantile.predict import load
     from pantile.visualize.report import ReportData, write_report
@@ -46,6 +46,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
     record = load_record(run)
     checkpoint = load_checkpoint(run)
     _, validation_set = record.datasets()
+    validation_set = in_its_classes(checkpoint, validation_set)
     evaluation = evaluate(checkpoint, validation_set, limit)
     predictor = load(run)
     ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from pantile.contracts.errors import UserError
-from pantile.data import PanopticDataset
+from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands
 from pantile.engine.callbacks import RunCheckpoints, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
@@ -47,7 +47,8 @@ def train(
         callbacks: further Lightning callbacks.
 
     Raises:
-        UserError: the folder exists, has nothing to resume, or the batch cannot be shared by the processes.
+        UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
+            of the validation set, or of the run to resume, are not those of the training set.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
     world = processes()
@@ -58,6 +59,7 @@ def train(
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
         dataset.load(0)  # a broken folder is told before anything is written
+    training_set, validation_set = in_one_order(training_set, validation_set, run if resume else None)
     check_bands(config.model, training_set)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
@@ -110,6 +112,23 @@ def steps_to_resume(run: Path) -> int:
     if not (run / LAST).exists():
         raise UserError(f"{run}: nothing to resume ({LAST} is missing); start it without --resume.")
     return load_checkpoint(run / LAST).step or 0
+
+
+def in_one_order(
+    training_set: PanopticDataset, validation_set: PanopticDataset, resumed: Path | None
+) -> tuple[PanopticDataset, PanopticDataset]:
+    """Both sets with their classes in one order: that of the resumed run, else of the training set.
+
+    Raises:
+        UserError: their classes are not the same.
+    """
+    taxonomy, wanted_by = training_set.taxonomy, "the training split"
+    if resumed is not None:
+        taxonomy, wanted_by = load_checkpoint(resumed / LAST).taxonomy, f"the run {resumed}"
+        remedy = "give back the classes that the run was started with, or start a new run with --init"
+        training_set = with_classes(training_set, taxonomy, "the training split", wanted_by, remedy)
+    remedy = "give both splits the same categories"
+    return training_set, with_classes(validation_set, taxonomy, "the validation split", wanted_by, remedy)
 
 
 def refuse_existing(run: Path) -> None:

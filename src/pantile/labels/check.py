@@ -16,6 +16,7 @@ from pantile.data.coco_panoptic import available_splits, find_split
 from pantile.data.dataset import is_coco_panoptic, open_dataset
 from pantile.data.description import described_splits, is_described
 from pantile.labels.check_cache import Cache
+from pantile.labels.check_classes import compare_classes
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
 from pantile.labels.findings import Finding
@@ -122,6 +123,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         table = read_split(root, split)
         result.tables.append(table)
         result.others.extend(table.findings)
+    files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
+    result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
@@ -132,7 +135,7 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
 def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[Job]:
     names = dict.fromkeys(options.splits) or (described_splits(root) if is_described(root) else USUAL_SPLITS)
     jobs: list[Job] = []
-    refused = []
+    refused, taxonomies = [], {}
     for split in names:
         try:
             dataset = open_dataset(root, split)
@@ -142,7 +145,9 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
+        taxonomies[split] = dataset.taxonomy
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
+    result.others.extend(compare_classes(taxonomies, dict.fromkeys(taxonomies, ".")))
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")
     return jobs

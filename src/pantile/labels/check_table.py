@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import crossed_names
 from pantile.contracts.panoptic import MAX_ID
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.class_list import classes_of
 from pantile.labels.fields import Fields, path_inside, read_json
 from pantile.labels.findings import Finding
@@ -38,6 +40,7 @@ class SplitTable:
         name: of the split.
         data: the whole JSON.
         things: category id to whether it is a thing.
+        taxonomy: the classes.
         pairs: the entries that make sense.
         findings: about the others, and about files that no entry names.
     """
@@ -45,6 +48,7 @@ class SplitTable:
     name: str
     data: dict
     things: dict[int, bool]
+    taxonomy: Taxonomy
     pairs: list[Pair]
     findings: list[Finding]
 
@@ -62,13 +66,13 @@ def read_split(root: Path, split: str) -> SplitTable:
     top = Fields.of(read_json(json_path), str(json_path))
     images, annotations = top.items("images"), top.items("annotations")
     categories = top.objects("categories", "category")
-    classes_of(categories, json_path, (), ())
+    taxonomy, _ = classes_of(categories, json_path, (), ())
     things = {category.whole("id", 0, MAX_ID): category.flag("isthing") for category in categories}
     reader = _Reader(root, json_path, _image_folder(root, split), _png_folder(root, split))
     pairs = reader.pairs(reader.images(images), reader.annotations(annotations))
     reader.tell_unlisted(reader.image_folder, images)
     reader.tell_unlisted(reader.png_folder, annotations)
-    return SplitTable(split, top.data, things, pairs, reader.findings)
+    return SplitTable(split, top.data, things, taxonomy, pairs, reader.findings)
 
 
 def usable_rows(rows: list, categories: Iterable[int]) -> tuple[dict[int, dict], list[tuple[str, Any, str]]]:
@@ -184,6 +188,7 @@ class _Reader:
             for name, seen in zip(own, names, strict=True):
                 seen.add(name)
             pairs.append(Pair(image, annotation, self.image_folder / own[0], self.png_folder / own[1]))
+        self._tell_crossed(pairs)
         return pairs
 
     def tell_unlisted(self, folder: Path, entries: list) -> None:
@@ -194,6 +199,14 @@ class _Reader:
                 self.findings.append(
                     Finding("file-unlisted", path.relative_to(self._root).as_posix(), None, f"{self._json} lacks it")
                 )
+
+    def _tell_crossed(self, pairs: list[Pair]) -> None:
+        """Images whose name is that of another image's label: ``image_id`` may pair the wrong ones. Told once."""
+        images, labels = ([getattr(pair, kind)["file_name"] for pair in pairs] for kind in ("image", "annotation"))
+        if crossed := crossed_names(images, labels):
+            one = crossed[0][0]
+            text = f"{len(crossed)} images have a label that is named like another image, such as {short(images[one])}"
+            self._tell("names-crossed", None, f"{text} with {short(labels[one])}")
 
     def _unique(self, entries: list[dict], key: str, kind: str, meaning: Callable[[dict], str]) -> dict:
         groups = defaultdict(list)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.same_classes import match_classes, renumber
 from pantile.data.ade20k import open_ade20k
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
@@ -59,24 +60,26 @@ def dataset_source(datasets: Mapping[str, Dataset], src: Path) -> LabelSource:
         src: for messages.
 
     Raises:
-        UserError: the splits have different classes.
+        UserError: the splits have different classes; only their order, ids and colours may differ.
     """
-    first, *others = datasets
-    for split in others:
-        if datasets[split].taxonomy != datasets[first].taxonomy:
-            raise UserError(f"{src}: the splits {first!r} and {split!r} differ in their classes: convert each alone.")
-    splits = [_split(split, dataset) for split, dataset in datasets.items()]
-    return LabelSource(datasets[first].taxonomy, tuple(splits))
+    first = next(iter(datasets))
+    taxonomy = datasets[first].taxonomy
+    splits = []
+    for split, dataset in datasets.items():
+        where = (f"the split {split!r} of {src}", f"the split {first!r}")
+        order = match_classes(dataset.taxonomy, taxonomy, *where, "convert each alone")
+        splits.append(_split(split, dataset, order))
+    return LabelSource(taxonomy, tuple(splits))
 
 
-def _split(split: str, dataset: Dataset) -> SourceSplit:
+def _split(split: str, dataset: Dataset, order: tuple[int, ...]) -> SourceSplit:
     images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
         size = image_size(path)
         with decoding(f"the label of {path}"):
-            panoptic = dataset.load_map(index)
+            panoptic = renumber(dataset.load_map(index), order)
         check_size(path, size, panoptic.size, "its label")
         return ImageLabels(size, base=panoptic)
 
