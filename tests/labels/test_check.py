@@ -66,6 +66,12 @@ def thing(own: int, area: int, bbox: list, crowd: int = 0) -> dict:
     return {"id": own, "category_id": 3, "iscrowd": crowd, "area": area, "bbox": bbox}
 
 
+def renumber_grass(data: dict) -> None:
+    """Another category id of the same class."""
+    data["categories"][1]["id"] = data["annotations"][0]["segments_info"][1]["category_id"] = 8
+
+
+VAL = "annotations/panoptic_val.json"
 NO_SIZE = {"height": None, "width": None}
 #: name -> (plant, kind, file, id, images of train in the repaired copy)
 FAULTS = {
@@ -233,6 +239,29 @@ FAULTS = {
         None,
         2,
     ),
+    "names": (
+        with_data(lambda d: [a.update(file_name=f"{n}.png") for a, n in zip(d["annotations"], "ba", strict=True)]),
+        "names-crossed",
+        JSON,
+        None,
+        2,
+    ),
+    "another class": (
+        with_data(lambda d: d["categories"].append({"id": 9, "name": "dog", "isthing": 1})),
+        "classes-differ",
+        VAL,
+        None,
+        2,
+    ),
+    "a thing that is stuff": (
+        with_data(lambda d: d["categories"][0].update(isthing=0)),
+        "classes-differ",
+        VAL,
+        None,
+        2,
+    ),
+    "order of classes": (with_data(lambda d: d["categories"].reverse()), "class-order", VAL, None, 2),
+    "ids of classes": (lambda root: edit(root, renumber_grass, "val"), "class-ids", VAL, None, 2),
     "pieces": (
         with_ids(put(np.s_[0:2, 12:14], 5), [thing(5, 52, [2, 0, 12, 6]), clean_rows()[1]]),
         "thing-in-pieces",
@@ -259,7 +288,7 @@ def test_one_fault_is_one_finding(tmp_path: Path, name: str) -> None:
     assert done.images == {"train": kept, "val": 1}
     assert [reason for _, reason in done.left_out] == ([kind] if KINDS[kind].leaves_out else [])
     again = check(tmp_path / "out")
-    assert again.errors == 0, again.findings
+    assert again.errors == (kind == "classes-differ"), again.findings  # which only a person can mend
     assert len(CocoPanoptic(tmp_path / "out", "train").load(0)) == 2  # the strict reader agrees
 
 
@@ -426,7 +455,8 @@ def test_no_json_breaks_the_check_and_every_repair_is_free_of_errors(tmp_path: P
             continue
         out = tmp_path / f"out{seed}"
         repair(result, out)
-        assert check(out).errors == 0, (seed, result.findings)
+        errors = {finding.kind for finding in check(out).findings if finding.severity == "error"}
+        assert errors <= {"classes-differ"}, (seed, result.findings)
         assert len(CocoPanoptic(out, "train").taxonomy) == 2
         repaired += 1
     assert repaired > 30

@@ -7,10 +7,10 @@ import pytest
 from score_files import edit, scored, write_maps
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import SharedNames
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.score import CocoMaps, Job, LabelPngs, score
-from pantile.score.file_names import SharedNames
 
 TAXONOMY = plain_taxonomy(["cat", "sky"], things=["cat"])
 

@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
     from pantile.cli.confused_things import confused_things, write_pictures
     from pantile.data import open_dataset
     from pantile.engine.config import override
-    from pantile.engine.evaluate import evaluate, load_task
+    from pantile.engine.evaluate import evaluate, in_its_classes, load_task
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
-    dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
+    dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
     result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
     if processes().rank == 0:
         print_quality(result.quality)

@@ -46,7 +46,7 @@ def report_run(
     from pantile.cli.models import model_cost
     from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
-    from pantile.engine.evaluate import evaluate
+    from pantile.engine.evaluate import evaluate, in_its_classes
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report
@@ -56,6 +56,7 @@ def report_run(
     path = check_file_target(out or run / "report.html")
     checkpoint = opened(run, weights, ours_only=True)
     _, validation_set = record.datasets()
+    validation_set = in_its_classes(checkpoint, validation_set)
     evaluation = evaluate(checkpoint, validation_set, limit)
     predictor = predictor_of(checkpoint)
     ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)

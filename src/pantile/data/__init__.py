@@ -10,6 +10,7 @@ from pantile.data.fit import FitConfig, fit_placement
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_crops import PairedCropSampler
+from pantile.data.renumbered import Renumbered, with_classes
 from pantile.data.resize import fit_to
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.samples import Sample, Samples
@@ -35,6 +36,7 @@ __all__ = [
     "PairedCropSampler",
     "PanopticDataset",
     "PartConfig",
+    "Renumbered",
     "Sample",
     "Samples",
     "Scenes",
@@ -52,5 +54,6 @@ __all__ = [
     "open_dataset",
     "open_mapillary",
     "training_loader",
+    "with_classes",
     "write_coco_panoptic",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pantile.contracts.errors import NoSplit, UserError
+from pantile.contracts.file_names import crossed_names
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
 from pantile.data.description import DESCRIPTION, said_orientation
@@ -36,7 +37,8 @@ class CocoPanoptic(LabelledPhotos):
         UserError: a missing folder, split or file, or a JSON that is not COCO-panoptic.
 
     Warns:
-        UserWarning: the split has images but not a single segment, or files are missing and left out.
+        UserWarning: the split has images but not a single segment; labels have the names of other images; or files are
+            missing and left out.
     """
 
     _how_to_say = f"write `orientation: stored` into {DESCRIPTION} beside the folders"
@@ -50,6 +52,7 @@ class CocoPanoptic(LabelledPhotos):
         self.orientation = said_orientation(self.root)
         self._table = read_coco_json(self.json_path)
         self.taxonomy = self._table.taxonomy
+        _warn_if_crossed(self.json_path, self._table.image_names, self._table.png_names)
         self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")
         what = f"files that {self.json_path} names"
         needed = [(self._png_folder, self._table.png_names, what)]
@@ -140,6 +143,17 @@ def check_ids(ids: np.ndarray, segments: tuple[Segment, ...], png: str, table: s
     for segment_id in sorted(listed - pixels.keys()):
         raise UserError(
             f"{png} has no pixel of segment {segment_id}, which {table} lists for it: remove the segment from the JSON."
+        )
+
+
+def _warn_if_crossed(path: Path, images: list[str], labels: list[str]) -> None:
+    crossed = crossed_names(images, labels)
+    if crossed:
+        one = crossed[0][0]
+        warnings.warn(
+            f"{path}: {len(crossed)} of {len(images)} images have a label that is named like another image (such as "
+            f"{images[one]} with {labels[one]}): check that image_id pairs the right ones.",
+            stacklevel=3,
         )
 
 

@@ -29,6 +29,7 @@ from pantile.data.coco_split import VOID_CLASS, CocoSplit
 from pantile.data.dataset import PanopticDataset
 from pantile.data.loader import Loader
 from pantile.data.paired_files import FileSet, PairedFiles
+from pantile.data.renumbered import Renumbered
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset
 
@@ -91,18 +92,21 @@ def class_presence(
     dataset: PanopticDataset, workers: int = 0, cache: Path | None = None, progress: bool = False
 ) -> np.ndarray:
     """(images, classes) bool: which classes an image shows, crowd left out. Arguments as for ``segment_index``."""
-    whole, indices = _resolve(dataset)
+    whole, indices, order = _resolve(dataset)
     presence = _listed(whole)
-    return _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
+    presence = _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
+    return presence[:, order]
 
 
-def _resolve(dataset: PanopticDataset) -> tuple[PanopticDataset, np.ndarray]:
-    """The data set below any subsets, and which of its images are meant."""
-    indices = np.arange(len(dataset))
+def _resolve(dataset: PanopticDataset) -> tuple[PanopticDataset, np.ndarray, np.ndarray]:
+    """The data set below any subsets, which of its images are meant, and its class index of each class."""
+    indices, order = np.arange(len(dataset)), np.arange(len(dataset.taxonomy))
     while isinstance(dataset, Subset):
+        if isinstance(dataset, Renumbered):
+            order = np.argsort(dataset.order)[order]
         indices = np.asarray(dataset.indices, dtype=np.int64)[indices]
         dataset = dataset.dataset
-    return dataset, indices
+    return dataset, indices, order
 
 
 @singledispatch

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
-from pantile.data import PanopticDataset
+from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
@@ -37,9 +36,9 @@ def evaluate(
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
 
     Raises:
-        UserError: the data set's classes are not the checkpoint's.
+        UserError: the data set's classes are not the checkpoint's; their order may differ.
     """
-    check_same_classes(checkpoint, dataset)
+    dataset = in_its_classes(checkpoint, dataset)
     check_bands(checkpoint.config.model, dataset)
     task = load_task(checkpoint)
     world = processes()
@@ -72,19 +71,14 @@ def load_task(checkpoint: Checkpoint) -> PanopticTask:
     return task
 
 
-def check_same_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> None:
-    own, theirs = checkpoint.taxonomy, dataset.taxonomy
-    if own.fingerprint == theirs.fingerprint:
-        return
-    missing = [name for name in theirs.names if name not in own.names]
-    surplus = [name for name in own.names if name not in theirs.names]
-    difference = [f"the model lacks {', '.join(missing[:5])}"] if missing else []
-    difference += [f"the data lacks {', '.join(surplus[:5])}"] if surplus else []
-    raise UserError(
-        f"{checkpoint.path}: its {len(own)} classes are not the data's {len(theirs)} "
-        f"({'; '.join(difference) or 'the order or the thing flags differ'}); "
-        "fine-tune with `pantile train ... --init` first."
-    )
+def in_its_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> PanopticDataset:
+    """The data set with its classes in the order of the checkpoint's.
+
+    Raises:
+        UserError: the classes are not the checkpoint's.
+    """
+    model, remedy = f"the model {checkpoint.path}", "fine-tune with `pantile train ... --init` first"
+    return with_classes(dataset, checkpoint.taxonomy, "the data", model, remedy)
 
 
 def _gather(per_image: list[tuple[int, float]], world_size: int) -> list[tuple[int, float]]:

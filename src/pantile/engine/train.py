@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Wish, handling
-from pantile.data import PanopticDataset
+from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands
 from pantile.engine.backbone_weights import start_of_backbone, with_named_weights
 from pantile.engine.callbacks import CallersSignals, StepProgress
@@ -53,19 +53,26 @@ def train(
         callbacks: further Lightning callbacks.
 
     Raises:
-        UserError: the folder exists, has nothing to resume, or the batch cannot be shared by the processes.
+        UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
+            of the validation set, or of the run to resume, are not those of the training set.
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
     world = processes()
-    start, finished_steps = _starting_point(run, world.rank) if resume else (None, 0)
+    start, problem = file_to_resume(run) if resume else (None, None)
+    resumed = load_checkpoint(start) if resume else None
+    finished_steps = (resumed.step or 0) if resume else 0
     if world.rank == 0 and not resume:
         refuse_existing(run)
     for name, dataset in (("training", training_set), ("validation", validation_set)):
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
         dataset.load(0)  # a broken folder is told before anything is written
+    training_set, validation_set = in_one_order(training_set, validation_set, resumed)
     check_bands(config.model, training_set)
+    if resume and world.rank == 0:
+        _tell_start(run, start, problem, finished_steps)
+        set_aside_later_logs(run, finished_steps)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
@@ -123,22 +130,32 @@ def train(
     return run
 
 
-def _starting_point(run: Path, rank: int) -> tuple[Path, int]:
-    """The checkpoint to resume from and the optimizer steps behind it; tells them."""
-    file, problem = file_to_resume(run)
-    checkpoint = load_checkpoint(file)
-    step = checkpoint.step or 0
-    if rank == 0:
-        if problem is not None:
-            warnings.warn(f"{run / LAST}: cannot be read ({problem}); {file.name} takes its place.", stacklevel=3)
-        print(f"pantile: going on after step {step} of {file}", file=sys.stderr)
-        set_aside_later_logs(run, step)
-    return file, step
+def _tell_start(run: Path, start: Path, problem: str | None, step: int) -> None:
+    if problem is not None:
+        warnings.warn(f"{run / LAST}: cannot be read ({problem}); {start.name} takes its place.", stacklevel=3)
+    print(f"pantile: going on after step {step} of {start}", file=sys.stderr)
 
 
 def steps_to_resume(run: Path) -> int:
     """Optimizer steps that the run's last checkpoint has behind it."""
     return load_checkpoint(file_to_resume(run)[0]).step or 0
+
+
+def in_one_order(
+    training_set: PanopticDataset, validation_set: PanopticDataset, resumed: Checkpoint | None
+) -> tuple[PanopticDataset, PanopticDataset]:
+    """Both sets with their classes in one order: that of the resumed run, else of the training set.
+
+    Raises:
+        UserError: their classes are not the same.
+    """
+    taxonomy, wanted_by = training_set.taxonomy, "the training split"
+    if resumed is not None:
+        taxonomy, wanted_by = resumed.taxonomy, f"the run {resumed.path.parent.parent}"
+        remedy = "give back the classes that the run was started with, or start a new run with --init"
+        training_set = with_classes(training_set, taxonomy, "the training split", wanted_by, remedy)
+    remedy = "give both splits the same categories"
+    return training_set, with_classes(validation_set, taxonomy, "the validation split", wanted_by, remedy)
 
 
 def refuse_existing(run: Path) -> None:

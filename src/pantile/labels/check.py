@@ -17,6 +17,7 @@ from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import is_coco_panoptic, open_dataset
 from pantile.data.description import described_splits, is_described
 from pantile.labels.check_cache import Cache
+from pantile.labels.check_classes import compare_classes
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
 from pantile.labels.findings import KINDS, Finding
@@ -134,6 +135,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         result.tables.append(table)
         result.taxonomies[split] = table.taxonomy
         result.others.extend(table.findings)
+    files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
+    result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
@@ -158,6 +161,7 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
         result.others.extend(Finding("files-missing", split, None, text) for text in missing)
         result.taxonomies[split] = dataset.taxonomy
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
+    result.others.extend(compare_classes(result.taxonomies, dict.fromkeys(result.taxonomies, ".")))
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")
     return jobs

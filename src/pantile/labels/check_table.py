@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pantile.contracts.file_names import crossed_names
 from pantile.contracts.flags import as_flag
 from pantile.contracts.panoptic import MAX_ID
 from pantile.contracts.shortening import short as shorten
@@ -187,6 +188,7 @@ class _Reader:
             for name, seen in zip(own, names, strict=True):
                 seen[name] = image_id
             pairs.append(Pair(image, annotation, self.image_folder / own[0], self.png_folder / own[1]))
+        self._tell_crossed(pairs)
         return pairs
 
     def tell_unlisted(self, folder: Path, entries: list) -> None:
@@ -197,6 +199,14 @@ class _Reader:
                 self.findings.append(
                     Finding("file-unlisted", path.relative_to(self._root).as_posix(), None, f"{self._json} lacks it")
                 )
+
+    def _tell_crossed(self, pairs: list[Pair]) -> None:
+        """Images whose name is that of another image's label: ``image_id`` may pair the wrong ones. Told once."""
+        images, labels = ([getattr(pair, kind)["file_name"] for pair in pairs] for kind in ("image", "annotation"))
+        if crossed := crossed_names(images, labels):
+            one = crossed[0][0]
+            text = f"{len(crossed)} images have a label that is named like another image, such as {short(images[one])}"
+            self._tell("names-crossed", None, f"{text} with {short(labels[one])}")
 
     def _unique(self, entries: list[dict], key: str, kind: str, meaning: Callable[[dict], str]) -> dict:
         groups = defaultdict(list)

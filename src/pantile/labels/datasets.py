@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.same_classes import match_classes, renumber
 from pantile.data.ade20k import open_ade20k
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
@@ -67,26 +68,29 @@ def dataset_source(names: Iterable[str], open_split: Callable[[str], Dataset], s
         src: for messages.
 
     Raises:
-        UserError: a split does not open, or the splits have different classes.
+        UserError: a split does not open, or the splits have different classes; only their order, ids and colours may
+            differ.
     """
     with noting_missing(notes := []):
         datasets = {split: open_split(split) for split in names}
-    first, *others = datasets
-    for split in others:
-        if datasets[split].taxonomy != datasets[first].taxonomy:
-            raise UserError(f"{src}: the splits {first!r} and {split!r} differ in their classes: convert each alone.")
-    splits = [_split(split, dataset) for split, dataset in datasets.items()]
-    return LabelSource(datasets[first].taxonomy, tuple(splits), tuple(notes))
+    first = next(iter(datasets))
+    taxonomy = datasets[first].taxonomy
+    splits = []
+    for split, dataset in datasets.items():
+        where = (f"the split {split!r} of {src}", f"the split {first!r}")
+        order = match_classes(dataset.taxonomy, taxonomy, *where, "convert each alone")
+        splits.append(_split(split, dataset, order))
+    return LabelSource(taxonomy, tuple(splits), tuple(notes))
 
 
-def _split(split: str, dataset: Dataset) -> SourceSplit:
+def _split(split: str, dataset: Dataset, order: tuple[int, ...]) -> SourceSplit:
     images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
         size = image_size(path)
         with decoding(f"the label of {path}"):
-            panoptic = dataset.load_map(index)
+            panoptic = renumber(dataset.load_map(index), order)
         check_size(path, size, panoptic.size, "its label")
         # a JSON lists its crowd regions one by one; codes of pixels have one "not separated" per class
         return ImageLabels(size, base=panoptic, pooled_crowd=not isinstance(dataset, CocoPanoptic | CocoSplit))

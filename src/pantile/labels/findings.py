@@ -38,7 +38,12 @@ KINDS = {
     "entry-repeated": Kind("error", "one kept"),  # two that say the same
     "no-annotation": _ENTRY,
     "no-image-entry": _ENTRY,
+    "names-crossed": _KEPT,  # a label that has the name of another image
     "file-unlisted": Kind("note", "left out"),
+    # classes of a split against those of the training split
+    "classes-differ": Kind("error", "kept"),
+    "class-order": _KEPT,
+    "class-ids": _KEPT,
     # files
     "image-missing": _LEFT_OUT,
     "image-broken": _LEFT_OUT,

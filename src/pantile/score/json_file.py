@@ -227,9 +227,15 @@ def _check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
         if not isinstance(category, dict) or not isinstance(category.get("id"), int):
             continue
         index = taxonomy.index_of_id.get(category["id"])
-        name = category.get("name")
+        name, flag = category.get("name"), category.get("isthing")
         if index is not None and isinstance(name, str) and name != taxonomy.names[index]:
             raise UserError(
                 f"{path} calls category {category['id']} {short(name)}, but the ground truth calls it "
                 f"{taxonomy.names[index]!r}: use the ids and names of the ground truth, or leave 'categories' out."
+            )
+        if index is not None and flag in (0, 1) and bool(flag) != taxonomy.classes[index].is_thing:
+            kinds = ("stuff", "a thing")
+            raise UserError(
+                f"{path} calls category {category['id']} ({taxonomy.names[index]!r}) {kinds[bool(flag)]}, but the "
+                f"ground truth calls it {kinds[not flag]}: use the categories of the ground truth, or leave them out."
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pantile.contracts.errors import UserError
-from pantile.score.file_names import SharedNames
+from pantile.contracts.file_names import SharedNames
 from pantile.score.sources import MapSource
 
 PairBy = Literal["auto", "id", "name"]

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import key_of
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.score.file_names import key_of
 from pantile.score.json_file import PanopticTable, read_categories, read_predictions, read_truth
 from pantile.score.png_file import read_grey_png, read_id_png
 

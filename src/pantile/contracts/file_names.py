@@ -60,3 +60,13 @@ def _positions(keys: Iterable[Key]) -> dict[Key, list[int]]:
     for position, key in enumerate(keys):
         positions[key].append(position)
     return positions
+
+
+def crossed_names(images: Sequence[str], labels: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs (image, other image whose label has its name), where ``labels[k]`` is the label of ``images[k]``.
+
+    Labels that are named by a rule of their own cross nothing: only a name that occurs on the other side counts.
+    """
+    if all(image.rpartition(".")[0] == label.rpartition(".")[0] for image, label in zip(images, labels, strict=True)):
+        return []  # the usual case, without taking long names apart
+    return [(one, other) for one, other in SharedNames(images, labels).pairs.items() if one != other]
