@@ -87,7 +87,7 @@ class _Quality:
         from pantile.engine.train import train
 
         args = self.args
-        validation_set = open_dataset(args.data, args.split)
+        validation_set = open_dataset(args.data, args.split, option="--split")
         folder = (args.checkpoints or self.out) / name
         if args.checkpoints is None:
             config = override(config, [f"training.steps={args.steps}", *args.set])

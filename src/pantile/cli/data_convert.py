@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gap", default="void", metavar="void|CLASS", help="what unlabelled pixels become")
     parser.add_argument(
+        "--unreadable",
+        default="error",
+        metavar="RULE",
+        help="photos that Pantile cannot read: error, skip (leave out) or keep (copy as they are) (default: error)",
+    )
+    parser.add_argument(
         "--crowd-as-instances",
         nargs="*",
         metavar="CLASS",
@@ -51,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         args.overlap,
         args.gap,
         None if args.crowd_as_instances is None else tuple(args.crowd_as_instances),
+        args.unreadable,
         args.link,
         progress=True,
     )

@@ -13,9 +13,11 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.labels.crowd import chosen_classes, settle_crowd
 from pantile.labels.overlaps import RULES, fill_gap, paint
+from pantile.labels.photos import UNREADABLE, look_at_photos
 from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
@@ -32,6 +34,7 @@ class ConvertOptions:
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
         crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
+        unreadable: what becomes of photos that the project cannot read: one of ``photos.UNREADABLE``.
         link: hard-link the images instead of copying them.
         progress: show a progress bar.
     """
@@ -42,6 +45,7 @@ class ConvertOptions:
     overlap: str = "error"
     gap: str = VOID
     crowd_as_instances: tuple[str, ...] | None = None
+    unreadable: str = "error"
     link: bool = False
     progress: bool = False
 
@@ -60,10 +64,11 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     src, dst = Path(src), Path(dst)
     _check_options(src, options)
     with staged(dst) as folder:
-        source = FORMATS[options.source].open(src, options.read)
+        photos = look_at_photos(FORMATS[options.source].open(src, options.read), options.unreadable, options.progress)
+        source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
-        report = Report(taxonomy, notes=[*source.notes, *notes])
+        report = Report(taxonomy, notes=[*source.notes, *photos.notes, *notes], problems=photos.warnings)
         writer = FORMATS[options.target].writer(folder, taxonomy)
         for split in source.splits:
             _convert_split(split, writer, folder, report, gap_index, settled, options)
@@ -128,6 +133,7 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
         ("--from", options.source, READABLE),
         ("--to", options.target, WRITABLE),
         ("--overlap", options.overlap, RULES),
+        ("--unreadable", options.unreadable, UNREADABLE),
     ):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -170,10 +176,9 @@ def _target_names(split: SourceSplit) -> list[str]:
     for index, (name, image) in enumerate(zip(names, split.images, strict=True)):
         for known, key, what in ((owner, PurePosixPath(name).stem, "name"), (ids, image.id, "id")):
             if key in known:
-                other = split.images[known[key]].path
-                raise UserError(
-                    f"{image.path} and {other} would both have the {what} {key!r} in the target: rename one."
-                )
+                other = split.images[known[key]]
+                both = " and ".join(f"{own.path} (id {short(own.id)})" for own in (image, other))
+                raise UserError(f"{both} would both have the {what} {short(key)} in the target: rename one.")
             known[key] = index
     return names
 

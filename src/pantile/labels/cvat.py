@@ -122,7 +122,9 @@ def _image_path(path: Path, split: str, name: str, where: str, images: Path | No
     root = path.parent
     places = [images] if images else [root / "images" / split, root / "images", root / split, root]
     candidates = [path_inside(place, name, f"{where}, name") for place in places]
-    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+    return next((candidate for candidate in candidates if candidate.exists()), None) or next(
+        (candidate for candidate in candidates if candidate.parent.is_dir()), candidates[-1]
+    )
 
 
 def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:

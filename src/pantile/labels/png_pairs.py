@@ -51,7 +51,7 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
 def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
     """The pairs that have an instance PNG."""
     paths = [folder / label.name for label in pairs.labels]
-    kept, remarks = present(paths, f"instance PNGs of {pairs.labels[0].parent}", skip)
+    kept, remarks = present(paths, f"instance PNGs in {folder}", skip)
     stems, labels, images = (tuple(own[k] for k in kept) for own in (pairs.stems, pairs.labels, pairs.images))
     return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
 

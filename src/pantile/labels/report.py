@@ -43,6 +43,7 @@ class Report:
         gap: class and pixels that ``--gap`` filled.
         void_pixels: in the target.
         notes: assumptions, one sentence each.
+        problems: of the photos, which `pantile data check` would call errors.
     """
 
     taxonomy: Taxonomy
@@ -62,6 +63,7 @@ class Report:
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
         """The target cannot hold something."""
@@ -88,7 +90,8 @@ class Report:
     @property
     def warnings(self) -> list[str]:
         """What `pantile data check` would call an error in the target, one sentence each."""
-        return [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
+        crowd = [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
+        return [*self.problems, *crowd]
 
     @property
     def all_notes(self) -> list[str]:

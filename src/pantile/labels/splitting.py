@@ -203,12 +203,13 @@ def flat_names(dataset: PanopticDataset) -> list[str]:
     """
     originals = [dataset.name_of(k) for k in range(len(dataset))]
     names = ["_".join(PurePosixPath(original).parts) for original in originals]
-    owner: dict[str, str] = {}
-    for name, original in zip(names, originals, strict=True):
+    owner: dict[str, int] = {}
+    for index, name in enumerate(names):
         stem = PurePosixPath(name).stem
         if stem in owner:
-            raise UserError(f"{owner[stem]} and {original} would both be labelled by {stem}.png: rename one of them.")
-        owner[stem] = original
+            both = " and ".join(f"{originals[k]} (id {dataset.image_id(k)})" for k in (owner[stem], index))
+            raise UserError(f"{both} would both be labelled by {stem}.png: rename one of them.")
+        owner[stem] = index
     return names
 
 
