@@ -73,7 +73,7 @@ def _key(path: Path) -> str:
 
 def _pairs(split: str, labels: list[Path]) -> Pairs:
     images = [path.with_name(f"{_key(path)}.jpg") for path in labels]
-    missing = [image for image in images if not image.is_file()]
+    missing = [image for image in images if not image.exists()]
     if missing:
         raise UserError(f"{missing[0]} does not exist ({len(missing)} images are missing): restore it.")
     return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0)
@@ -83,7 +83,7 @@ def _names(paths: list[Path], src: Path) -> list[Fields]:
     """Class number to name, from the objects of all images."""
     names: dict[int, str] = {}
     for path in paths:
-        if not path.is_file():
+        if not path.exists():
             continue
         top = Fields.of(read_json(path, ("utf-8-sig", "latin-1")), str(path))
         annotation = Fields.of(top.get("annotation", "the object of the archive"), f"{path}: annotation")
