@@ -1,4 +1,4 @@
-"""Predicting folders: what is there already, what cannot be used, what an interruption leaves, whose names are taken."""
+"""Predicting folders: what is there already, what cannot be used, what an interruption leaves, whose names count."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def count_calls(monkeypatch, module, name: str) -> list:
     return calls
 
 
-# --- a folder that holds predictions -----------------------------------------------------------------------------------
+# --- a folder that holds predictions ---------------------------------------------------------------------------------
 
 
 def test_predictions_are_neither_replaced_nor_mixed_without_a_word(predictor, photos, tmp_path):
@@ -129,7 +129,7 @@ def test_resume_refuses_another_model_other_options_and_strangers(predictor, pho
     with pytest.raises(UserError, match="other weights"):
         predict_files(other, images, out, options=options)
     flipped = Predictor(predictor.task, views=Views(flip=True))
-    with pytest.raises(UserError, match="views.flip=False, not True"):
+    with pytest.raises(UserError, match=r"views\.flip=False, not True"):
         predict_files(flipped, images, out, options=options)
     JobFolder(out).log().unlink()
     with pytest.raises(UserError, match="without their log"):
