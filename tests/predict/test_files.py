@@ -1,4 +1,4 @@
-"""Predicting folders: what is there already, what cannot be used, what an interruption leaves, whose names."""
+"""Predicting folders: what is there already, what cannot be used, what an interruption leaves, whose names count."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def count_calls(monkeypatch, module, name: str) -> list:
     return calls
 
 
-# --- a folder that holds predictions -----------------------------------------------------------------------------
+# --- a folder that holds predictions ---------------------------------------------------------------------------------
 
 
 def test_predictions_are_neither_replaced_nor_mixed_without_a_word(predictor, photos, tmp_path):

@@ -83,7 +83,7 @@ def _names(paths: list[Path], src: Path) -> list[Fields]:
     """Class number to name, from the objects of all images."""
     names: dict[int, str] = {}
     for path in paths:
-        if not path.is_file():
+        if not path.exists():
             continue
         top = Fields.of(read_json(path, ("utf-8-sig", "latin-1")), str(path))
         annotation = Fields.of(top.get("annotation", "the object of the archive"), f"{path}: annotation")
