@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.orientation_option import add_orientation_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
@@ -23,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="error, smaller-on-top, larger-on-top or last-on-top (default: error)",
     )
     parser.add_argument("--gap", default="void", metavar="void|CLASS", help="what unlabelled pixels become")
+    add_orientation_argument(
+        parser,
+        "what labels of photos with an EXIF orientation lie on, where they do not tell (docs/orientation.md)",
+        default=None,
+    )
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
@@ -31,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.labels import ConvertOptions, ReadOptions, convert
 
-    read = ReadOptions(tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff))
+    classes = (tuple(args.things), tuple(args.stuff))
+    read = ReadOptions(tuple(args.split), args.classes, args.images, *classes, orientation=args.orientation)
     options = ConvertOptions(args.source, args.target, read, args.overlap, args.gap, args.link, progress=True)
     report = convert(args.src, args.dst, options)
     report.print(Console())

@@ -14,7 +14,8 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.data.coco_panoptic import available_splits, find_split
 from pantile.data.dataset import is_coco_panoptic, open_dataset
-from pantile.data.description import described_splits, is_described
+from pantile.data.description import described_splits, is_described, said_orientation
+from pantile.data.labelled_photos import LabelledPhotos
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
@@ -126,7 +127,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
             result.others.append(Finding("split-skipped", path.relative_to(root).as_posix(), split, text))
-    return [CocoImage(root, t.name, pair, t.things) for t in result.tables for pair in t.pairs]
+    said = said_orientation(root)
+    return [CocoImage(root, t.name, pair, t.things, said) for t in result.tables for pair in t.pairs]
 
 
 def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[Job]:
@@ -142,6 +144,8 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
+        if isinstance(dataset, LabelledPhotos):
+            dataset.told_unsure = True  # findings say it
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")

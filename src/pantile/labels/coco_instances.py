@@ -22,10 +22,12 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.image_files import stored_size
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.fields import Fields, existing, is_number, path_inside, read_json
-from pantile.labels.image_folders import check_size, choose_splits, image_size, images_by_stem, read_pixels
+from pantile.labels.image_folders import check_size, choose_splits, images_by_stem, read_pixels
+from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.rasterise import (
     NO_PIXEL,
     TOO_FEW_POINTS,
@@ -71,7 +73,7 @@ def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     found = choose_splits(_find(src, options.splits), options.splits, src)
     files = {split: _read_files(path, split) for split, path in found.items()}
     taxonomy, notes = _taxonomy(files, options)
-    splits = [_split(src, split, own, taxonomy, options.images) for split, own in files.items()]
+    splits = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
     return LabelSource(taxonomy, tuple(splits), notes)
 
 
@@ -140,8 +142,8 @@ def _taxonomy(files: dict[str, list[_File]], options: ReadOptions) -> tuple[Taxo
     return classes_of(list(rows.values()), next(iter(files.values()))[0].path, options.things, options.stuff)
 
 
-def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images: Path | None) -> SourceSplit:
-    main = files[0]
+def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
+    main, images = files[0], options.images
     root = src.parent if src.is_file() else src
     places = [images] if images else [root / split, root / "images" / split, root / "images", main.path.parent]
     if src.is_file() and not images:
@@ -161,10 +163,16 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images
     if pixelmaps.is_dir() and not maps:
         raise UserError(f"{pixelmaps} needs stuff_{split}.json beside it, for the categories of its values: add it.")
 
+    def evidence(index: int) -> Evidence:
+        annotations = [own for file in files for own in file.annotations.get(found[index].id, [])]
+        return _evidence(main.images[index], annotations, maps.get(found[index].path.stem))
+
+    frames = LabelFrames([image.path for image in found], evidence, options.orientation)
+
     def read(index: int) -> ImageLabels:
         image = found[index]
-        size = image_size(image.path)
-        _check_claim(main.images[index], image.path, size)
+        framed = frames.find(index, main.images[index].where)
+        size = framed.size
         shapes, dropped, base = [], [], None
         for file in files:
             if file.layer == Layer.STUFF_FILE and maps:
@@ -173,7 +181,7 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, images
             for annotation in file.annotations.get(image.id, []):
                 one = _shape(annotation, size, taxonomy, file)
                 (shapes if isinstance(one, Shape) else dropped).append(one)
-        return ImageLabels(size, tuple(shapes), base, tuple(dropped))
+        return ImageLabels(size, tuple(shapes), base, tuple(dropped), framed)
 
     return SourceSplit(split, tuple(found), read)
 
@@ -183,10 +191,22 @@ def _holds(folder: Path, file: _File) -> bool:
     return not file.images or path_inside(folder, file.images[0].text("file_name"), file.images[0].where).exists()
 
 
-def _check_claim(entry: Fields, path: Path, size: tuple[int, int]) -> None:
+def _evidence(entry: Fields, annotations: list[Fields], stuff_map: Path | None) -> Evidence:
+    """Sizes and points of whatever is well formed; the rest is told where it is read."""
+    claimed = None
     if "height" in entry or "width" in entry:
         claimed = entry.whole("height", 1, 2**31), entry.whole("width", 1, 2**31)
-        check_size(path, size, claimed, entry.where)
+    sizes = [stored_size(stuff_map)] if stuff_map else []
+    points: list[tuple[float, float]] = []
+    for annotation in annotations:
+        segmentation = annotation.data.get("segmentation")
+        if isinstance(segmentation, dict):
+            size = segmentation.get("size")
+            sizes += [tuple(size)] if isinstance(size, list) and len(size) == 2 else []
+        for flat in segmentation if isinstance(segmentation, list) else []:
+            if isinstance(flat, list) and all(map(is_number, flat)):
+                points += zip(flat[::2], flat[1::2], strict=False)
+    return Evidence(claimed, tuple(sizes), tuple(points))
 
 
 def _stuff_map(

@@ -25,7 +25,7 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
     splits = [find_split(src, split) for split in options.splits] or available_splits(src) or [find_split(src, "train")]
     for split in splits:
         check_types(src / "annotations" / f"panoptic_{split}.json")
-    return dataset_source({split: CocoPanoptic(src, split) for split in splits}, src)
+    return dataset_source({split: CocoPanoptic(src, split) for split in splits}, src, options.orientation)
 
 
 def check_types(path: Path) -> None:

@@ -14,7 +14,10 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.data.orientation import check_frame
+from pantile.labels.label_frames import Framed
 from pantile.labels.overlaps import RULES, fill_gap, paint
+from pantile.labels.photo_copy import place_photo
 from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
@@ -30,7 +33,7 @@ class ConvertOptions:
         read: what the source's files do not say.
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
-        link: hard-link the images instead of copying them.
+        link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
         progress: show a progress bar.
     """
 
@@ -82,19 +85,20 @@ def _convert_split(
     console = Console(stderr=True)
     for index in track(positions, description=split.name, console=console, disable=not options.progress):
         image = split.images[index]
-        panoptic = _read(split, index, report, options.overlap)
+        panoptic, framed = _read(split, index, report, options.overlap)
         if gap_index is not None:
             panoptic, pixels = fill_gap(panoptic, gap_index)
             report.gap[options.gap] += pixels
         held = writer.write(split.name, names[index], image.id, panoptic, report)
         report.count_out(held)
-        _place(image.path, images / names[index], options.link)
+        place_photo(image.path, images / names[index], options.link, framed)
+        report.turned.count(image.path, framed)
         report.images[split.name] += 1
     writer.finish(split.name)
 
 
-def _read(split: SourceSplit, index: int, report: Report, rule: str) -> PanopticMap:
-    """The painted map; what its labels lost on the way is reported."""
+def _read(split: SourceSplit, index: int, report: Report, rule: str) -> tuple[PanopticMap, Framed | None]:
+    """The painted map, and how it lies on its photo; what its labels lost on the way is reported."""
     image = split.images[index]
     labels = split.read(index)
     for dropped in labels.dropped:
@@ -109,7 +113,7 @@ def _read(split: SourceSplit, index: int, report: Report, rule: str) -> Panoptic
     report.decided.update({(names[top], names[below]): n for (top, below), n in painted.decided.items()})
     for k, n in painted.covered.items():
         report.drop(Dropped(names[k], COVERED, str(image.path)), annotations=n)
-    return painted.panoptic
+    return painted.panoptic, labels.framed
 
 
 def _check_options(src: Path, options: ConvertOptions) -> None:
@@ -129,6 +133,8 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
             raise UserError(
                 f"--{name} does not apply to {options.source}, whose files say this themselves: leave it out."
             )
+    if options.read.orientation is not None:
+        check_frame(options.read.orientation, "--orientation")
     for split in options.read.splits:
         if PurePosixPath(split).name != split or split in (".", "..") or split.startswith("."):
             raise UserError(f"--split {split!r} is not the name of a split: write a plain name such as train.")
@@ -165,16 +171,6 @@ def _target_names(split: SourceSplit) -> list[str]:
                 )
             known[key] = index
     return names
-
-
-def _place(source: Path, target: Path, link: bool) -> None:
-    if not link:
-        shutil.copyfile(source, target)
-        return
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        raise UserError(f"{source} cannot be hard-linked into DST ({error.strerror}): leave out --link.") from None
 
 
 def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:

@@ -10,7 +10,8 @@ from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
-from pantile.labels.image_folders import check_size, choose_splits, decoding, image_size
+from pantile.labels.image_folders import choose_splits, decoding
+from pantile.labels.label_frames import frame_of_map
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
 Dataset = PairedFiles | CocoPanoptic
@@ -49,14 +50,16 @@ def _open(
     present = {split: folder for split, folder in places.items() if folder.is_dir()}
     if not present:
         raise UserError(f"{src} has no {' and no '.join(map(str, places.values()))}: name the data set's own folder.")
-    return dataset_source({split: open_split(split) for split in choose_splits(present, options.splits, src)}, src)
+    opened = {split: open_split(split) for split in choose_splits(present, options.splits, src)}
+    return dataset_source(opened, src, options.orientation)
 
 
-def dataset_source(datasets: Mapping[str, Dataset], src: Path) -> LabelSource:
+def dataset_source(datasets: Mapping[str, Dataset], src: Path, orientation: str | None) -> LabelSource:
     """
     Args:
         datasets: split to data set.
         src: for messages.
+        orientation: see ``ReadOptions``.
 
     Raises:
         UserError: the splits have different classes.
@@ -65,19 +68,18 @@ def dataset_source(datasets: Mapping[str, Dataset], src: Path) -> LabelSource:
     for split in others:
         if datasets[split].taxonomy != datasets[first].taxonomy:
             raise UserError(f"{src}: the splits {first!r} and {split!r} differ in their classes: convert each alone.")
-    splits = [_split(split, dataset) for split, dataset in datasets.items()]
+    splits = [_split(split, dataset, orientation) for split, dataset in datasets.items()]
     return LabelSource(datasets[first].taxonomy, tuple(splits))
 
 
-def _split(split: str, dataset: Dataset) -> SourceSplit:
+def _split(split: str, dataset: Dataset, orientation: str | None) -> SourceSplit:
     images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
-        size = image_size(path)
         with decoding(f"the label of {path}"):
             panoptic = dataset.load_map(index)
-        check_size(path, size, panoptic.size, "its label")
-        return ImageLabels(size, base=panoptic)
+        framed = frame_of_map(path, panoptic.size, orientation or dataset.orientation, "its label")
+        return ImageLabels(panoptic.size, base=panoptic, framed=framed)
 
     return SourceSplit(split, tuple(images), read)

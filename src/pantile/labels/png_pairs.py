@@ -43,7 +43,7 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
     taxonomy, notes = _taxonomy(src, options)
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
     instances = label_folders(src, INSTANCE_BASES, [own.split for own in pairs])
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances), options.orientation)
 
 
 def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
@@ -55,7 +55,7 @@ def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
     if taxonomy.thing_indices:
         notes = (*notes, "Nothing separates the things of a semantic PNG, so their regions are crowd.")
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None), options.orientation)
 
 
 def _taxonomy(src: Path, options: ReadOptions) -> tuple[Taxonomy, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
 from pantile.labels.source import Dropped
+from pantile.labels.turned_photos import TurnedPhotos
 
 FILE_NAME = "convert_report.json"
 COVERED = "covered entirely by other segments"
@@ -36,6 +37,7 @@ class Report:
         lost: (class, reason) to [segments, pixels]: what the target cannot hold.
         gap: class and pixels that ``--gap`` filled.
         void_pixels: in the target.
+        turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
     """
 
@@ -51,6 +53,7 @@ class Report:
     lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
+    turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
 
     def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
@@ -103,6 +106,7 @@ class Report:
                 {"class": name, "reason": reason, "segments": segments, "pixels": pixels}
                 for (name, reason), (segments, pixels) in self.lost.items()
             ],
+            "turned_photos": self.turned.to_dict(),
             "notes": self.notes,
         }
 
@@ -134,7 +138,7 @@ class Report:
                 console.print(_table(title, columns, rows))
         for name, pixels in self.gap.items():
             console.print(Text(f"{pixels:,} pixels without label became {name}."))
-        for note in self.notes:
+        for note in (*self.turned.sentences(), *self.notes):
             console.print(Text(note))
 
     def _classes_table(self) -> Table:

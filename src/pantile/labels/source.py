@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.labels.label_frames import Framed
 
 
 class Layer(IntEnum):
@@ -66,12 +67,14 @@ class ImageLabels:
         shapes: in the file's order, which is what ``last-on-top`` goes by.
         base: a finished map below the shapes; None for void everywhere.
         dropped: annotations that are not among the shapes.
+        framed: the photo's orientation, and how the labels lie on it.
     """
 
     size: tuple[int, int]
     shapes: tuple[Shape, ...] = ()
     base: PanopticMap | None = None
     dropped: tuple[Dropped, ...] = ()
+    framed: Framed | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class ReadOptions:
         classes: file with the classes, see ``class_list.read_classes``.
         images: the folder of images where it is not at its usual place.
         things, stuff: names of classes, where the format has no such flag.
+        orientation: ``"upright"`` or ``"stored"``: what labels of photos with an orientation tag lie on, where they do
+            not tell; of labels that are coordinates, for all such photos.
     """
 
     splits: tuple[str, ...] = ()
@@ -133,3 +138,4 @@ class ReadOptions:
     images: Path | None = None
     things: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
+    orientation: str | None = None
