@@ -207,9 +207,9 @@ def test_photos_that_are_not_turned_are_linked(tmp_path: Path) -> None:
 def turned_folder(root: Path) -> Path:
     """The folder of the checks, its label 20x12: a on the upright picture, b on the stored pixels, c cannot tell."""
     write_folder(root)
-    for name, tag, size in (("train/a", 6, (20, 12)), ("train/b", 8, (12, 20)), ("val/c", 3, (12, 20))):
+    for name, tag, size in (("train/a", 6, (20, 12)), ("train/b", 8, (12, 20)), ("val/c", 4, (12, 20))):
         (root / f"{name}.png").unlink()
-        save_turned(picture(size), root / f"{name}.jpg", tag)
+        save_turned(np.roll(picture(size), tag, axis=2), root / f"{name}.jpg", tag)
         edit(root, lambda d, n=name: rename(d, n), name[:-2])
     return root
 
@@ -239,6 +239,8 @@ def test_check_finds_turned_photos_and_its_copy_has_none(tmp_path: Path) -> None
             assert np.abs(one.astype(int) - other).mean() < 4
     (root / "dataset.yaml").write_text("orientation: stored\n")
     assert [f.kind for f in check(root, CheckOptions(cache=tmp_path / "cache")).findings] == ["image-rotated"] * 3
+    (root / "dataset.yaml").write_text("orientation: upright\n")
+    assert check(root, CheckOptions(cache=tmp_path / "cache")).errors == 0
 
 
 def test_check_of_other_layouts_finds_turned_photos(tmp_path: Path, recwarn) -> None:
