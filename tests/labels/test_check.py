@@ -31,6 +31,7 @@ from pantile.labels.check import CheckOptions, CheckResult, check
 from pantile.labels.check_pixels import measure
 from pantile.labels.findings import KINDS
 from pantile.labels.repair import repair
+from turned_photos import picture, save_turned
 
 A, PNG, JSON = "train/a.png", "annotations/panoptic_train/a.png", "annotations/panoptic_train.json"
 
@@ -106,6 +107,14 @@ FAULTS = {
         0,
         1,
     ),
+    "rotated photo": (
+        lambda root: save_turned(picture((20, 12)), root / A, 6),
+        "image-rotated",
+        A,
+        0,
+        2,
+    ),
+    "photo of half a turn": (lambda root: save_turned(picture(SIZE), root / A, 3), "image-rotation-unclear", A, 0, 2),
     "missing image": (lambda root: (root / A).unlink(), "image-missing", A, None, 1),
     "broken image": (lambda root: cut_short(root / A), "image-broken", A, None, 1),
     "no image": (lambda root: (root / A).write_text("photo"), "image-broken", A, None, 1),

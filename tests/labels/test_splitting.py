@@ -148,7 +148,7 @@ def test_all_or_nothing(crops, tmp_path, monkeypatch):
     (tmp_path / "old" / "file").touch()
     with pytest.raises(UserError, match="not an empty folder"):
         split_folder(crops, tmp_path / "old", SplitOptions())
-    monkeypatch.setattr("pantile.labels.splitting._place", lambda *_: (_ for _ in ()).throw(UserError("full")))
+    monkeypatch.setattr("pantile.labels.splitting.place_photo", lambda *_: (_ for _ in ()).throw(UserError("full")))
     with pytest.raises(UserError, match="full"):
         split_folder(crops, tmp_path / "new", SplitOptions(content="none"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from tiny_labels import (
     assert_books_balance,
     photo,
@@ -99,15 +98,6 @@ def test_labelme_tells_what_it_left_out(tmp_path):
     report = run(src, tmp_path / "dst", "labelme")
     assert report.notes[1].startswith("1 JSONs have neither shapes nor imagePath and were left out, first ")
     assert report.notes[2] == "1 images beside the labelled ones have no JSON and were left out."
-
-
-def test_labelme_refuses_a_rotated_photo(tmp_path):
-    src = write_labelme(tmp_path / "src", [{"points": CAT_POINTS}])
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.new("RGB", (10, 8)).save(src / "a.jpg", exif=exif)
-    with pytest.raises(UserError, match="EXIF orientation 3"):
-        run(src, tmp_path / "dst", "labelme")
 
 
 def test_classes_file_chooses_and_orders(tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -39,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="crowd regions of these classes, or of all things, become instances",
     )
     add_skip_missing(parser)
+    add_orientation_argument(
+        parser,
+        "what labels of photos with an EXIF orientation lie on, where they do not tell (docs/orientation.md)",
+        default=None,
+    )
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
@@ -47,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.labels import ConvertOptions, ReadOptions, convert
 
+    classes = (tuple(args.things), tuple(args.stuff))
     read = ReadOptions(
-        tuple(args.split), args.classes, args.images, tuple(args.things), tuple(args.stuff), args.skip_missing
+        tuple(args.split), args.classes, args.images, *classes, args.skip_missing, orientation=args.orientation
     )
     options = ConvertOptions(
         args.source,

@@ -10,7 +10,7 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import rgb_to_ids
-from pantile.data.orientation import UPRIGHT, Orientation, decode_in_frame, orientation_of
+from pantile.data.orientation import UPRIGHT, Orientation, decode_in_frame, has_exif, orientation_of
 
 MODES = {1: ("L",), 4: ("RGBA", "CMYK")}  # Pillow's names of what holds so many channels; RGB is made of anything
 
@@ -41,12 +41,16 @@ def image_pixels(image: Image.Image, channels: int = 3, name: str = "The image",
 
 
 def read_orientation(path: str | Path) -> Orientation:
-    """Both sizes of an image, of a JPEG from its head alone.
+    """Both sizes of an image, without decoding one that has no EXIF data.
 
     Raises:
         UserError: the file is missing or not an image.
     """
     with _open(path) as image:
+        if image.format == "PNG":
+            with Path(path).open("rb") as file:
+                if not has_exif(file):
+                    return Orientation(1, (image.height, image.width))
         return orientation_of(image)
 
 

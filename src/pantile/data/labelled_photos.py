@@ -26,11 +26,12 @@ class LabelledPhotos(Samples, ABC):
 
     Attributes:
         orientation: ``"upright"``, ``"stored"`` or None, see above.
+        told_unsure: the warning was given, or is not wanted because somebody tells it in another way.
     """
 
     orientation: str | None = None
+    told_unsure = False
     _how_to_say = "write it with `pantile data convert --orientation stored`"
-    _told_unsure = False
 
     @abstractmethod
     def name_of(self, index: int) -> str: ...
@@ -67,17 +68,20 @@ class LabelledPhotos(Samples, ABC):
         panoptic = self.load_map(index)
         image, found = self._photo(index, lambda: panoptic.size)
         if image.shape[:2] != panoptic.size:
-            raise mismatch(self.image_path(index), found, panoptic.size, "its label")
+            raise mismatch(self.image_path(index), found, panoptic.size, "its label is")
         return image, panoptic
 
-    def frame_of(self, index: int) -> Choice | None:
-        """The frame of an image's label; None where it fits none. Pixels are not compared.
+    def choose(self, found: Orientation, label_size: tuple[int, int]) -> Choice | None:
+        """The frame of a label map of this size on a photo; None where it fits none. Warns where nothing tells.
 
-        Raises:
-            UserError: a file is missing or no image.
+        Args:
+            found: of the photo.
+            label_size: (height, width) of its label map.
         """
-        found = read_orientation(self.image_path(index))
-        return choose_frame(found, stored_size(self.label_path(index)), self.orientation)
+        choice = choose_frame(found, label_size, self.orientation)
+        if choice is not None and not choice.is_sure:
+            self._tell_unsure()
+        return choice
 
     def _photo(self, index: int, label_size: Callable[[], tuple[int, int]]) -> tuple[np.ndarray, Orientation]:
         seen: list[Orientation] = []
@@ -86,18 +90,16 @@ class LabelledPhotos(Samples, ABC):
             seen.append(found)
             if not found.is_turned:
                 return STORED
-            choice = choose_frame(found, label_size(), self.orientation)
-            if choice is not None and not choice.is_sure:
-                self._tell_unsure()
+            choice = self.choose(found, label_size())
             return UPRIGHT if choice is None else choice.frame
 
         return self.read_photo(self.image_path(index), frame), seen[0]
 
     def _tell_unsure(self) -> None:
         """Once per data set and process, at the first such image: most data sets have none, and pay nothing."""
-        if self._told_unsure:
+        if self.told_unsure:
             return
-        self._told_unsure = True
+        self.told_unsure = True
         looked_at = min(len(self), MOST_COUNTED)
         unsure = [self.name_of(k) for k in range(looked_at) if self._is_unsure(k)]
         more = ", ..." if len(unsure) > NAMED else ""
@@ -111,7 +113,8 @@ class LabelledPhotos(Samples, ABC):
 
     def _is_unsure(self, index: int) -> bool:
         try:
-            choice = self.frame_of(index)
+            found, size = read_orientation(self.image_path(index)), stored_size(self.label_path(index))
+            choice = choose_frame(found, size, self.orientation)
         except UserError:  # told where that image is loaded
             return False
         return choice is not None and not choice.is_sure

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,8 @@ TAG = 0x0112
 WIDTH, HEIGHT = 0x0100, 0x0101  # of TIFF
 #: what Pillow raises on EXIF data that is cut short, garbled or forged
 DAMAGED = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
+#: how chunks of text in a PNG begin that may hold an orientation
+EXIF_TEXTS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp", b"Raw profile type xmp")
 INVERSE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 
@@ -79,6 +82,20 @@ def orientation_of(image: Image.Image) -> Orientation:
     except DAMAGED:  # where the pixels are damaged too, decoding them tells
         value = None
     return Orientation(_valid(value), (image.height, image.width))
+
+
+def has_exif(file: BinaryIO) -> bool:
+    """Whether a PNG has a chunk that may hold an orientation, before or behind its pixels, which are not decoded."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            return True
+        start = file.read(min(length, 32)) if kind in (b"tEXt", b"zTXt", b"iTXt") else b""
+        if start.startswith(EXIF_TEXTS):
+            return True
+        file.seek(length + 4 - len(start), 1)
+    return False
 
 
 def _valid(value: object) -> int:
@@ -160,11 +177,11 @@ def check_frame(frame: str, where: str) -> str:
 
 
 def mismatch(path: Path, found: Orientation, label_size: tuple[int, int], label: str) -> UserError:
-    """What to say of an image whose label map fits in neither frame."""
+    """What to say of an image whose label fits neither frame; ``label`` with its verb, such as "its label is"."""
     own = f"{found.stored[1]}x{found.stored[0]} pixels"
     if found.is_turned:
         own += f" (EXIF orientation {found.tag}: {found.upright[1]}x{found.upright[0]} upright)"
     remedy = "make both the same size."
     if tuple(label_size) == found.stored[::-1]:
         remedy = "one of them lies on its side and no EXIF orientation says so: turn its pixels."
-    return UserError(f"{path} is {own} but {label} is {label_size[1]}x{label_size[0]}: {remedy}")
+    return UserError(f"{path} is {own} but {label} {label_size[1]}x{label_size[0]}: {remedy}")

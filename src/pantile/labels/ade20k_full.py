@@ -65,7 +65,7 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
             *notes,
             f"{parts} images have masks of parts, which a panoptic map cannot hold: left out.",
         )
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
 def _key(path: Path) -> str:

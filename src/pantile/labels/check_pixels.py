@@ -13,8 +13,11 @@ from scipy import ndimage
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
-from pantile.data.image_files import read_image, read_panoptic_png
+from pantile.data.description import DESCRIPTION
+from pantile.data.image_files import read_image, read_orientation, read_panoptic_png
 from pantile.data.label_rows import runs
+from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
 from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
 from pantile.labels.image_folders import decoding
@@ -105,12 +108,14 @@ class CocoImage:
         split: the image's.
         pair: entries and paths.
         things: category id to whether it is a thing.
+        orientation: what ``dataset.yaml`` says of photos that are stored turned.
     """
 
     root: Path
     split: str
     pair: Pair
     things: dict[int, bool]
+    orientation: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -123,6 +128,7 @@ class CocoImage:
                 self.pair.image,
                 self.pair.annotation,
                 self.things,
+                self.orientation,
                 TINY_PIXELS,
                 MUCH_VOID,
             )
@@ -132,9 +138,13 @@ class CocoImage:
     def check(self) -> ImageResult:
         image_file, png_file = (self._below(path) for path in (self.pair.image_path, self.pair.png_path))
         result = ImageResult(image_file)
-        image = _decode(read_image, self.pair.image_path, "image", image_file, result)
+        photo = _decode(_read_photo, self.pair.image_path, "image", image_file, result)
         ids = _decode(read_panoptic_png, self.pair.png_path, "label", png_file, result)
-        if image is not None:
+        image = None
+        if photo is not None:
+            choice = None if ids is None else choose_frame(photo[1], ids.shape, self.orientation)
+            tell_rotation(photo[1], choice, image_file, self.pair.image["id"], result)
+            image = turn(photo[0], photo[1].tag, STORED, choice.frame if choice else UPRIGHT)
             result.content = content_hash(image)
             self._check_json_size(image.shape[:2], image_file, result)
         rows, wrong = usable_rows(self.pair.annotation["segments_info"], self.things)
@@ -205,6 +215,10 @@ class OpenedImage:
         if loaded is None:
             return result
         panoptic: PanopticMap = loaded[1]
+        if isinstance(self.dataset, LabelledPhotos):
+            found = read_orientation(self.dataset.image_path(self.index))
+            own = self.dataset.image_id(self.index)
+            tell_rotation(found, self.dataset.choose(found, panoptic.size), file, own, result)
         measured = measure(panoptic.ids)
         result.segments, result.pixels, result.void_pixels = len(measured.areas), panoptic.ids.size, measured.void
         classes = self.dataset.taxonomy.classes
@@ -213,6 +227,24 @@ class OpenedImage:
         things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
         look(measured, categories, crowd, things, file, result)
         return result
+
+
+def _read_photo(path: Path) -> tuple[np.ndarray, Orientation]:
+    """Pixels as stored, and how to turn them."""
+    return read_image(path, frame=STORED), read_orientation(path)
+
+
+def tell_rotation(found: Orientation, choice: Choice | None, file: str, own: int | str, result: ImageResult) -> None:
+    """A photo with an orientation tag; one whose label fits neither frame is told as such elsewhere."""
+    if not found.is_turned or choice is None:
+        return
+    tag = f"EXIF orientation {found.tag} ({_size(found.upright)} upright)"
+    lies = {UPRIGHT: "the upright picture", STORED: "the pixels as stored"}
+    if choice.is_sure:
+        result.tell("image-rotated", file, own, f"{tag}, and its label lies on {lies[choice.frame]}")
+    else:
+        both = "its label fits the upright picture and the stored pixels alike; read as upright"
+        result.tell("image-rotation-unclear", file, own, f"{tag}, and {both}: say `orientation` in {DESCRIPTION}")
 
 
 def look(

@@ -23,10 +23,12 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.image_files import stored_size
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.fields import Fields, is_number, path_inside, read_json
-from pantile.labels.image_folders import check_size, choose_splits, image_size, images_by_stem, read_pixels
+from pantile.labels.image_folders import check_size, choose_splits, images_by_stem, read_pixels
+from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import (
     NO_PIXEL,
@@ -170,10 +172,16 @@ def _split(
     if pixelmaps.is_dir() and not maps:
         raise UserError(f"{pixelmaps} needs stuff_{split}.json beside it, for the categories of its values: add it.")
 
+    def evidence(index: int) -> Evidence:
+        annotations = [own for file in files for own in file.annotations.get(found[index].id, [])]
+        return _evidence(entries[index], annotations, maps.get(found[index].path.stem))
+
+    frames = LabelFrames([image.path for image in found], evidence, options.orientation)
+
     def read(index: int) -> ImageLabels:
         image = found[index]
-        size = image_size(image.path)
-        _check_claim(entries[index], image.path, size)
+        framed = frames.find(index, entries[index].where)
+        size = framed.size
         shapes, dropped, base = [], [], None
         for file in files:
             if file.layer == Layer.STUFF_FILE and maps:
@@ -182,7 +190,7 @@ def _split(
             for annotation in file.annotations.get(image.id, []):
                 one = _shape(annotation, size, taxonomy, file)
                 (shapes if isinstance(one, Shape) else dropped).append(one)
-        return ImageLabels(size, tuple(shapes), base, tuple(dropped))
+        return ImageLabels(size, tuple(shapes), base, tuple(dropped), framed=framed)
 
     return SourceSplit(split, tuple(found), read), notes
 
@@ -193,10 +201,22 @@ def _holds(folder: Path, file: _File) -> bool:
     return not file.images or any(os.path.exists(path_inside(folder, *own)) for own in names)  # noqa: PTH110 - long names
 
 
-def _check_claim(entry: Fields, path: Path, size: tuple[int, int]) -> None:
+def _evidence(entry: Fields, annotations: list[Fields], stuff_map: Path | None) -> Evidence:
+    """Sizes and points of whatever is well formed; the rest is told where it is read."""
+    claimed = None
     if "height" in entry or "width" in entry:
         claimed = entry.whole("height", 1, 2**31), entry.whole("width", 1, 2**31)
-        check_size(path, size, claimed, entry.where)
+    sizes = [stored_size(stuff_map)] if stuff_map else []
+    points: list[tuple[float, float]] = []
+    for annotation in annotations:
+        segmentation = annotation.data.get("segmentation")
+        if isinstance(segmentation, dict):
+            size = segmentation.get("size")
+            sizes += [tuple(size)] if isinstance(size, list) and len(size) == 2 else []
+        for flat in segmentation if isinstance(segmentation, list) else []:
+            if isinstance(flat, list) and all(map(is_number, flat)):
+                points += zip(flat[::2], flat[1::2], strict=False)
+    return Evidence(claimed, tuple(sizes), tuple(points))
 
 
 def _stuff_map(

@@ -21,7 +21,8 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: no such split, a JSON that is not COCO-panoptic, or missing files.
     """
     splits = [find_split(src, split) for split in options.splits] or available_splits(src) or [find_split(src, "train")]
-    return dataset_source(splits, partial(CocoPanoptic, src, skip_missing=options.skip_missing), src)
+    open_split = partial(CocoPanoptic, src, skip_missing=options.skip_missing)
+    return dataset_source(splits, open_split, src, options.orientation)
 
 
 class CocoPanopticWriter:

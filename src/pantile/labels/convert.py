@@ -15,8 +15,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.data.orientation import check_frame
 from pantile.labels.crowd import chosen_classes, settle_crowd
+from pantile.labels.label_frames import Framed
 from pantile.labels.overlaps import RULES, fill_gap, paint
+from pantile.labels.photo_copy import place_photo
 from pantile.labels.photos import UNREADABLE, look_at_photos
 from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
 from pantile.labels.report import COVERED, FILE_NAME, Report
@@ -35,7 +38,7 @@ class ConvertOptions:
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
         crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
         unreadable: what becomes of photos that the project cannot read: one of ``photos.UNREADABLE``.
-        link: hard-link the images instead of copying them.
+        link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
         progress: show a progress bar.
     """
 
@@ -92,20 +95,23 @@ def _convert_split(
     console = Console(stderr=True)
     for index in track(positions, description=split.name, console=console, disable=not options.progress):
         image = split.images[index]
-        panoptic = _read(split, index, report, options.overlap, settled)
+        panoptic, framed = _read(split, index, report, options.overlap, settled)
         if gap_index is not None:
             panoptic, pixels = fill_gap(panoptic, gap_index)
             report.gap[options.gap] += pixels
         report.count_crowd(split.name, panoptic)
         held = writer.write(split.name, names[index], image.id, panoptic, report)
         report.count_out(held)
-        _place(image.path, images / names[index], options.link)
+        place_photo(image.path, images / names[index], options.link, framed)
+        report.turned.count(image.path, framed)
         report.images[split.name] += 1
     writer.finish(split.name)
 
 
-def _read(split: SourceSplit, index: int, report: Report, rule: str, settled: frozenset[int]) -> PanopticMap:
-    """The painted map; what its labels lost on the way is reported."""
+def _read(
+    split: SourceSplit, index: int, report: Report, rule: str, settled: frozenset[int]
+) -> tuple[PanopticMap, Framed | None]:
+    """The painted map, and how it lies on its photo; what its labels lost on the way is reported."""
     image = split.images[index]
     labels, flags, made = settle_crowd(split.read(index), report.taxonomy, settled)
     report.flags_dropped.update({report.taxonomy.names[k]: n for k, n in flags.items()})
@@ -125,7 +131,7 @@ def _read(split: SourceSplit, index: int, report: Report, rule: str, settled: fr
     report.decided.update({(names[top], names[below]): n for (top, below), n in painted.decided.items()})
     for k, n in painted.covered.items():
         report.drop(Dropped(names[k], COVERED, str(image.path)), annotations=n)
-    return painted.panoptic
+    return painted.panoptic, labels.framed
 
 
 def _check_options(src: Path, options: ConvertOptions) -> None:
@@ -146,6 +152,8 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
             raise UserError(
                 f"--{name} does not apply to {options.source}, whose files say this themselves: leave it out."
             )
+    if options.read.orientation is not None:
+        check_frame(options.read.orientation, "--orientation")
     for split in options.read.splits:
         if PurePosixPath(split).name != split or split in (".", "..") or split.startswith("."):
             raise UserError(f"--split {split!r} is not the name of a split: write a plain name such as train.")
@@ -181,16 +189,6 @@ def _target_names(split: SourceSplit) -> list[str]:
                 raise UserError(f"{both} would both have the {what} {short(key)} in the target: rename one.")
             known[key] = index
     return names
-
-
-def _place(source: Path, target: Path, link: bool) -> None:
-    if not link:
-        shutil.copyfile(source, target)
-        return
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        raise UserError(f"{source} cannot be hard-linked into DST ({error.strerror}): leave out --link.") from None
 
 
 def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:

@@ -11,6 +11,7 @@ have no area and are dropped.
 """
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -19,7 +20,8 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.fields import Fields, is_number, path_inside
-from pantile.labels.image_folders import check_size, choose_splits, image_size
+from pantile.labels.image_folders import choose_splits
+from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.safe_xml import read_xml
@@ -105,17 +107,35 @@ def _split(
     kept, notes = present([image.path for image in found], f"images that {path} names", options.skip_missing)
     entries, found = [entries[k] for k in kept], [found[k] for k in kept]
 
+    evidence = partial(_evidence, path, entries)
+    frames = LabelFrames([image.path for image in found], evidence, options.orientation)
+
     def read(index: int) -> ImageLabels:
         entry, image = entries[index], found[index]
         attributes = _Attributes(entry, f"{path}: image {image.name}")
-        size = image_size(image.path, upright=True)
-        check_size(image.path, size, (attributes.whole("height"), attributes.whole("width")), attributes.where)
+        framed = frames.find(index, attributes.where)
         named = [(shape, _Attributes(shape, f"{attributes.where}: {shape.tag} {n}")) for n, shape in enumerate(entry)]
         named.sort(key=lambda pair: pair[1].whole("z_order", 0))
-        shapes, dropped = sort_out(_shape(shape.tag, own, size, taxonomy) for shape, own in named)
-        return ImageLabels(size, shapes, dropped=dropped)
+        shapes, dropped = sort_out(_shape(shape.tag, own, framed.size, taxonomy) for shape, own in named)
+        return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, tuple(found), read), notes
+
+
+def _evidence(path: Path, entries: list[Element], index: int) -> Evidence:
+    """Boxes that are turned are left out: their corners may lie outside of the picture."""
+    entry = entries[index]
+    top = _Attributes(entry, f"{path}: image {entry.get('name')}")
+    points: list[tuple[float, float]] = []
+    for n, shape in enumerate(entry):
+        own = _Attributes(shape, f"{top.where}: {shape.tag} {n}")
+        if shape.tag == "polygon":
+            points += _points(own)
+        elif shape.tag == "box" and not own.number("rotation", 0.0):
+            points += [(own.number("xtl"), own.number("ytl")), (own.number("xbr"), own.number("ybr"))]
+        elif shape.tag == "mask":
+            points.append((own.number("left") + own.number("width"), own.number("top") + own.number("height")))
+    return Evidence((top.whole("height"), top.whole("width")), points=tuple(points))
 
 
 def _image_path(path: Path, split: str, name: str, where: str, images: Path | None) -> Path:

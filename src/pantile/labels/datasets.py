@@ -12,7 +12,8 @@ from pantile.data.coco_panoptic import CocoPanoptic
 from pantile.data.coco_split import CocoSplit
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
-from pantile.labels.image_folders import check_size, choose_splits, decoding, image_size
+from pantile.labels.image_folders import choose_splits, decoding
+from pantile.labels.label_frames import frame_of_map
 from pantile.labels.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
@@ -57,15 +58,18 @@ def _open(
     present = {split: folder for split, folder in places.items() if folder.is_dir()}
     if not present:
         raise UserError(f"{src} has no {' and no '.join(map(str, places.values()))}: name the data set's own folder.")
-    return dataset_source(choose_splits(present, options.splits, src), open_split, src)
+    return dataset_source(choose_splits(present, options.splits, src), open_split, src, options.orientation)
 
 
-def dataset_source(names: Iterable[str], open_split: Callable[[str], Dataset], src: Path) -> LabelSource:
+def dataset_source(
+    names: Iterable[str], open_split: Callable[[str], Dataset], src: Path, orientation: str | None
+) -> LabelSource:
     """
     Args:
         names: of the splits.
         open_split: name to data set.
         src: for messages.
+        orientation: see ``ReadOptions``.
 
     Raises:
         UserError: a split does not open, or the splits have different classes; only their order, ids and colours may
@@ -79,20 +83,20 @@ def dataset_source(names: Iterable[str], open_split: Callable[[str], Dataset], s
     for split, dataset in datasets.items():
         where = (f"the split {split!r} of {src}", f"the split {first!r}")
         order = match_classes(dataset.taxonomy, taxonomy, *where, "convert each alone")
-        splits.append(_split(split, dataset, order))
+        splits.append(_split(split, dataset, order, orientation))
     return LabelSource(taxonomy, tuple(splits), tuple(notes))
 
 
-def _split(split: str, dataset: Dataset, order: tuple[int, ...]) -> SourceSplit:
+def _split(split: str, dataset: Dataset, order: tuple[int, ...], orientation: str | None) -> SourceSplit:
     images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
-        size = image_size(path)
         with decoding(f"the label of {path}"):
             panoptic = renumber(dataset.load_map(index), order)
-        check_size(path, size, panoptic.size, "its label")
+        framed = frame_of_map(path, panoptic.size, orientation or dataset.orientation, "its label")
         # a JSON lists its crowd regions one by one; codes of pixels have one "not separated" per class
-        return ImageLabels(size, base=panoptic, pooled_crowd=not isinstance(dataset, CocoPanoptic | CocoSplit))
+        pooled = not isinstance(dataset, CocoPanoptic | CocoSplit)
+        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=pooled, framed=framed)
 
     return SourceSplit(split, tuple(images), read)

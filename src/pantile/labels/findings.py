@@ -53,6 +53,8 @@ KINDS = {
     "size-mismatch": _LEFT_OUT,
     "json-size": Kind("error", "taken from the image"),
     "no-size": Kind("note", "taken from the image"),
+    "image-rotated": Kind("note", "saved upright or its EXIF tag removed, as its label lies"),
+    "image-rotation-unclear": Kind("error", "taken as upright where dataset.yaml does not say"),
     "image-in-two-splits": Kind("error", "kept in the smaller split", leaves_out=True),
     "same-image-twice": _KEPT,
     # rows of segments

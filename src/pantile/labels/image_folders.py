@@ -1,4 +1,4 @@
-"""Where images and their labels lie, how large an image is, and what its id is called."""
+"""Where images and their labels lie, and what an image's id is called."""
 
 import struct
 import zlib
@@ -16,7 +16,6 @@ from pantile.contracts.input_files import regular_file
 from pantile.data.missing import left_out, listed
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-EXIF_ORIENTATION = 0x0112
 #: what Pillow raises on files that are cut short, garbled or forged
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 
@@ -58,27 +57,6 @@ def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
             "save it in that mode (another program may have changed it)."
         )
     return pixels
-
-
-def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
-    """(height, width) from the file's head, as stored.
-
-    Args:
-        upright: the labels were drawn by a tool that shows images upright: a rotation in the EXIF data is refused,
-            because the labels would lie on other pixels than the stored ones.
-
-    Raises:
-        UserError: the file is missing or not an image, or is rotated.
-    """
-    with decoding(path), Image.open(regular_file(path)) as image:
-        width, height = image.size
-        orientation = image.getexif().get(EXIF_ORIENTATION, 1) if upright else 1
-    if orientation != 1:
-        raise UserError(
-            f"{path} is stored rotated (EXIF orientation {orientation}), but its labels were drawn on the upright "
-            "image: rotate its pixels and remove the EXIF entry."
-        )
-    return height, width
 
 
 def check_size(path: Path, size: tuple[int, int], claimed: tuple[int, int], where: str) -> None:

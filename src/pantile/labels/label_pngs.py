@@ -9,26 +9,31 @@ from PIL import Image
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.image_folders import Pairs, check_size, image_ids, image_size
+from pantile.labels.image_folders import Pairs, image_ids
+from pantile.labels.label_frames import frame_of_map
 from pantile.labels.source import ImageLabels, LabelSource, SourceImage, SourceSplit
 
 
 def paired_source(
-    taxonomy: Taxonomy, pairs: list[Pairs], notes: tuple[str, ...], read: Callable[[Pairs, int], PanopticMap]
+    taxonomy: Taxonomy,
+    pairs: list[Pairs],
+    notes: tuple[str, ...],
+    read: Callable[[Pairs, int], PanopticMap],
+    orientation: str | None,
 ) -> LabelSource:
     """A source whose labels are maps already; ``read`` gives the map of one image of a split."""
-    splits = [_split(own, read) for own in pairs]
+    splits = [_split(own, read, orientation) for own in pairs]
     return LabelSource(taxonomy, tuple(splits), (*notes, *(note for own in pairs for note in own.notes)))
 
 
-def _split(pairs: Pairs, read: Callable[[Pairs, int], PanopticMap]) -> SourceSplit:
+def _split(pairs: Pairs, read: Callable[[Pairs, int], PanopticMap], orientation: str | None) -> SourceSplit:
     ids = image_ids(pairs.stems)
     images = tuple(SourceImage(path, path.name, i) for path, i in zip(pairs.images, ids, strict=True))
 
     def labels(index: int) -> ImageLabels:
         panoptic = read(pairs, index)
-        check_size(images[index].path, image_size(images[index].path), panoptic.size, str(pairs.labels[index]))
-        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=True)
+        framed = frame_of_map(images[index].path, panoptic.size, orientation, str(pairs.labels[index]))
+        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=True, framed=framed)
 
     return SourceSplit(pairs.split, images, labels)
 

@@ -22,7 +22,8 @@ from PIL import Image
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.fields import Fields, path_inside, read_json
-from pantile.labels.image_folders import IMAGE_SUFFIXES, check_size, decoding, image_ids, image_size
+from pantile.labels.image_folders import IMAGE_SUFFIXES, decoding, image_ids
+from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.source import (
@@ -98,17 +99,23 @@ def _split(
     names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
     ids = image_ids([path.stem for path in paths])
     found = tuple(SourceImage(*row) for row in zip(paths, names, ids, strict=True))
+    frames = LabelFrames(paths, lambda index: _evidence(files[index]), options.orientation)
 
     def read(index: int) -> ImageLabels:
-        top, path = files[index], paths[index]
-        size = image_size(path, upright=True)
-        if "imageHeight" in top or "imageWidth" in top:
-            claimed = top.whole("imageHeight", 1, MAX_SIDE), top.whole("imageWidth", 1, MAX_SIDE)
-            check_size(path, size, claimed, top.where)
-        shapes, dropped = sort_out(_shape(shape, size, taxonomy) for shape in top.objects("shapes", "shape"))
-        return ImageLabels(size, shapes, dropped=dropped)
+        top = files[index]
+        framed = frames.find(index, top.where)
+        shapes, dropped = sort_out(_shape(shape, framed.size, taxonomy) for shape in top.objects("shapes", "shape"))
+        return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, found, read), notes
+
+
+def _evidence(top: Fields) -> Evidence:
+    claimed = None
+    if "imageHeight" in top or "imageWidth" in top:
+        claimed = top.whole("imageHeight", 1, MAX_SIDE), top.whole("imageWidth", 1, MAX_SIDE)
+    shapes = [shape for shape in top.objects("shapes", "shape") if shape.data.get("shape_type") != "circle"]
+    return Evidence(claimed, points=tuple(point for shape in shapes for point in shape.points("points")))
 
 
 def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:

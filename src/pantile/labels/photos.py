@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
-from pantile.data.image_files import read_image
+from pantile.data.image_files import read_image, stored_size
 from pantile.data.missing import listed
 from pantile.labels.check_pixels import content_hash
-from pantile.labels.image_folders import decoding, image_size
+from pantile.labels.image_folders import decoding
 from pantile.labels.source import LabelSource, SourceSplit
 
 UNREADABLE = ("error", "skip", "keep")
@@ -96,7 +96,7 @@ def _settle(source: LabelSource, reasons: dict[Path, str], rule: str) -> Photos:
 def _has_size(path: Path) -> bool:
     """Whether labels can be drawn for it at all."""
     try:
-        return min(image_size(path)) > 0
+        return min(stored_size(path)) > 0
     except UserError:
         return False
 

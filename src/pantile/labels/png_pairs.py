@@ -45,7 +45,7 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
     instances = label_folders(src, INSTANCE_BASES, [own.split for own in pairs])
     pairs = [_with_instances(own, instances[own.split], options.skip_missing) for own in pairs]
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances), options.orientation)
 
 
 def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
@@ -63,7 +63,7 @@ def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
     """
     taxonomy, notes = _taxonomy(src, options)
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None), options.orientation)
 
 
 def _taxonomy(src: Path, options: ReadOptions) -> tuple[Taxonomy, tuple[str, ...]]:

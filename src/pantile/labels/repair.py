@@ -11,13 +11,18 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, ids_to_rgb
+from pantile.data.description import said_orientation
 from pantile.data.image_files import read_panoptic_png
 from pantile.labels.check import CheckResult
 from pantile.labels.check_pixels import ImageResult, measure
 from pantile.labels.check_table import Pair, SplitTable, usable_rows
 from pantile.labels.convert import refuse_in_use, staged
 from pantile.labels.findings import KINDS
+from pantile.labels.label_frames import frame_of_map
 from pantile.labels.label_pngs import save_png
+from pantile.labels.photo_copy import place_photo
+
+ROTATED = ("image-rotated", "image-rotation-unclear")
 
 
 @dataclass
@@ -36,7 +41,8 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     """Writes what the check found usable, with areas, boxes, sizes and crowd flags made anew.
 
     Pixels without a usable row become void, and rows without pixels go. An image whose files cannot be used is left
-    out, and so is one that a smaller split has. Everything else in the JSON stays as it is.
+    out, and so is one that a smaller split has. Photos that are stored turned are saved as ``place_photo`` does it.
+    Everything else in the JSON stays as it is.
 
     Args:
         result: of ``check``; the files must not have changed since.
@@ -50,10 +56,10 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     if not result.tables:
         raise UserError(f"{result.root} is not in COCO-panoptic layout: convert it with `pantile data convert` first.")
     refuse_place(out, result.root)
-    done = Repaired()
+    done, said = Repaired(), said_orientation(result.root)
     with staged(out) as folder:
         for table in result.tables:
-            _repair_split(table, result.images[table.name], folder, done, progress)
+            _repair_split(table, result.images[table.name], folder, done, progress, said)
     return done
 
 
@@ -68,7 +74,9 @@ def refuse_place(out: Path, root: Path) -> None:
         raise UserError(f"{out} lies in the checked folder {root}, which stays as it is: name a place outside.")
 
 
-def _repair_split(table: SplitTable, results: list[ImageResult], folder: Path, done: Repaired, progress: bool) -> None:
+def _repair_split(
+    table: SplitTable, results: list[ImageResult], folder: Path, done: Repaired, progress: bool, said: str | None
+) -> None:
     images, annotations = [], []
     png_folder = folder / "annotations" / f"panoptic_{table.name}"
     png_folder.mkdir(parents=True)
@@ -83,7 +91,12 @@ def _repair_split(table: SplitTable, results: list[ImageResult], folder: Path, d
         size, rows = _repair_label(pair, table, png_folder / pair.annotation["file_name"])
         images.append(pair.image | {"height": size[0], "width": size[1]})
         annotations.append(pair.annotation | {"segments_info": rows})
-        _copy(pair.image_path, folder / table.name / pair.image["file_name"])
+        photo = folder / table.name / pair.image["file_name"]
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        is_rotated = any(finding.kind in ROTATED for finding in own.findings)
+        place_photo(
+            pair.image_path, photo, False, frame_of_map(pair.image_path, size, said, "") if is_rotated else None
+        )
     done.images[table.name] = len(images)
     data = table.data | {"images": images, "annotations": annotations}
     png_folder.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")

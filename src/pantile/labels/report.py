@@ -14,6 +14,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.crowd import CrowdCounts
 from pantile.data.label_rows import count_pixels
 from pantile.labels.source import Dropped
+from pantile.labels.turned_photos import TurnedPhotos
 
 FILE_NAME = "convert_report.json"
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
@@ -42,6 +43,7 @@ class Report:
         unnumbered: class to images where things without a number became crowd.
         gap: class and pixels that ``--gap`` filled.
         void_pixels: in the target.
+        turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
         problems: of the photos, which `pantile data check` would call errors.
     """
@@ -62,6 +64,7 @@ class Report:
     unnumbered: Counter = field(default_factory=Counter)
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
+    turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -141,6 +144,7 @@ class Report:
                 {"class": name, "reason": reason, "segments": segments, "pixels": pixels}
                 for (name, reason), (segments, pixels) in self.lost.items()
             ],
+            "turned_photos": self.turned.to_dict(),
             "notes": self.all_notes,
             "warnings": self.warnings,
         }
@@ -173,7 +177,7 @@ class Report:
                 console.print(_table(title, columns, rows))
         for name, pixels in self.gap.items():
             console.print(Text(f"{pixels:,} pixels without label became {name}."))
-        for note in self.all_notes:
+        for note in (*self.turned.sentences(), *self.all_notes):
             console.print(Text(note))
         for warning in self.warnings:
             console.print(Text(f"warning: {warning}", style="bold red"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.labels.label_frames import Framed
 
 
 class Layer(IntEnum):
@@ -66,6 +67,7 @@ class ImageLabels:
         base: a finished map below the shapes; None for void everywhere.
         dropped: annotations that are not among the shapes.
         pooled_crowd: crowd of the base is what the format leaves without a number, so one region may be many things.
+        framed: the photo's orientation, and how the labels lie on it.
     """
 
     size: tuple[int, int]
@@ -73,6 +75,7 @@ class ImageLabels:
     base: PanopticMap | None = None
     dropped: tuple[Dropped, ...] = ()
     pooled_crowd: bool = False
+    framed: Framed | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class ReadOptions:
         images: the folder of images where it is not at its usual place.
         things, stuff: names of classes, where the format has no such flag.
         skip_missing: images of which a file is missing are left out, which a note of the source says.
+        orientation: ``"upright"`` or ``"stored"``: what labels of photos with an orientation tag lie on, where they do
+            not tell; of labels that are coordinates, for all such photos.
     """
 
     splits: tuple[str, ...] = ()
@@ -136,3 +141,4 @@ class ReadOptions:
     things: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
     skip_missing: bool = False
+    orientation: str | None = None

@@ -5,9 +5,7 @@ names. Whole groups are dealt out by iterative stratification (Sechidis, Tsoumak
 Stratification of Multi-label Data", Figure 1): the rarest class first, each to the split that lacks it most.
 """
 
-import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +21,8 @@ from pantile.data.dataset import PanopticDataset
 from pantile.labels.coco_panoptic import CocoPanopticWriter
 from pantile.labels.content_groups import Groups, join_by_content
 from pantile.labels.convert import staged
+from pantile.labels.label_frames import framed_photo
+from pantile.labels.photo_copy import place_photo
 from pantile.labels.report import Report
 from pantile.labels.statistics import map_of
 
@@ -39,7 +39,7 @@ class SplitOptions:
             first group in parentheses, if there is one) stay together. None for no such rule.
         content: ``"overlap"`` keeps together what ``content_groups`` finds; ``"none"`` does not look, for a set of so
             many images that comparing them takes too long, or where the name says it all.
-        link: hard-link the images instead of copying them.
+        link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
         progress: show progress bars on stderr.
     """
 
@@ -252,19 +252,10 @@ def _write(
     for index in _track(dataset, "writing", options):
         split, panoptic = split_of[index], map_of(dataset, index)
         writer.write(split, names[index], dataset.image_id(index), panoptic, report)
-        _place(dataset.image_path(index), folder / split / names[index], options.link)
+        framed = framed_photo(dataset, index, panoptic.size)
+        place_photo(dataset.image_path(index), folder / split / names[index], options.link, framed)
     for split in indices:
         writer.finish(split)
-
-
-def _place(source: Path, target: Path, link: bool) -> None:
-    if not link:
-        shutil.copyfile(source, target)
-        return
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        raise UserError(f"{source} cannot be hard-linked into OUT ({error.strerror}): leave out --link.") from None
 
 
 def _track(dataset: PanopticDataset, what: str, options: SplitOptions) -> Iterable[int]:

@@ -36,7 +36,7 @@ def open_three_channel(src: Path, options: ReadOptions) -> LabelSource:
     path = find_classes(src, options.classes)
     taxonomy, notes = classes_of(without_background(read_classes(path)), path, options.things, options.stuff)
     pairs = find_pairs(src, BASES, options.splits, options.images, options.skip_missing)
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:

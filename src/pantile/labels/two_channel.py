@@ -39,7 +39,7 @@ def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
         name = taxonomy.names[taxonomy.index_of_id[VOID]]
         raise UserError(f"{path}: the class {name!r} has the id 0, which is void in 2-channel PNGs: correct its id.")
     pairs = find_pairs(src, BASES, options.splits, options.images, options.skip_missing)
-    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy))
+    return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:

@@ -18,7 +18,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.class_list import classes_of
 from pantile.labels.fields import Fields, is_number, path_inside, read_text
-from pantile.labels.image_folders import choose_splits, image_ids, image_size, images_by_stem
+from pantile.labels.image_folders import choose_splits, image_ids, images_by_stem
+from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -45,7 +46,7 @@ def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
     if not folders:
         raise UserError(f"{path} names no folder of images: give it the field 'train' or 'val'.")
     found = choose_splits(folders, options.splits, src)
-    splits = [_split(split, own, path.parent, taxonomy) for split, own in found.items()]
+    splits = [_split(split, own, path.parent, taxonomy, options) for split, own in found.items()]
     without = sum(not _label_path(image.path).exists() for split in splits for image in split.images)
     if without:
         notes = (*notes, f"{without} images have no text file: they have no objects.")
@@ -108,7 +109,7 @@ def _label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy) -> SourceSplit:
+def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
     paths = [path for folder in folders for path in images_by_stem(folder).values()]
     ids = image_ids([path.stem for path in paths])
     name = "val" if split == "valid" else split
@@ -118,13 +119,17 @@ def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy) -> S
         for path, i in zip(paths, ids, strict=True)
     )
 
+    # shares of a width and height say nothing of the frame
+    frames = LabelFrames(paths, lambda index: Evidence(), options.orientation)
+
     def read(index: int) -> ImageLabels:
         path = images[index].path
-        size, label = image_size(path, upright=True), _label_path(path)
-        lines = read_text(label).splitlines() if label.exists() else []
+        label = _label_path(path)
+        framed = frames.find(index, str(label))
+        lines = read_text(label).splitlines() if label.is_file() else []
         rows = [(n, line.split()) for n, line in enumerate(lines, start=1) if line.strip()]
-        shapes, dropped = sort_out(_shape(row, size, taxonomy, f"{label}: line {n}") for n, row in rows)
-        return ImageLabels(size, shapes, dropped=dropped)
+        shapes, dropped = sort_out(_shape(row, framed.size, taxonomy, f"{label}: line {n}") for n, row in rows)
+        return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(name, images, read)
 

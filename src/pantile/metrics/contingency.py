@@ -38,10 +38,12 @@ def contingency_table(gt_ids: np.ndarray, pred_ids: np.ndarray) -> Contingency:
         UserError: the sizes differ, the maps do not hold integers, or an id is out of range.
     """
     if gt_ids.shape != pred_ids.shape:
-        raise UserError(
-            f"The ground truth is {_size(gt_ids)} pixels but the prediction is {_size(pred_ids)}: "
-            "resize the prediction to the size of the ground truth."
-        )
+        remedy = "resize the prediction to the size of the ground truth."
+        if gt_ids.ndim == 2 and gt_ids.shape == pred_ids.shape[::-1]:
+            remedy = (
+                "one of them lies on its side; `predict --orientation stored` leaves photos as their files hold them."
+            )
+        raise UserError(f"The ground truth is {_size(gt_ids)} pixels but the prediction is {_size(pred_ids)}: {remedy}")
     for what, ids in (("ground truth", gt_ids), ("prediction", pred_ids)):
         if ids.dtype.kind not in "iu":
             raise UserError(f"The {what} holds {ids.dtype} values: give its ids as integers.")
