@@ -23,7 +23,13 @@ def without(*keys):
 
 
 def category(**fields):
-    return lambda root: edit(root, lambda data: data["categories"][0].update(fields))
+    """In both splits, whose classes must agree."""
+
+    def plant(root: Path) -> None:
+        for split in ("train", "val"):
+            edit(root, lambda data: data["categories"][0].update(fields), split)
+
+    return plant
 
 
 def image(**fields):

@@ -126,7 +126,7 @@ def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy, opti
         path = images[index].path
         label = _label_path(path)
         framed = frames.find(index, str(label))
-        lines = read_text(label).splitlines() if label.is_file() else []
+        lines = read_text(label).splitlines() if label.exists() else []
         rows = [(n, line.split()) for n, line in enumerate(lines, start=1) if line.strip()]
         shapes, dropped = sort_out(_shape(row, framed.size, taxonomy, f"{label}: line {n}") for n, row in rows)
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
