@@ -13,7 +13,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
     Those are a name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` (Mask2Former or MaskFormer of Hugging
     Face's hub, from its cache or the network), a folder of ``transformers``, and a ``.pkl`` or ``.pth`` of the original
-    Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
+    kMaX-DeepLab, Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
 
     Raises:
         UserError: nothing there, damaged, or of an architecture that needs ``pantile convert``.
