@@ -1,6 +1,7 @@
 """The original kMaX-DeepLab layout, written down here key by key and shape by shape, loads into ours and back."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +9,14 @@ import torch
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.convert import export_kmax, import_kmax
+from pantile.convert.foreign_checkpoint import FAMILIES, load_foreign
 from pantile.convert.foreign_file import read_state
+from pantile.convert.foreign_folder import ForeignWeights
+from pantile.convert.kmax import export_kmax, import_kmax, original_name
+from pantile.convert.open_checkpoint import open_checkpoint
+from pantile.data.classes import ade20k, cityscapes, coco
 from pantile.models import KMaXConfig, create_model
+from pantile.recipes import make_recipe
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "convnext_tiny": (3, 3, 9, 3)}
 
@@ -188,38 +194,58 @@ def test_the_layout_written_here_is_the_published_one():
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_tensor_arrives_and_goes_back(name, tmp_path):
+def test_every_tensor_arrives_and_goes_back(name):
     foreign = random_state(LAYOUTS[name]())
     classes = len(foreign["sem_seg_head.predictor._predcitor._transformer_class_head.conv.weight"]) - 1
-    torch.save({"model": foreign, "iteration": 3}, tmp_path / "original.pth")
-
-    config, state = import_kmax(tmp_path / "original.pth", KMaXConfig(), taxonomy_of(classes))
+    config, state = import_kmax(foreign, taxonomy_of(classes), KMaXConfig())
     with torch.device("meta"):
         model = create_model(config, classes)
     model.load_state_dict(state, strict=True, assign=True)
 
-    export_kmax(tmp_path / "back.pth", config, model.state_dict())
-    back = torch.load(tmp_path / "back.pth", weights_only=True)["model"]
+    back = export_kmax(config, model.state_dict())
     assert back.keys() == foreign.keys()
     for key, tensor in foreign.items():
         assert back[key].shape == tensor.shape, key
         assert torch.equal(back[key], tensor), key
 
 
-def test_the_command_line_converts_both_ways_and_predicts(tmp_path):
-    import json
-
+def test_a_file_opens_as_it_is_and_the_command_line_converts_both_ways(tmp_path):
     foreign = random_state(LAYOUTS["R50 Cityscapes"]())
-    torch.save(foreign, tmp_path / "original.pth")
-    (tmp_path / "categories.json").write_text(json.dumps({"categories": taxonomy_of(19).to_coco()}))
+    torch.save({"model": foreign, "iteration": 3}, tmp_path / "original.pth")
+    opened = open_checkpoint(tmp_path / "original.pth")
+    assert opened.taxonomy == cityscapes.TAXONOMY
+
     ours, back = str(tmp_path / "ours.safetensors"), str(tmp_path / "back.pth")
+    assert main(["convert", "kmax", str(tmp_path / "original.pth"), "--out", ours]) == 0
+    written = open_checkpoint(ours)
+    assert (written.config, written.taxonomy) == (opened.config, opened.taxonomy)
+    assert all(torch.equal(written.state[name], tensor) for name, tensor in opened.state.items())
 
-    assert main(["convert", "kmax", str(tmp_path / "original.pth"), "--categories", str(tmp_path / "categories.json"),
-                 "--out", ours]) == 0  # fmt: skip
     assert main(["convert", "to-kmax", ours, "--out", back]) == 0
-
     converted = torch.load(back, weights_only=True)["model"]
     assert all(torch.equal(converted[key], tensor) for key, tensor in foreign.items())
+
+
+OWN = {  # recipe, classes, drop path, backbone drop path, input: the settings of the PyTorch implementation's configs
+    "R50 COCO": ("kmax_r50_coco", coco.TAXONOMY, 0.2, 0.0, (1281, 1281)),
+    "R50 Cityscapes": ("kmax_r50_cityscapes", cityscapes.TAXONOMY, 0.2, 0.0, (1025, 2049)),
+    "R50 ADE20K": ("kmax_r50_ade20k_1281", ade20k.TAXONOMY, 0.0, 0.0, (1281, 1281)),
+    "ConvNeXt-T COCO": ("kmax_convnext_tiny_coco", coco.TAXONOMY, 0.2, 0.3, (1281, 1281)),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_file_has_the_settings_and_classes_of_its_own_variant(name):
+    recipe, classes, drop_path, backbone_drop_path, size = OWN[name]
+    weights = ForeignWeights(Path("original.pth"), random_state(LAYOUTS[name]()), None)
+    config, taxonomy, state = FAMILIES["kmax"].read(weights, None, None)
+    assert taxonomy == classes
+    assert (config.recipe, config.evaluation_size, config.merge) == (recipe, size, make_recipe(recipe).merge)
+    assert (config.model.drop_path, config.model.backbone_drop_path) == (drop_path, backbone_drop_path)
+    name, tensor = next(iter(state.items()))
+    assert torch.equal(tensor, weights.state[original_name(name, config.model)].reshape(tensor.shape))
+    with pytest.raises(UserError, match="classes, the categories are 7"):
+        FAMILIES["kmax"].read(weights, taxonomy_of(7), None)
 
 
 def test_numpy_pickles_load_and_code_does_not(tmp_path):
@@ -241,12 +267,14 @@ def test_numpy_pickles_load_and_code_does_not(tmp_path):
 
 def test_mistakes_are_named(tmp_path):
     foreign = random_state(LAYOUTS["R50 Cityscapes"]())
-    torch.save(foreign, tmp_path / "original.pth")
     with pytest.raises(UserError, match="has 19 classes, the categories are 7"):
-        import_kmax(tmp_path / "original.pth", KMaXConfig(), taxonomy_of(7))
+        import_kmax(foreign, taxonomy_of(7), KMaXConfig())
     del foreign["backbone.res3.1.conv2.weight"]
     torch.save(foreign, tmp_path / "broken.pth")
-    with pytest.raises(UserError, match=r"1 tensors are missing \(first: backbone.res3.1.conv2.weight\)"):
-        import_kmax(tmp_path / "broken.pth", KMaXConfig(), taxonomy_of(19))
+    with pytest.raises(UserError, match=r"broken.pth: 1 tensors are missing \(first: backbone.res3.1.conv2.weight\)"):
+        load_foreign(tmp_path / "broken.pth")
     with pytest.raises(UserError, match="no such file"):
-        import_kmax(tmp_path / "absent.pth", KMaXConfig(), taxonomy_of(19))
+        load_foreign(tmp_path / "absent.pth")
+    foreign["backbone.stem.conv1.weight"], foreign["backbone.res4.9.conv1.weight"] = torch.zeros(1), torch.zeros(1)
+    with pytest.raises(UserError, match="neither ResNet-50 nor ConvNeXt"):
+        import_kmax(foreign, taxonomy_of(19), KMaXConfig())

@@ -40,11 +40,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _kmax_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--categories", type=Path, required=True, help="COCO-panoptic JSON of its data set")
-    parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
-
-
 def _both_ways_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
@@ -96,34 +91,6 @@ def convert_to_original(file: Path, out: Path, architecture: str, weights: str |
     write_state(out, family_of(checkpoint).to_original(checkpoint.config.model, checkpoint.part("model")))
 
 
-def convert_kmax(file: Path, categories: Path, out: Path, recipe: str | None = None) -> None:
-    """Reads an original checkpoint and writes our weights file with config and taxonomy."""
-    from pantile.convert import import_kmax
-    from pantile.engine.checkpoint import save_weights
-    from pantile.models import KMaXConfig
-    from pantile.recipes import make_recipe
-
-    _check_suffix(out)
-    taxonomy = read_categories(categories)
-    base = make_recipe(recipe).model if recipe else KMaXConfig()
-    model_config, state = import_kmax(file, base, taxonomy)
-    config = make_recipe(recipe or matching_recipe(model_config.backbone, len(taxonomy)))
-    config.model = model_config
-    save_weights(out, {f"model.{name}": tensor for name, tensor in state.items()}, config, taxonomy, step=None)
-
-
-def convert_to_kmax(file: Path, out: Path, weights: str | None = None) -> None:
-    from pantile.contracts.errors import UserError
-    from pantile.convert import export_kmax
-
-    checkpoint = opened(file, weights, ours_only=True)
-    if not checkpoint.config.model.backbone.startswith(("resnet", "convnext")):
-        raise UserError(
-            f"{file}: the original kMaX-DeepLab has no {checkpoint.config.model.backbone} backbone to export to."
-        )
-    export_kmax(out, checkpoint.config.model, checkpoint.part("model"))
-
-
 def read_categories(path: Path) -> object:
     """The taxonomy of a COCO-panoptic JSON, or of a bare list of categories."""
     import json
@@ -142,16 +109,6 @@ def read_categories(path: Path) -> object:
     return Taxonomy.from_coco(categories, source=str(path))
 
 
-def matching_recipe(backbone: str, classes: int) -> str:
-    """The kMaX recipe of this backbone and of the data set with so many classes; COCO's for others."""
-    name = "r50" if backbone.startswith("resnet") else backbone
-    dataset = {19: "cityscapes", 150: "ade20k_1281"}.get(classes, "coco")
-    candidates = [f"kmax_{name}_{dataset}", f"kmax_r50_{dataset}"]
-    from pantile.recipes import list_recipes
-
-    return next(candidate for candidate in candidates if candidate in list_recipes())
-
-
 def _check_suffix(out: Path) -> None:
     from pantile.contracts.errors import UserError
 
@@ -161,15 +118,10 @@ def _check_suffix(out: Path) -> None:
 
 _TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"
 KINDS = {
-    "kmax": Kind(
-        "a checkpoint of the PyTorch kMaX-DeepLab (.pth or .pkl) into ours",
-        _kmax_arguments,
-        lambda args: convert_kmax(args.file, args.categories, args.out, args.recipe),
-    ),
     "to-kmax": Kind(
-        "our checkpoint in the layout of the PyTorch kMaX-DeepLab (.pth)",
+        "the same as kmax --to original",
         add_weights_option,
-        lambda args: convert_to_kmax(args.file, args.out, args.weights),
+        lambda args: convert_to_original(args.file, args.out, "kmax", args.weights),
     ),
     **{
         name: Kind(
@@ -178,6 +130,7 @@ KINDS = {
             partial(_run_both_ways, name),
         )
         for name, title in (
+            ("kmax", "the PyTorch kMaX-DeepLab (.pth, .pkl)"),
             ("mask2former", f"Mask2Former, {_TRANSFORMERS}"),
             ("maskformer", f"MaskFormer, {_TRANSFORMERS}"),
             ("panoptic_fcn", "the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth)"),

@@ -13,6 +13,7 @@ from pantile.convert.class_names import name_classes
 from pantile.convert.foreign_folder import ForeignWeights, read_foreign
 from pantile.convert.huggingface_mask2former import export_mask2former
 from pantile.convert.huggingface_maskformer import export_maskformer
+from pantile.convert.kmax import export_kmax, import_kmax, is_kmax, kmax_backbone, kmax_classes
 from pantile.convert.mask2former import export_original_mask2former, import_mask2former, is_mask2former
 from pantile.convert.maskformer import export_original_maskformer, import_maskformer, is_maskformer
 from pantile.convert.panoptic_fcn import (
@@ -121,7 +122,19 @@ def _read_panoptic_fcn(
     return config, taxonomy, state
 
 
+def _read_kmax(
+    weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
+) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
+    """The network's settings are those of its own row: drop paths leave no trace in a file."""
+    classes = kmax_classes(weights.state)
+    taxonomy = taxonomy or name_classes(classes, weights.labels, source=str(weights.source))
+    config = make_recipe(recipe or matching_recipe("kmax", kmax_backbone(weights.state), classes))
+    config.model, state = import_kmax(weights.state, taxonomy, config.model)
+    return config, taxonomy, state
+
+
 FAMILIES = {
+    "kmax": Family(is_kmax, _read_kmax, export_kmax),
     "mask2former": Family(
         is_mask2former,
         _mask_transformer("mask2former", import_mask2former),

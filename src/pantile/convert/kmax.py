@@ -7,19 +7,25 @@ there. The class names are not in the file either: they come from the data set's
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.convert.foreign_file import read_state
+from pantile.convert.sizes import size_of
 from pantile.models import KMaXConfig, create_model
 
 COUNTER = ".num_batches_tracked"
+CENTERS = "sem_seg_head.predictor._cluster_centers.weight"
+CLASSES = "sem_seg_head.predictor._predcitor._transformer_class_head.conv.weight"  # their spelling
+RESNETS = {6: "resnet50", 23: "resnet101"}  # blocks of the third stage
+CONVNEXTS = {  # width, blocks of the third stage
+    (96, 9): "convnext_tiny",
+    (96, 27): "convnext_small",
+    (128, 27): "convnext_base",
+    (192, 27): "convnext_large",
+}
 
 # (our name, their name); a pattern matches from the start of what is left of the name.
 _BACKBONE_RESNET = [
@@ -135,13 +141,24 @@ def _fill(template: str, groups: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)(\+1)?\}", lambda m: str(int(groups[m[1]]) + 1) if m[2] else groups[m[1]], template)
 
 
-def import_kmax(path: Path, base: KMaXConfig, taxonomy: Taxonomy) -> tuple[KMaXConfig, dict[str, Tensor]]:
-    """Reads an original checkpoint.
+def is_kmax(foreign: dict[str, Tensor]) -> bool:
+    """Whether a state dict is of the original kMaX-DeepLab."""
+    return CENTERS in foreign
+
+
+def kmax_classes(foreign: dict[str, Tensor]) -> int:
+    """K, without no-object."""
+    return size_of(foreign, CLASSES, 0) - 1
+
+
+def import_kmax(
+    foreign: dict[str, Tensor], taxonomy: Taxonomy, base: KMaXConfig
+) -> tuple[KMaXConfig, dict[str, Tensor]]:
+    """An original state dict as ours.
 
     Args:
-        path: ``.pth`` or ``.pkl``.
-        base: settings that the file does not tell (drop path, pixel statistics).
         taxonomy: of the data set that the checkpoint was trained on, in its order.
+        base: settings that the file does not tell (drop paths, pixel statistics), those of its own recipe.
 
     Returns:
         The config of the network in the file, and the state dict of ``create_model(config, len(taxonomy))``.
@@ -149,13 +166,11 @@ def import_kmax(path: Path, base: KMaXConfig, taxonomy: Taxonomy) -> tuple[KMaXC
     Raises:
         UserError: tensors are missing, left over or of another shape, or the class count is another.
     """
-    foreign = read_state(path)
-    config = infer_config(foreign, base, path)
-    classes = len(foreign["sem_seg_head.predictor._predcitor._transformer_class_head.conv.weight"]) - 1
+    config = infer_config(foreign, base)
+    classes = kmax_classes(foreign)
     if classes != len(taxonomy):
         raise UserError(
-            f"{path}: the checkpoint has {classes} classes, the categories are {len(taxonomy)}; give the categories "
-            "of the data set that it was trained on."
+            f"It has {classes} classes, the categories are {len(taxonomy)}; give the categories of its data set."
         )
     with torch.device("meta"):
         expected = create_model(config, classes).state_dict()
@@ -168,7 +183,7 @@ def import_kmax(path: Path, base: KMaXConfig, taxonomy: Taxonomy) -> tuple[KMaXC
     surplus = [n for n in surplus if not n.endswith(("_relative_index", "_indices"))]
     if missing or surplus:
         raise UserError(
-            f"{path}: {len(missing)} tensors are missing (first: {missing[0] if missing else '-'}) and {len(surplus)} "
+            f"{len(missing)} tensors are missing (first: {missing[0] if missing else '-'}) and {len(surplus)} "
             f"are unknown (first: {surplus[0] if surplus else '-'}); only kMaX-DeepLab with ResNet-50 or ConvNeXt "
             "is supported."
         )
@@ -177,28 +192,48 @@ def import_kmax(path: Path, base: KMaXConfig, taxonomy: Taxonomy) -> tuple[KMaXC
         tensor = foreign.get(theirs, torch.zeros((), dtype=torch.int64))
         if tensor.numel() != expected[name].numel():
             raise UserError(
-                f"{path}: {theirs} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)} up to ones."
+                f"{theirs} has shape {tuple(tensor.shape)}, expected {tuple(expected[name].shape)} up to ones."
             )
         state[name] = tensor.reshape(expected[name].shape).to(expected[name].dtype)
     return config, state
 
 
-def export_kmax(path: Path, config: KMaXConfig, state: dict[str, Tensor]) -> None:
-    """Writes our state dict in the original layout: ``{"model": {...}}``, for ``torch.load``. Atomic."""
-    foreign = {original_name(name, config): _original_shape(name, tensor) for name, tensor in state.items()}
-    with telling(Path(path), RuntimeError), replacing(Path(path)) as temporary:  # torch's word for a full disk
-        torch.save({"model": foreign}, temporary)
+def export_kmax(config: KMaXConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our state dict in the original layout.
+
+    Raises:
+        UserError: a backbone that the original does not have.
+    """
+    if not config.backbone.startswith(("resnet", "convnext")):
+        raise UserError(f"The original kMaX-DeepLab has no {config.backbone} backbone to export to.")
+    return {original_name(name, config): _original_shape(name, tensor) for name, tensor in state.items()}
 
 
 def _original_shape(name: str, tensor: Tensor) -> Tensor:
     return tensor.squeeze(-1) if name.endswith("_axis.qkv.conv.weight") else tensor
 
 
-def infer_config(foreign: dict[str, Tensor], base: KMaXConfig, path: Path) -> KMaXConfig:
+def kmax_backbone(foreign: dict[str, Tensor]) -> str:
+    """timm's name of the backbone.
+
+    Raises:
+        UserError: it is neither a ResNet-50 or -101 nor a ConvNeXt of the published sizes.
+    """
+    if "backbone.stem.conv1.weight" in foreign:
+        depth = sum(bool(re.match(r"backbone\.res4\.\d+\.conv1\.weight", name)) for name in foreign)
+        if depth in RESNETS:
+            return RESNETS[depth]
+    if "backbone.downsample_layers.0.0.weight" in foreign:
+        width = size_of(foreign, "backbone.downsample_layers.0.0.weight", 0)
+        depth = sum(bool(re.match(r"backbone\.stages\.2\.\d+\.gamma", name)) for name in foreign)
+        if (width, depth) in CONVNEXTS:
+            return CONVNEXTS[width, depth]
+    raise UserError("The backbone is neither ResNet-50 nor ConvNeXt; only these are supported.")
+
+
+def infer_config(foreign: dict[str, Tensor], base: KMaXConfig) -> KMaXConfig:
     """Sizes of the network in a file, from the shapes of its tensors."""
     decoder, predictor = "sem_seg_head.pixel_decoder.", "sem_seg_head.predictor."
-    if f"{predictor}_cluster_centers.weight" not in foreign:
-        raise UserError(f"{path}: not a kMaX-DeepLab checkpoint ({predictor}_cluster_centers.weight is missing).")
 
     def count(pattern: str) -> int:
         return len({m[1] for m in (re.match(pattern, name) for name in foreign) if m})
@@ -207,34 +242,17 @@ def infer_config(foreign: dict[str, Tensor], base: KMaXConfig, path: Path) -> KM
     blocks = tuple(count(rf"{re.escape(decoder)}_stages\.{i}\._blocks\.(\d+)\.") for i in range(stages))
     layers = count(rf"{re.escape(predictor)}_kmax_transformer_layers\.(\d+)\.")
     if layers % 3:
-        raise UserError(f"{path}: has {layers} transformer layers, which three strides cannot share.")
+        raise UserError(f"It has {layers} transformer layers, which three strides cannot share.")
     auxiliary = f"{predictor}_auxiliary_semantic_predictor."
     head = "none"
     if any(name.startswith(auxiliary) for name in foreign):
         head = "aspp" if f"{auxiliary}_aspp._aspp_conv0.conv.weight" in foreign else "plain"
     return replace(
         base,
-        backbone=_infer_backbone(foreign, path),
+        backbone=kmax_backbone(foreign),
         pretrained=False,
-        num_queries=foreign[f"{predictor}_cluster_centers.weight"].shape[1],
+        num_queries=size_of(foreign, CENTERS, 1),
         decoder_blocks=blocks,
         transformer_layers=(layers // 3,) * 3,
         auxiliary_head=head,
     )
-
-
-def _infer_backbone(foreign: dict[str, Tensor], path: Path) -> str:
-    if "backbone.stem.conv1.weight" in foreign:
-        depth = sum(bool(re.match(r"backbone\.res4\.\d+\.conv1\.weight", name)) for name in foreign)
-        return {6: "resnet50", 23: "resnet101"}.get(depth) or _unknown_backbone(path)
-    if "backbone.downsample_layers.0.0.weight" in foreign:
-        width = foreign["backbone.downsample_layers.0.0.weight"].shape[0]
-        depth = sum(bool(re.match(r"backbone\.stages\.2\.\d+\.gamma", name)) for name in foreign)
-        names = {(96, 9): "tiny", (96, 27): "small", (128, 27): "base", (192, 27): "large"}
-        if (width, depth) in names:
-            return f"convnext_{names[width, depth]}"
-    return _unknown_backbone(path)
-
-
-def _unknown_backbone(path: Path) -> str:
-    raise UserError(f"{path}: the backbone is neither ResNet-50 nor ConvNeXt; only these are supported.")

@@ -14,7 +14,7 @@ def open_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoi
 
     Those are a name such as ``"facebook/mask2former-swin-tiny-coco-panoptic"`` (Mask2Former or MaskFormer of Hugging
     Face's hub, from its cache or the network), a folder of ``transformers``, and a ``.pkl`` or ``.pth`` of the original
-    Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
+    kMaX-DeepLab, Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
 
     Args:
         weights: of a run folder of ours: "best" (also None) or "last", see ``load_checkpoint``.

@@ -10,12 +10,13 @@ BACKBONES = {
     "swin_small": "swin_s",
     "swin_base": "swin_b",
     "swin_large": "swin_l",
+    **{f"convnext_{size}": f"convnext_{size}" for size in ("tiny", "small", "base", "large")},
 }
 #: class count -> data sets in whose names of recipes to look, most likely first
 DATASETS = {
     133: ("coco",),
     80: ("coco_instance",),
-    150: ("ade20k", "ade20k_semantic"),
+    150: ("ade20k", "ade20k_semantic", "ade20k_1281"),
     100: ("ade20k_instance",),
     19: ("cityscapes", "cityscapes_semantic"),
     8: ("cityscapes_instance",),
