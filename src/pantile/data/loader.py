@@ -21,3 +21,9 @@ class Loader(DataLoader):
         except UserError as error:
             # torch re-raises it with the worker's traceback as message, whose last line is the sentence
             raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
+
+    def close(self) -> None:
+        """Ends workers that persist. Left to the interpreter's end they are waited for in vain, five seconds each."""
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()
+            self._iterator = None

@@ -121,7 +121,10 @@ def train(
             callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
             plugins=[files],
         )
-        trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
+        try:
+            trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
+        finally:
+            loader.close()
         if keeper.pending(trainer.global_step):  # resumed after the last step, of which Lightning makes nothing
             trainer.validate(task, validation, verbose=False)
         keeper.finish(trainer, task)
