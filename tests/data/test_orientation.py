@@ -42,6 +42,19 @@ def test_files_of_every_format_in_both_frames(ending: str, tmp_path: Path) -> No
         assert np.array_equal(read_image(path), SHOWN[tag](read_image(path, frame=STORED)))
 
 
+@pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA"])
+def test_uncompressed_tiff_on_its_side(mode: str, tmp_path: Path) -> None:
+    """Pillow shears these when it opens them by name."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(picture()).convert(mode)
+    stored.save(tmp_path / "a.tif", exif=exif)
+    pixels = np.asarray(stored.convert("RGB"))
+    for source in (read_image(tmp_path / "a.tif"), image_pixels(Image.open(tmp_path / "a.tif"))):
+        assert np.array_equal(source, SHOWN[6](pixels))
+    assert np.array_equal(read_image(tmp_path / "a.tif", frame=STORED), pixels)
+
+
 def test_a_tag_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
     path = save_turned(picture(), tmp_path / "a.png", 6)
     content = path.read_bytes()

@@ -184,6 +184,23 @@ def test_copies_mean_the_same_with_and_without_regard_to_exif(tmp_path: Path, en
             assert error < (1.5 if ending == ".jpg" and frame == UPRIGHT else 1e-9)
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
+def test_copies_of_other_modes_keep_every_value(tmp_path: Path, mode: str) -> None:
+    stored = Image.fromarray(picture()).convert("L" if mode == "I;16" else mode)
+    stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 200) if mode == "I;16" else stored
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for ending in (".tif",) if mode == "CMYK" else (".tif", ".png"):
+        stored.save(tmp_path / f"a{ending}", exif=exif)
+        for frame in (UPRIGHT, STORED):
+            copy = tmp_path / f"{frame}{ending}"
+            place_photo(tmp_path / f"a{ending}", copy, False, Framed(read_orientation(tmp_path / f"a{ending}"), frame))
+            image = Image.open(copy)
+            assert image.mode == mode
+            expected = np.asarray(stored) if frame == STORED else SHOWN[8](np.asarray(stored))
+            assert np.array_equal(np.asarray(image), expected)
+
+
 def test_a_tag_in_xmp_goes_as_well_and_other_exif_stays(tmp_path: Path) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     Image.fromarray(picture()).save(tmp_path / "a.jpg", xmp=xmp)

@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import get_sampling
 
 from pantile.contracts.errors import UserError
 from pantile.data.image_files import read_orientation
-from pantile.data.orientation import EXIF_TEXTS, TAG, UPRIGHT
+from pantile.data.orientation import EXIF_TEXTS, TAG, UPRIGHT, not_mapped
 from pantile.labels.image_folders import decoding
 from pantile.labels.label_frames import Framed
 
@@ -65,7 +65,8 @@ def save_upright(source: Path, target: Path) -> None:
     with decoding(source), Image.open(source) as image:
         _check_holds_all(image, source)
         options = _options(image, source)
-        turned = ImageOps.exif_transpose(image)
+        with not_mapped(image):
+            turned = ImageOps.exif_transpose(image)
         exif, profile = turned.getexif(), image.info.get("icc_profile")
         exif.pop(TAG, None)
         if image.format != "TIFF":  # whose tags belong to its layout
