@@ -13,7 +13,7 @@ import pydantic
 import yaml
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.shortening import short
+from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
@@ -185,7 +185,11 @@ def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     known = {item.name: item.type for item in dataclasses.fields(cls)}
     for name, value in data.items():
         if name not in known:
-            raise UserError(f"{source}: there is no field {prefix + name!r}{_suggestion(prefix + name, field_names())}")
+            own = f"{prefix}{short(name)[1:-1] if isinstance(name, str) else short(name)}"
+            raise UserError(f"{source}: there is no field {own!r}{_suggestion(own, field_names())}")
+        tag = value.get(_TAGS[name]) if name in _TAGS and isinstance(value, dict) else None
+        if tag is not None and not (isinstance(tag, str) and len(tag) <= LIMIT):  # pydantic would write it all out
+            raise UserError(f"{source}: {name}.{_TAGS[name]}: {short(tag)} is not the name of a kind.")
         groups = _groups(known[name])
         if isinstance(value, dict) and groups:
             _check_names(value, _chosen(groups, value, _TAGS.get(name)), source, f"{prefix}{name}.")
