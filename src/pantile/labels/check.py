@@ -135,6 +135,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         result.tables.append(table)
         result.taxonomies[split] = table.taxonomy
         result.others.extend(table.findings)
+        if not table.data["images"]:
+            result.others.append(Finding("no-images", split, None, "'images' is empty: nothing to train on"))
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
