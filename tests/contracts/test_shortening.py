@@ -79,6 +79,11 @@ def test_readers_of_yaml_do_not_write_it_out(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="seed") as error:
         load_yaml(config)
     assert len(str(error.value)) < 400
+    for change in ({"model": {"architecture": top}}, {"merge": {"kind": "x" * 5000}}, {"y" * 5000: 1}, {7: 1}):
+        config.write_text(yaml.safe_dump(to_dict(make_recipe("remax_nano")) | change))
+        with pytest.raises(UserError, match=r"model.architecture|merge.kind|no field") as error:
+            load_yaml(config)
+        assert len(str(error.value)) < 400
     with pytest.raises(UserError) as error:
         Fields({"names": top}, "data.yaml").text("names")
     assert len(str(error.value)) < 400

@@ -24,6 +24,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.data import CocoPanoptic
 from pantile.data.crowd import CrowdCounts, count_crowd
+from pantile.labels.check import check
 from pantile.labels.crowd import settle_crowd
 from pantile.labels.source import ImageLabels
 
@@ -86,6 +87,7 @@ def test_things_without_a_number(tmp_path, source):
     report = run(src, tmp_path / "crowd", source)
     assert columns(report)["cat"] == (1, 19) and report.unnumbered == {"cat": 1}
     assert any("what has no number is crowd" in note for note in report.all_notes) and len(report.warnings) == 2
+    assert set(check(tmp_path / "crowd").counts) >= {"class-only-crowd", "mostly-crowd"}
     report = run(src, tmp_path / "dst", source, crowd_as_instances=("cat",))
     corner = CAT.copy()
     corner[4, 6] = True
@@ -151,6 +153,8 @@ def test_counting_reads_tables_or_looks_at_maps(tmp_path):
     )
     from pantile.data import first_images, open_dataset
 
+    found = [f for f in check(described).findings if f.severity == "error"]
+    assert [(f.kind, f.file) for f in found] == [("class-only-crowd", "train"), ("mostly-crowd", "train")]
     counts, images = count_crowd(first_images(open_dataset(described, "train"), 1))
     assert images == 1 and counts.only_crowd == ["cat"]
     assert counts.mostly == "100% of the regions and 100% of the pixels of things are crowd"

@@ -119,6 +119,13 @@ def test_a_photo_in_two_splits_is_told(tmp_path):
     assert check(tmp_path / "dst").counts["image-in-two-splits"] == 1
 
 
+def test_an_empty_split_is_told(tmp_path):
+    src = write_instances(tmp_path / "src", [])
+    write_json(instances_json([], names=()), src / "annotations" / "instances_train.json")
+    report = run(src, tmp_path / "dst", "coco-instances")
+    assert report.warnings == ["train has no image, so nothing can be trained on it."]
+
+
 def test_other_readers_look_too(tmp_path, capsys):
     labelme = write_labelme(tmp_path / "labelme", [{"points": [[1, 1], [4, 1], [4, 4]]}])
     (labelme / "a.jpg").write_bytes((labelme / "a.jpg").read_bytes()[:200])

@@ -17,7 +17,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.contracts.plugins import check_installed, required
 from pantile.contracts.registry import Registry
-from pantile.contracts.shortening import short
+from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.engine.config_lists import list_sentence
 from pantile.losses.criterion import CRITERIA, CriterionConfig
@@ -300,7 +300,11 @@ def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     known = _fields(cls)
     for name, value in data.items():
         if name not in known:
-            raise UserError(f"{source}: there is no field {prefix + name!r}{_suggestion(prefix + name, field_names())}")
+            own = f"{prefix}{short(name)[1:-1] if isinstance(name, str) else short(name)}"
+            raise UserError(f"{source}: there is no field {own!r}{_suggestion(own, field_names())}")
+        tag = value.get(KINDS[name].tag) if name in KINDS and isinstance(value, dict) else None
+        if tag is not None and not (isinstance(tag, str) and len(tag) <= LIMIT):
+            raise UserError(f"{source}: {name}.{KINDS[name].tag}: {short(tag)} is not the name of a kind.")
         groups = _groups(name, known[name])
         if isinstance(value, dict) and groups:
             _check_names(value, _chosen(name, groups, value), source, f"{prefix}{name}.")

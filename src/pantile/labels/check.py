@@ -136,6 +136,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         result.tables.append(table)
         result.taxonomies[split] = table.taxonomy
         result.others.extend(table.findings)
+        if not table.data["images"]:
+            result.others.append(Finding("no-images", split, None, "'images' is empty: nothing to train on"))
     files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
     result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):

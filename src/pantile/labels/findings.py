@@ -74,6 +74,7 @@ KINDS = {
     "no-area": Kind("note", "counted"),
     "no-box": Kind("note", "measured"),
     # all images of a split together
+    "no-images": Kind("error", "kept", mended=False),
     "class-only-crowd": _CROWD,
     "mostly-crowd": _CROWD,
     # what a person may want to look at

@@ -59,6 +59,8 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool) -> Photos:
             if name != split.name:
                 copies.append((image.path, first))
     photos = _settle(source, reasons, rule) if reasons else Photos(source)
+    empty = [split.name for split in source.splits if not split.images]
+    photos.warnings += [f"{name} has no image, so nothing can be trained on it." for name in empty]
     if copies:
         photos.warnings.append(
             f"{len(copies):,} photos have the same pixels as one of another split, first {copies[0][0]} and "
