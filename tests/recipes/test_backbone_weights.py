@@ -11,9 +11,9 @@ from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.engine import train as train_module
-from pantile.engine.backbone_weights import start_of_backbone, with_named_weights
 from pantile.engine.config import RunConfig
 from pantile.models import ARCHITECTURES
+from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 from pantile.recipes import list_recipes, make_recipe
 
 
@@ -37,18 +37,16 @@ def test_resnets_of_the_tables_are_torchvisions() -> None:
 
 
 def test_a_name_without_a_tag_is_told_with_the_one_that_is_loaded() -> None:
-    config = make_recipe("kmax_r50_coco")
-    config.model.backbone = "resnet50"
+    untagged = replace(make_recipe("kmax_r50_coco").model, backbone="resnet50")
     expected = f"resnet50.{timm.get_pretrained_cfg('resnet50').tag}"
-    assert start_of_backbone(config.model) == f"timm's {expected}"
-    assert with_named_weights(config).model.backbone == expected
-    config.model.pretrained = False
-    assert with_named_weights(config) == config and start_of_backbone(config.model) == "random numbers"
-    from_file = replace(config.model, pretrained=True, backbone_weights="mine.pth")
-    assert start_of_backbone(from_file) == "mine.pth"
-    assert with_named_weights(replace(config, model=from_file)).model == from_file
-    wide = make_recipe("panoptic_deeplab_wr41_coco")
-    assert with_named_weights(wide) == wide and start_of_backbone(wide.model) == "random numbers"
+    assert start_of_backbone(untagged) == f"timm's {expected}"
+    assert with_named_weights(untagged).backbone == expected
+    for config, start in (
+        (replace(untagged, pretrained=False), "random numbers"),
+        (replace(untagged, backbone_weights="mine.pth"), "mine.pth"),
+        (make_recipe("panoptic_deeplab_wr41_coco").model, "random numbers"),
+    ):
+        assert with_named_weights(config) == config and start_of_backbone(config) == start
 
 
 def test_recipes_say_where_they_start() -> None:

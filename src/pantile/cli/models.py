@@ -41,7 +41,7 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
-    from pantile.engine.backbone_weights import start_of_backbone
+    from pantile.models.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)

@@ -5,6 +5,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -17,7 +18,6 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Wish, handling
 from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands
-from pantile.engine.backbone_weights import start_of_backbone, with_named_weights
 from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
@@ -29,6 +29,7 @@ from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
 from pantile.engine.transfer import transfer
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
+from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 
 CONFIG = "config.yaml"
 
@@ -78,7 +79,7 @@ def train(
     L.seed_everything(config.seed, verbose=False)
     if resume or init is not None:
         config = without_download(config)
-    config = with_named_weights(config)
+    config = replace(config, model=with_named_weights(config.model))
     if world.rank == 0 and not resume and init is None:
         Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
     task = PanopticTask(config, training_set.taxonomy)

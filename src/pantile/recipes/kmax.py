@@ -5,8 +5,8 @@ whose checkpoints load and whose results the tables print. It ran in fp16; here 
 
 deeplab2's reading of the same data is a matter of settings, on COCO: ``--set augment.pad_position=random
 augment.ssd_jitter=false augment.policy_magnitude=1 augment.scale_range=[0.3,1.7] augment.scale_step=0.1
-augment.redraws=0 merge.resize_order=ids_last merge.strict=false merge.thing_area_limit=400
-merge.stuff_area_limit=6400``. It is what ``recipes.remax`` takes.
+augment.redraws=0 augment.min_labelled_pixels=1 merge.resize_order=ids_last merge.strict=false
+merge.thing_area_limit=400 merge.stuff_area_limit=6400``. ``recipes.remax`` takes it.
 """
 
 from collections.abc import Callable

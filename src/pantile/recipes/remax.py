@@ -27,8 +27,8 @@ max-pooling and so predicts Cityscapes at stride 2, draws other initial weights,
 (on Cityscapes the hardest fifth, small things three times), and pastes crowd, too.
 
 The port's reading of data and merge: ``--set augment.ssd_jitter=true augment.policy_magnitude=0 augment.scale_step=0
-augment.pad_position=bottom_right augment.redraws=10 merge.resize_order=logits_first merge.strict=true
-merge.thing_area_limit=0 merge.stuff_area_limit=0``.
+augment.pad_position=bottom_right augment.redraws=10 augment.min_labelled_pixels=65536 merge.resize_order=logits_first
+merge.strict=true merge.thing_area_limit=0 merge.stuff_area_limit=0``.
 """
 
 from collections.abc import Callable
