@@ -57,7 +57,7 @@ def train(
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
     world = processes()
-    start, finished_steps = _starting_point(run, world.rank) if resume else (None, 0)
+    start, finished_steps = _starting_point(run, config, world.rank) if resume else (None, 0)
     if world.rank == 0 and not resume:
         refuse_existing(run)
     for name, dataset in (("training", training_set), ("validation", validation_set)):
@@ -122,7 +122,7 @@ def train(
     return run
 
 
-def _starting_point(run: Path, rank: int) -> tuple[Path, int]:
+def _starting_point(run: Path, config: RunConfig, rank: int) -> tuple[Path, int]:
     """The checkpoint to resume from and the optimizer steps behind it; tells them."""
     file, problem = file_to_resume(run)
     checkpoint = load_checkpoint(file)
@@ -130,7 +130,7 @@ def _starting_point(run: Path, rank: int) -> tuple[Path, int]:
     if rank == 0:
         if problem is not None:
             warnings.warn(f"{run / LAST}: cannot be read ({problem}); {file.name} takes its place.", stacklevel=3)
-        print(f"pantile: going on after step {step} of {file}", file=sys.stderr)
+        print(f"pantile: going on after step {step} of {config.training.steps}, from {file}", file=sys.stderr)
         set_aside_later_logs(run, step)
     return file, step
 
