@@ -59,7 +59,7 @@ class Checkpoint:
         if self.value is not None:
             made += f", {metric_title(self.metric)} {100 * self.value:.1f}"
         elif self.step is not None:
-            made += ", not validated"
+            made += ", not measured"
         chosen = {"best": " (best validation)", "last": " (last)", None: ""}[self.choice]
         return f"{made}{chosen}: {self.path}"
 

@@ -72,7 +72,7 @@ def train(
     training_set, validation_set = in_one_order(training_set, validation_set, resumed)
     check_bands(config.model, training_set)
     if resume and world.rank == 0:
-        _tell_start(run, start, problem, finished_steps)
+        _tell_start(run, start, problem, finished_steps, config.training.steps)
         set_aside_later_logs(run, finished_steps)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
@@ -134,10 +134,10 @@ def train(
     return run
 
 
-def _tell_start(run: Path, start: Path, problem: str | None, step: int) -> None:
+def _tell_start(run: Path, start: Path, problem: str | None, step: int, steps: int) -> None:
     if problem is not None:
         warnings.warn(f"{run / LAST}: cannot be read ({problem}); {start.name} takes its place.", stacklevel=3)
-    print(f"pantile: going on after step {step} of {start}", file=sys.stderr)
+    print(f"pantile: going on after step {step} of {steps}, from {start}", file=sys.stderr)
 
 
 def steps_to_resume(run: Path) -> int:
