@@ -101,6 +101,9 @@ def create_backbone(
     if output_stride == 16 and family is not MobileNetV3Backbone:
         options |= {"output_stride": 16}
     try:
+        if family is TimmFeatures and weights_file is not None:
+            # timm takes any file for the features alone, even one that has none of their tensors
+            timm.create_model(name, **{k: v for k, v in options.items() if k not in ("features_only", "output_stride")})
         model = timm.create_model(name, **options)
     except Exception as error:
         if not options["pretrained"]:

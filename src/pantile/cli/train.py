@@ -19,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
     add_weights_option(parser, of="of a run folder that --init names")
+    parser.add_argument(
+        "--init-min-share",
+        type=float,
+        metavar="SHARE",
+        help="how much of the model --init has to fill, 0..1; 0 takes anything (default: 0.9)",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
@@ -33,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from pantile.engine.processes import processes
     from pantile.engine.train import train
 
+    least = init_share(args)
     record = data_record(args)
     training_set, validation_set = record.datasets()
     config = starting_config(args)
@@ -48,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         warn_of_crowd(validation_set, record.val_split)
     init = opened(args.init, args.weights) if args.init else None
     out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
-    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
+    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record, init_min_share=least)
     if processes().rank == 0:
         print(out)
     return 0
@@ -71,6 +78,22 @@ def interrupted(args: argparse.Namespace) -> str:
     if args.resume:
         return f"{args.out} is as it was: run the same command again."
     return "no step was trained: start it again, with another --out if the run folder is there already."
+
+
+def init_share(args: argparse.Namespace) -> float:
+    """``--init-min-share``, once it and ``--init`` make sense."""
+    from pantile.contracts.errors import UserError
+    from pantile.engine.transfer import MIN_SHARE
+
+    if args.init and args.resume:
+        raise UserError("--init starts a new run and --resume continues one: leave one of them out.")
+    if args.init_min_share is None:
+        return MIN_SHARE
+    if not args.init:
+        raise UserError("--init-min-share goes with --init: name the weights to start from, or leave it out.")
+    if not 0 <= args.init_min_share <= 1:
+        raise UserError(f"--init-min-share is {args.init_min_share:g}: give a share from 0 to 1.")
+    return args.init_min_share
 
 
 def starting_config(args: argparse.Namespace) -> object:

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
 from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands
@@ -59,11 +61,12 @@ def evaluate(
 def load_task(checkpoint: Checkpoint) -> PanopticTask:
     """A task with the checkpoint's weights for inference only: eval mode, batch norms folded into convolutions.
 
-    Strict: every tensor of the model must be there.
+    Raises:
+        UserError: a tensor of the model is missing, left over or of another shape.
     """
     task = PanopticTask(without_download(checkpoint.config), checkpoint.taxonomy)
-    task.model.load_state_dict(checkpoint.part("model"))
-    task.techniques.load_state_dict(checkpoint.part("techniques"))
+    for part, module in (("model", task.model), ("techniques", task.techniques)):
+        _load_all(module, checkpoint.part(part), f"{checkpoint.path}: its {part}")
     task.eval()
     task.model = fold_batch_norms(task.model)
     for technique in task.techniques.values():
@@ -79,6 +82,22 @@ def in_its_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> Panoptic
     """
     model, remedy = f"the model {checkpoint.path}", "fine-tune with `pantile train ... --init` first"
     return with_classes(dataset, checkpoint.taxonomy, "the data", model, remedy)
+
+
+def _load_all(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    own = module.state_dict()
+    wrong = (
+        ("lack", [name for name in own if name not in state]),
+        ("have in surplus", [name for name in state if name not in own]),
+        ("have in another shape", [n for n in own if n in state and state[n].shape != own[n].shape]),
+    )
+    told = [f"{what} {len(names)} tensors (the first is {names[0]})" for what, names in wrong if names]
+    if told:
+        raise UserError(
+            f"{where} weights {' and '.join(told)}, so it is not the network of its config: leave model.* and "
+            "techniques.* as they were trained, or start a training from it with --init."
+        )
+    module.load_state_dict(state)
 
 
 def _gather(per_image: list[tuple[int, float]], world_size: int) -> list[tuple[int, float]]:

@@ -27,7 +27,7 @@ from pantile.engine.processes import processes
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
-from pantile.engine.transfer import transfer
+from pantile.engine.transfer import MIN_SHARE, check_share, transfer
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 
@@ -43,6 +43,7 @@ def train(
     resume: bool = False,
     record: RunRecord | None = None,
     callbacks: Sequence[Callback] = (),
+    init_min_share: float = MIN_SHARE,
 ) -> Path:
     """Trains and returns the run folder.
 
@@ -52,10 +53,12 @@ def train(
         resume: continue ``run`` from its last checkpoint: same stream of samples, same schedule, same curve.
         record: how the run was started; kept in a new run folder for its report.
         callbacks: further Lightning callbacks.
+        init_min_share: 0..1, how much of the model ``init`` has to fill; 0 takes anything.
 
     Raises:
         UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
-            of the validation set, or of the run to resume, are not those of the training set.
+            of the validation set, or of the run to resume, are not those of the training set; or ``init`` fills too
+            little of the model.
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
@@ -89,6 +92,7 @@ def train(
         report = transfer(task.model, training_set.taxonomy, init.part("model"), init.taxonomy)
         if world.rank == 0:
             Console(stderr=True).print(report.table())
+        check_share(report, init_min_share, str(init.path))
     if world.rank == 0:
         (run / LAST.parent).mkdir(parents=True, exist_ok=True)
         save_yaml(config, run / CONFIG)

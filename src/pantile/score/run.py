@@ -8,6 +8,7 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.workers import map_in_workers
+from pantile.metrics.pair_counts import CrowdRule, check_rule
 from pantile.score.evidence import Evidence, evidence_of
 from pantile.score.pairing import PairBy, pair_images
 from pantile.score.result import Score, Totals
@@ -24,6 +25,7 @@ class Job:
         pred: predictions of its classes.
         limit: only the first images of the ground truth.
         pair_by: see ``pair_images``.
+        crowd: see ``CrowdRule``.
 
     Attributes:
         names: of the images, in the order of the ground truth.
@@ -32,11 +34,20 @@ class Job:
         pairing: how images and predictions came together.
 
     Raises:
-        UserError: see ``pair_images``.
+        UserError: see ``pair_images``; another rule about crowd.
     """
 
-    def __init__(self, gt: MapSource, pred: MapSource, limit: int | None = None, pair_by: PairBy = "auto") -> None:
+    def __init__(
+        self,
+        gt: MapSource,
+        pred: MapSource,
+        limit: int | None = None,
+        pair_by: PairBy = "auto",
+        crowd: CrowdRule = "all",
+    ) -> None:
+        check_rule(crowd)
         self._gt, self._pred = gt, pred
+        self.crowd: CrowdRule = crowd
         self.taxonomy = gt.taxonomy
         self.pairing = pair_images(gt, pred, pair_by)
         known = set(self.pairing.pairs.values())
@@ -56,10 +67,10 @@ class Job:
         truth = self._gt.load(index)
         position = self._pairs[index]
         if position is None:
-            return evidence_of(PanopticMap(np.zeros_like(truth.ids), ()), truth, self.taxonomy)
+            return evidence_of(PanopticMap(np.zeros_like(truth.ids), ()), truth, self.taxonomy, self.crowd)
         prediction = self._pred.load(position)
         try:
-            return evidence_of(prediction, truth, self.taxonomy)
+            return evidence_of(prediction, truth, self.taxonomy, self.crowd)
         except UserError as error:
             raise UserError(f"{self._pred.path(position)} against {self._gt.path(index)}: {error}") from None
 
@@ -76,7 +87,8 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         UserError: about the first image, in the order of the ground truth, that cannot be compared.
 
     Warns:
-        UserWarning: images lack a prediction, or predictions an image; file names contradict or do not confirm ids.
+        UserWarning: images lack a prediction, or predictions an image; file names contradict or do not confirm ids;
+            the rule about crowd decides.
     """
     _tell(job)
     totals = Totals(job.taxonomy)
@@ -89,6 +101,8 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         comparisons = track(comparisons, "scoring", total=len(job), console=console, transient=True)
     for name, evidence in zip(job.names, comparisons, strict=True):
         totals.add(name, evidence)
+    if totals.rules_differ:
+        warnings.warn(_about_crowd(totals.rules_differ, job.crowd), stacklevel=2)
     return totals.score(missing=len(job.missing), unknown=len(job.unknown))
 
 
@@ -113,3 +127,11 @@ def _tell(job: Job) -> None:
             "they are left out.",
             stacklevel=3,
         )
+
+
+def _about_crowd(images: int, rule: CrowdRule) -> str:
+    said = {
+        "all": "all of them excuse a prediction here, only the last row does in panopticapi (--crowd reference)",
+        "reference": "only the last row excuses a prediction, as in panopticapi (--crowd all counts all of them)",
+    }
+    return f"In {images} images the rule for several crowd regions of one class changes the counts: {said[rule]}."
