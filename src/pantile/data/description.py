@@ -33,11 +33,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.image_files import read_image
-from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.data.label_files import GREY_16, INDEXED_8, read_label
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
 DESCRIPTION = "dataset.yaml"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VOID_VALUES = (0, 255)
 CHANNELS = (1, 3, 4)
 NUMBERS = 2**16  # that a 16-bit PNG can hold
@@ -187,10 +187,10 @@ class DescribedFolder(PairedFiles):
             UserError: a PNG is broken or of another depth, the two differ in size, or a value is no class.
         """
         path = self._semantic.path(self._keys[index])
-        classes = read_label_png(path, INDEXED_8).astype(np.int64)
+        classes = read_label(path, INDEXED_8).astype(np.int64)
         if not self._separated:
             return self._to_map(classes, np.zeros_like(classes), path)
-        numbers = read_label_png(self._instances.path(self._keys[index]), GREY_16).astype(np.int64)
+        numbers = read_label(self._instances.path(self._keys[index]), (GREY_16,)).astype(np.int64)
         if numbers.shape != classes.shape:
             raise UserError(
                 f"{path} is {classes.shape[1]}x{classes.shape[0]} pixels but its instance PNG is "

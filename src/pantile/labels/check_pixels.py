@@ -12,11 +12,11 @@ from scipy import ndimage
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
+from pantile.data.decoding import decoding
 from pantile.data.image_files import read_image, read_panoptic_png
 from pantile.data.label_rows import runs
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
 from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
-from pantile.labels.image_folders import decoding
 
 DIAGONAL = np.ones((3, 3), dtype=int)  # pixels that touch at a corner are one piece
 

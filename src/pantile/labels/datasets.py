@@ -8,9 +8,10 @@ from pantile.contracts.errors import UserError
 from pantile.data.ade20k import open_ade20k
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.decoding import decoding
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
-from pantile.labels.image_folders import check_size, choose_splits, decoding, image_size
+from pantile.labels.image_folders import check_size, choose_splits, image_size
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
 Dataset = PairedFiles | CocoPanoptic

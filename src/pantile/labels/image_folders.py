@@ -1,61 +1,18 @@
 """Where images and their labels lie, how large an image is, and what its id is called."""
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.large_images import without_pixel_limit
+from pantile.data.decoding import decoding
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 EXIF_ORIENTATION = 0x0112
-#: what Pillow raises on files that are cut short, garbled or forged
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
-
-
-@contextmanager
-def decoding(path: Path | str) -> Iterator[None]:
-    """Pillow's errors as one sentence.
-
-    Raises:
-        UserError: instead of them.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: restore the file.") from None
-    except (*DECODING_ERRORS, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
-
-
-def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
-    """Pixel values as stored; of a palette PNG the indices.
-
-    Args:
-        path: the file.
-        modes: Pillow's modes that the format allows, each with its name for people.
-
-    Returns:
-        (H, W) or (H, W, C), uint8, uint16 or int32.
-
-    Raises:
-        UserError: the file is missing, broken or of another mode.
-    """
-    with decoding(path), Image.open(path) as image:
-        mode = image.mode
-        pixels = np.asarray(image)
-    if mode not in modes:
-        raise UserError(
-            f"{path} has colour mode {mode!r}, but this label is {' or '.join(dict.fromkeys(modes.values()))}: "
-            "save it in that mode (another program may have changed it)."
-        )
-    return pixels
 
 
 def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
@@ -68,7 +25,7 @@ def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or not an image, or is rotated.
     """
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), without_pixel_limit(), Image.open(path) as image:
         width, height = image.size
         orientation = image.getexif().get(EXIF_ORIENTATION, 1) if upright else 1
     if orientation != 1:

@@ -21,8 +21,10 @@ from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.decoding import decoding
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.fields import Fields, existing, path_inside, read_json
-from pantile.labels.image_folders import IMAGE_SUFFIXES, check_size, decoding, image_ids, image_size
+from pantile.labels.image_folders import check_size, image_ids, image_size
 from pantile.labels.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.source import (
     Dropped,

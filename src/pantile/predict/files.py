@@ -12,11 +12,11 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.data.image_files import read_image, save_image
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.merge.tile_layout import Window
 from pantile.predict.predictor import Predictor
 from pantile.predict.result import PanopticResult
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 SPLIT = "predictions"
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
 FEW_TILES = 4  # up to so many have no progress bar of their own
@@ -31,9 +31,9 @@ def find_images(inputs: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for given in map(Path, inputs):
         if given.is_dir():
-            images = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES)
+            images = sorted(p for p in given.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
             if not images:
-                raise UserError(f"{given}: the folder holds no image ({', '.join(sorted(SUFFIXES))}).")
+                raise UserError(f"{given}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
             found += images
         elif given.exists():
             found.append(given)

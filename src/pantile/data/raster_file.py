@@ -1,0 +1,226 @@
+"""Files that Pillow cannot read without loss, and windows of large ones, through rasterio (GDAL), an extra.
+
+GDAL reads every depth and number of bands, and decodes the blocks of a TIFF that a window touches.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.large_images import check_memory
+from pantile.data.image_header import ImageHeader
+from pantile.data.reading import Choice, to_bytes
+
+EXTRA = "pip install 'pantile[raster]'"
+_DRIVERS = {
+    "PNG": ["PNG"], "TIFF": ["GTiff"], "JPEG2000": ["JP2OpenJPEG"], "PPM": ["PNM"], "JPEG": ["JPEG"],
+    "GIF": ["GIF", "BIGGIF"], "WEBP": ["WEBP"], "BMP": ["BMP"],
+}  # fmt: skip
+_WINDOWED = ("TIFF", "JPEG2000")  # formats whose parts are decoded alone; GDAL reads rows of a PNG from its start
+_LARGEST_BLOCK = 2**26  # bytes; of larger ones GDAL keeps too few between windows
+_STRIPE = 2**25  # bytes as stored
+WAY_ON = "save it as a tiled TIFF and cut it with --tile, or split it into smaller images"
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """Where the pixels of an image lie on the Earth, in rasterio's own objects.
+
+    Attributes:
+        crs: the coordinate reference system; None where the file names none.
+        transform: column and row to x and y; None where there are ground control points instead.
+        gcps: ground control points and their reference system.
+    """
+
+    crs: Any
+    transform: Any
+    gcps: tuple[list, Any] = field(default=([], None))
+
+
+def has_rasterio() -> bool:
+    return find_spec("rasterio") is not None
+
+
+def rasterio_for(path: str | Path, what: str) -> ModuleType:
+    """
+    Raises:
+        UserError: the extra is not installed.
+    """
+    if not has_rasterio():
+        raise UserError(f"{path} holds {what}, which needs rasterio to be read: {EXTRA}.")
+    return _rasterio()
+
+
+@cache
+def _rasterio() -> ModuleType:
+    import rasterio
+    import rasterio.errors
+
+    # a photo has no place on the Earth, and nobody expects it to
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    return rasterio
+
+
+class RasterImage:
+    """An image whose parts are decoded when they are asked for: ``image[top:bottom, left:right]``, steps allowed.
+
+    Stands where an (H, W, C) uint8 array would; ``numpy.asarray`` reads all of it. Not for several threads at once.
+
+    Args:
+        path: the file.
+        header: of it.
+        choice: what to read.
+
+    Raises:
+        UserError: rasterio is missing or cannot read the file, or its pages differ in size.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 3
+
+    def __init__(self, path: Path, header: ImageHeader, choice: Choice) -> None:
+        self.path, self.choice = path, choice
+        rasterio = rasterio_for(path, str(header))
+        drivers = _DRIVERS.get(header.format)
+        if drivers is None:
+            raise UserError(f"{path} holds {header} as {header.format}: save it as PNG or TIFF.")
+        with _telling(path):
+            self.pages = [
+                rasterio.open(_address(path, header, page), driver=drivers, sharing=False) for page in choice.pages
+            ]
+        sizes = {(page.height, page.width) for page in self.pages}
+        if len(sizes) > 1:
+            listed = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
+            raise UserError(f"{path}: the pages to take have different sizes ({listed}): choose pages of one size.")
+        (self.size,) = sizes
+        blocks = [shape for page in self.pages for shape in page.block_shapes]
+        widest = max(rows * columns for rows, columns in blocks) * np.dtype(self.pages[0].dtypes[0]).itemsize
+        #: whether windows cost less than the whole
+        self.windowed = header.format in _WINDOWED and widest * self.pages[0].count <= _LARGEST_BLOCK
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (*self.size, len(self.choice.bands))
+
+    def __len__(self) -> int:
+        return self.size[0]
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+        """(h, w, C) uint8."""
+        (top, bottom, down), (left, right, across) = (
+            part.indices(length) for part, length in zip(window, self.size, strict=True)
+        )
+        if (down, across) == (1, 1):
+            return self._read(top, bottom, left, right)
+        parts = [
+            self._read(start, end, left, right)[::down, ::across] for start, end in self._stripes(top, bottom, down)
+        ]
+        return np.concatenate(parts)
+
+    def _stripes(self, top: int, bottom: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
+        """Rows that are decoded at once: all rows of blocks, about ``_STRIPE`` bytes, a multiple of so many rows.
+
+        A block that is the whole image would be decoded anew for each stripe, so there is one.
+        """
+        rows = max(height for page in self.pages for height, _ in page.block_shapes)
+        row_bytes = self.size[1] * sum(np.dtype(page.dtypes[0]).itemsize * page.count for page in self.pages)
+        step = max(rows, _STRIPE // row_bytes // rows * rows)
+        step = self.size[0] if rows >= self.size[0] else -(-step // multiple) * multiple
+        for start in range(top, bottom, max(step, multiple)):
+            yield start, min(start + max(step, multiple), bottom)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.whole()
+
+    def whole(self) -> np.ndarray:
+        """All of it.
+
+        Raises:
+            UserError: it is larger than what is decoded at once, or damaged.
+        """
+        check_memory(self.path, self.size, len(self.choice.bands), WAY_ON)
+        pixels = np.empty(self.shape, dtype=np.uint8)
+        for start, end in self._stripes(0, self.size[0]):
+            pixels[start:end] = self._read(start, end, 0, self.size[1])
+        return pixels
+
+    def _read(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        from rasterio.windows import Window
+
+        window, first, parts = Window(left, top, right - left, bottom - top), 0, {}
+        with _telling(self.path):
+            for page in self.pages:
+                own = sorted({band - first for band in self.choice.bands if 0 <= band - first < page.count})
+                if own:
+                    values = page.read([band + 1 for band in own], window=window)
+                    parts |= {first + band: values[k] for k, band in enumerate(own)}
+                first += page.count
+        return to_bytes(np.stack([parts[band] for band in self.choice.bands], axis=-1), self.choice.ranges)
+
+    @property
+    def georeference(self) -> Georeference | None:
+        """None for an image that has no place."""
+        page = self.pages[0]
+        points, points_crs = page.gcps
+        if page.transform.is_identity and not points:
+            return None
+        return Georeference(page.crs, None if points else page.transform, (points, points_crs))
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """GDAL's errors as one sentence."""
+    try:
+        yield
+    except MemoryError:
+        raise UserError(f"{path} does not fit into memory: {WAY_ON}.") from None
+    except (_rasterio().errors.RasterioError, OSError) as error:
+        reason = error.__cause__ or error  # rasterio's own words are "see previous exception"
+        raise UserError(f"{path} does not decode ({' '.join(str(reason).split())}): replace the file.") from None
+
+
+def _address(path: Path, header: ImageHeader, page: int) -> str:
+    """GDAL's name of a page; a TIFF's overviews and masks count among its directories."""
+    full = str(path.absolute())
+    if header.tiff is None or not 0 < page < len(header.tiff.pages):
+        return full
+    return f"GTIFF_DIR:{header.tiff.pages[page].directory + 1}:{full}"
+
+
+def read_with_rasterio(path: Path, header: ImageHeader, choice: Choice) -> np.ndarray:
+    """(H, W, C) uint8, see ``RasterImage``."""
+    return RasterImage(path, header, choice).whole()
+
+
+def write_geotiff(
+    path: Path, layers: Sequence[np.ndarray], names: Sequence[str], place: Georeference, void: int
+) -> None:
+    """A tiled, compressed GeoTIFF with the place of the image that its pixels are about.
+
+    Args:
+        path: written as it is; atomic writing is the caller's.
+        layers: (H, W) int32, one per band.
+        names: descriptions of the bands.
+        place: of the image.
+        void: value that programs leave out.
+    """
+    rasterio = _rasterio()
+    height, width = layers[0].shape
+    points, points_crs = place.gcps
+    where = {"gcps": points, "crs": points_crs} if points else {"crs": place.crs, "transform": place.transform}
+    tiled = {"tiled": True, "blockxsize": 512, "blockysize": 512} if min(height, width) >= 512 else {}
+    with rasterio.open(
+        path, "w", driver="GTiff", height=height, width=width, count=len(layers), dtype="int32", nodata=void,
+        compress="deflate", interleave="band", BIGTIFF="IF_SAFER", **where, **tiled,
+    ) as file:  # fmt: skip
+        for number, (layer, name) in enumerate(zip(layers, names, strict=True), start=1):
+            file.write(layer, number)
+            file.set_band_description(number, name)
