@@ -98,7 +98,7 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is 4x2 pixels but its instance PNG is 3x2"):
         open_dataset(root).load(0)
     save(np.ones((2, 4), dtype=np.uint8), instances)
-    with pytest.raises(UserError, match="this label needs 16 bits"):
+    with pytest.raises(UserError, match="this label needs 16-bit grey"):
         open_dataset(root).load(0)
     save(np.ones((2, 3), dtype=np.uint8), semantic)
     save(np.ones((2, 3), dtype=np.uint16), instances)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="only the first N images")
     add_view_arguments(parser)
     add_tile_arguments(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--confused", type=Path, metavar="DIR", help="draw the most confused things into this folder")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
@@ -32,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from pantile.cli.confused_things import confused_things, write_pictures
     from pantile.convert.open_checkpoint import open_checkpoint
     from pantile.data import open_dataset
+    from pantile.data.bands import reading_for
+    from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, load_task
     from pantile.engine.processes import processes
@@ -40,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(args.checkpoint)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     dataset = open_dataset(args.data, args.split)
-    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
+    described = reading_for(dataset)
+    reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
+    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args), reading=reading)
     if processes().rank == 0:
         print_quality(result.quality)
         print_other_tasks(result)

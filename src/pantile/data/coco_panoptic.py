@@ -5,6 +5,7 @@
     root/annotations/panoptic_<split>.json
     root/annotations/panoptic_<split>/*.png     id = R + 256 G + 65536 B, 0 is void
     root/<split>/*                              or root/images/<split>/*
+    root/dataset.yaml                           optional: bands and range of the images, see ``described_images``
 """
 
 import warnings
@@ -15,8 +16,10 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
+from pantile.data.described_images import images_beside
 from pantile.data.image_files import read_image, read_panoptic_png
 from pantile.data.label_rows import count_pixels
+from pantile.data.reading import AS_STORED
 
 
 class CocoPanoptic:
@@ -26,6 +29,10 @@ class CocoPanoptic:
         root: the folder that holds ``annotations``.
         split: ``"train"``, ``"val2017"``, ...; ``"val"`` also finds the only ``val<digits>``.
         need_images: False opens a split whose images are absent, for evaluation of maps only.
+
+    Attributes:
+        description: what ``dataset.yaml`` says of the images; None without it.
+        channels, reading: how images are read; ``bands.read_as`` changes them.
 
     Raises:
         UserError: a missing folder, split or file, or a JSON that is not COCO-panoptic.
@@ -39,6 +46,10 @@ class CocoPanoptic:
         self.split = find_split(self.root, split)
         self.json_path = self.root / "annotations" / f"panoptic_{self.split}.json"
         self._table = read_coco_json(self.json_path)
+        self.description = images_beside(self.root)
+        self.channels, self.reading = 3, AS_STORED
+        if self.description is not None:
+            self.channels, self.reading = self.description.channels, self.description.reading
         self.taxonomy = self._table.taxonomy
         self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")
         _check_listing(self._png_folder, self._table.png_names, self.json_path)
@@ -66,7 +77,7 @@ class CocoPanoptic:
         return self._table.segment_counts()
 
     def load_image(self, index: int) -> np.ndarray:
-        return read_image(self.image_path(index))
+        return read_image(self.image_path(index), self.channels, self.reading)
 
     def load_map(self, index: int) -> PanopticMap:
         """The map alone, without decoding the image."""

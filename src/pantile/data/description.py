@@ -12,9 +12,7 @@ The file lists the classes; everything else has a default::
     classes:
       - {name: window, thing: true, id: 1, color: [70, 200, 230]}
       - {name: wall, thing: false}           # the id is the position from 1 where no class has one
-    channels: 3                              # 1 grey, 3 RGB, 4 RGBA or CMYK
-    mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale; the model's own where it is RGB,
-    std: [127.5, 127.5, 127.5]               # else half the scale
+    channels: 3                              # and what else ``described_images`` says of bands and values
 
 Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so
 numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
@@ -26,25 +24,20 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
-from pantile.data.image_files import read_image
+from pantile.data.described_images import DESCRIPTION, DescribedImages, ImageFields, described_images, read_fields
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.label_files import GREY_16, INDEXED_8, read_label
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
-DESCRIPTION = "dataset.yaml"
 VOID_VALUES = (0, 255)
-CHANNELS = (1, 3, 4)
 NUMBERS = 2**16  # that a 16-bit PNG can hold
 
 Byte = Annotated[StrictInt, Field(ge=0, le=255)]
-Value = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
-Spread = Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)]
 
 
 class _Class(BaseModel):
@@ -56,29 +49,19 @@ class _Class(BaseModel):
     color: Annotated[list[Byte], Field(min_length=3, max_length=3)] | None = None
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _File(ImageFields):
     classes: Annotated[list[_Class], Field(min_length=1)]
-    channels: StrictInt = 3
-    mean: list[Value] | None = None
-    std: list[Spread] | None = None
 
 
 @dataclass(frozen=True)
-class Description:
-    """What ``dataset.yaml`` says.
+class Description(DescribedImages):
+    """What ``dataset.yaml`` says: of the images, and the classes.
 
     Attributes:
         taxonomy: the classes in the file's order; ids 0..255.
-        channels: of the images.
-        mean, std: per channel, on the 0..255 scale; None where the file does not say.
     """
 
     taxonomy: Taxonomy
-    channels: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
 
 
 def read_description(path: Path) -> Description:
@@ -86,26 +69,8 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: the file cannot be read, is not YAML, or has a missing, unknown or impossible field.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
-    try:
-        content = _File.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from None
-    if content.channels not in CHANNELS:
-        raise UserError(f"{path}: channels is {content.channels}: write 1 (grey), 3 (RGB) or 4 (RGBA or CMYK).")
-    for field in ("mean", "std"):
-        values = getattr(content, field)
-        if values is not None and len(values) != content.channels:
-            raise UserError(
-                f"{path}: {field} has {len(values)} values, but channels is {content.channels}: give one per channel."
-            )
-    mean, std = (values and tuple(values) for values in (content.mean, content.std))
-    return Description(_taxonomy(content.classes, path), content.channels, mean, std)
+    content = read_fields(path, _File)
+    return Description(**vars(described_images(content, path)), taxonomy=_taxonomy(content.classes, path))
 
 
 def is_described(root: Path) -> bool:
@@ -145,6 +110,7 @@ class DescribedFolder(PairedFiles):
         self._instances = FileSet(root / "instances" / split, ".png")
         self._image_paths = _images_by_stem(root / "images" / split)
         super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
+        self.channels, self.reading = self.description.channels, self.description.reading
         self._check_partners(root / DESCRIPTION)
 
     def _check_partners(self, description: Path) -> None:
@@ -171,14 +137,6 @@ class DescribedFolder(PairedFiles):
 
     def image_path(self, index: int) -> Path:
         return self._image_paths[self._keys[index]]
-
-    def load_image(self, index: int) -> np.ndarray:
-        """(H, W, channels) uint8, pixels as stored; grey and palette images become RGB where ``channels`` is 3.
-
-        Raises:
-            UserError: the file is broken, or has another number of channels.
-        """
-        return read_image(self.image_path(index), self.description.channels)
 
     def load_map(self, index: int) -> PanopticMap:
         """Ids count from 1 by class id, then by number.
@@ -250,17 +208,3 @@ def _taxonomy(classes: list[_Class], path: Path) -> Taxonomy:
         return Taxonomy(tuple(infos))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first mistake: where it is and what should be there."""
-    first = error.errors(include_url=False)[0]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "missing":
-        return f"the field {where} is missing, so add it."
-    if first["type"] == "extra_forbidden":
-        return f"the field {where} is not known: remove it or correct its name."
-    found = " ".join(repr(first["input"]).split())
-    found = found if len(found) <= 60 else f"{found[:57]}..."
-    wanted = first["msg"].replace("Input should", "it should")
-    return f"{where or 'the file'} is {found}, but {wanted[0].lower()}{wanted[1:]}."

@@ -11,6 +11,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import read_image
+from pantile.data.reading import AS_STORED
 
 LONG_NAMES = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -99,12 +100,16 @@ class PairedFiles(ABC):
         taxonomy: the classes.
         keys: one per image, in order; the last part of a key is the image's id.
         images: the image files of the keys.
+
+    Attributes:
+        channels, reading: how images are read; ``bands.read_as`` changes them.
     """
 
     def __init__(self, taxonomy: Taxonomy, keys: list[str], images: FileSet) -> None:
         self.taxonomy = taxonomy
         self._keys = keys
         self._images = images
+        self.channels, self.reading = 3, AS_STORED
 
     @abstractmethod
     def load_map(self, index: int) -> PanopticMap:
@@ -127,7 +132,12 @@ class PairedFiles(ABC):
         return []
 
     def load_image(self, index: int) -> np.ndarray:
-        return read_image(self.image_path(index))
+        """(H, W, channels) uint8, see ``read_image``.
+
+        Raises:
+            UserError: the file is broken, or holds another depth or other bands than ``reading`` knows.
+        """
+        return read_image(self.image_path(index), self.channels, self.reading)
 
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
         """

@@ -4,9 +4,8 @@ GDAL reads every depth and number of bands, and decodes the blocks of a TIFF tha
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,29 +20,12 @@ from pantile.data.image_header import ImageHeader
 from pantile.data.reading import Choice, to_bytes
 
 EXTRA = "pip install 'pantile[raster]'"
-_DRIVERS = {
-    "PNG": ["PNG"], "TIFF": ["GTiff"], "JPEG2000": ["JP2OpenJPEG"], "PPM": ["PNM"], "JPEG": ["JPEG"],
-    "GIF": ["GIF", "BIGGIF"], "WEBP": ["WEBP"], "BMP": ["BMP"],
-}  # fmt: skip
+#: Pillow's name of a format to GDAL's; without a driver GDAL would also open files that name other files and servers
+DRIVERS = {"PNG": "PNG", "TIFF": "GTiff", "JPEG2000": "JP2OpenJPEG", "PPM": "PNM"}
 _WINDOWED = ("TIFF", "JPEG2000")  # formats whose parts are decoded alone; GDAL reads rows of a PNG from its start
 _LARGEST_BLOCK = 2**26  # bytes; of larger ones GDAL keeps too few between windows
 _STRIPE = 2**25  # bytes as stored
 WAY_ON = "save it as a tiled TIFF and cut it with --tile, or split it into smaller images"
-
-
-@dataclass(frozen=True)
-class Georeference:
-    """Where the pixels of an image lie on the Earth, in rasterio's own objects.
-
-    Attributes:
-        crs: the coordinate reference system; None where the file names none.
-        transform: column and row to x and y; None where there are ground control points instead.
-        gcps: ground control points and their reference system.
-    """
-
-    crs: Any
-    transform: Any
-    gcps: tuple[list, Any] = field(default=([], None))
 
 
 def has_rasterio() -> bool:
@@ -57,11 +39,11 @@ def rasterio_for(path: str | Path, what: str) -> ModuleType:
     """
     if not has_rasterio():
         raise UserError(f"{path} holds {what}, which needs rasterio to be read: {EXTRA}.")
-    return _rasterio()
+    return load_rasterio()
 
 
 @cache
-def _rasterio() -> ModuleType:
+def load_rasterio() -> ModuleType:
     import rasterio
     import rasterio.errors
 
@@ -89,12 +71,12 @@ class RasterImage:
     def __init__(self, path: Path, header: ImageHeader, choice: Choice) -> None:
         self.path, self.choice = path, choice
         rasterio = rasterio_for(path, str(header))
-        drivers = _DRIVERS.get(header.format)
-        if drivers is None:
+        driver = DRIVERS.get(header.format)
+        if driver is None:
             raise UserError(f"{path} holds {header} as {header.format}: save it as PNG or TIFF.")
-        with _telling(path):
+        with telling(path):
             self.pages = [
-                rasterio.open(_address(path, header, page), driver=drivers, sharing=False) for page in choice.pages
+                rasterio.open(_address(path, header, page), driver=driver, sharing=False) for page in choice.pages
             ]
         sizes = {(page.height, page.width) for page in self.pages}
         if len(sizes) > 1:
@@ -156,7 +138,7 @@ class RasterImage:
         from rasterio.windows import Window
 
         window, first, parts = Window(left, top, right - left, bottom - top), 0, {}
-        with _telling(self.path):
+        with telling(self.path):
             for page in self.pages:
                 own = sorted({band - first for band in self.choice.bands if 0 <= band - first < page.count})
                 if own:
@@ -165,24 +147,15 @@ class RasterImage:
                 first += page.count
         return to_bytes(np.stack([parts[band] for band in self.choice.bands], axis=-1), self.choice.ranges)
 
-    @property
-    def georeference(self) -> Georeference | None:
-        """None for an image that has no place."""
-        page = self.pages[0]
-        points, points_crs = page.gcps
-        if page.transform.is_identity and not points:
-            return None
-        return Georeference(page.crs, None if points else page.transform, (points, points_crs))
-
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def telling(path: Path) -> Iterator[None]:
     """GDAL's errors as one sentence."""
     try:
         yield
     except MemoryError:
         raise UserError(f"{path} does not fit into memory: {WAY_ON}.") from None
-    except (_rasterio().errors.RasterioError, OSError) as error:
+    except (load_rasterio().errors.RasterioError, OSError) as error:
         reason = error.__cause__ or error  # rasterio's own words are "see previous exception"
         raise UserError(f"{path} does not decode ({' '.join(str(reason).split())}): replace the file.") from None
 
@@ -193,34 +166,3 @@ def _address(path: Path, header: ImageHeader, page: int) -> str:
     if header.tiff is None or not 0 < page < len(header.tiff.pages):
         return full
     return f"GTIFF_DIR:{header.tiff.pages[page].directory + 1}:{full}"
-
-
-def read_with_rasterio(path: Path, header: ImageHeader, choice: Choice) -> np.ndarray:
-    """(H, W, C) uint8, see ``RasterImage``."""
-    return RasterImage(path, header, choice).whole()
-
-
-def write_geotiff(
-    path: Path, layers: Sequence[np.ndarray], names: Sequence[str], place: Georeference, void: int
-) -> None:
-    """A tiled, compressed GeoTIFF with the place of the image that its pixels are about.
-
-    Args:
-        path: written as it is; atomic writing is the caller's.
-        layers: (H, W) int32, one per band.
-        names: descriptions of the bands.
-        place: of the image.
-        void: value that programs leave out.
-    """
-    rasterio = _rasterio()
-    height, width = layers[0].shape
-    points, points_crs = place.gcps
-    where = {"gcps": points, "crs": points_crs} if points else {"crs": place.crs, "transform": place.transform}
-    tiled = {"tiled": True, "blockxsize": 512, "blockysize": 512} if min(height, width) >= 512 else {}
-    with rasterio.open(
-        path, "w", driver="GTiff", height=height, width=width, count=len(layers), dtype="int32", nodata=void,
-        compress="deflate", interleave="band", BIGTIFF="IF_SAFER", **where, **tiled,
-    ) as file:  # fmt: skip
-        for number, (layer, name) in enumerate(zip(layers, names, strict=True), start=1):
-            file.write(layer, number)
-            file.set_band_description(number, name)

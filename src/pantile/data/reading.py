@@ -101,12 +101,18 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
     if header.kind in ("complex", "other"):
         raise UserError(f"{path} holds values that are no plain numbers ({header}): save real numbers of one type.")
     bands = _bands(header, reading, channels, len(pages), path)
+    ranges = reading.ranges(channels)
+    if not header.deep and ranges is not None and ranges.max() > _BYTE:
+        raise UserError(
+            f"{path} holds {header}, but the range reaches to {ranges.max():g}, beyond 255: it was made for deeper "
+            "files, so give the file they were made from, or another `range` (--range 0 255)."
+        )
     if header.deep and reading.range is None:
         raise UserError(
             f"{path} holds {header}, and which values become the 0 and 255 of the network is not said: say it with "
             f"{_DEPTH} (docs/rasters.md)."
         )
-    return Choice(pages, bands, reading.ranges(channels))
+    return Choice(pages, bands, ranges)
 
 
 def _pages(header: ImageHeader, reading: Reading, path: str | Path) -> tuple[int, ...]:
@@ -137,8 +143,9 @@ def _bands(header: ImageHeader, reading: Reading, channels: int, pages: int, pat
     if samples * pages == channels:
         return tuple(range(channels))
     raise UserError(
-        f"{path} holds {header}, but {channels} band(s) are wanted: say which with {_BANDS}, and how many the network "
-        "takes with `channels`."
+        f"{path} holds {header}, but {channels} band(s) are wanted: say which with {_BANDS}"
+        + (f", and which values become 0 and 255 with {_DEPTH}" if header.deep and reading.range is None else "")
+        + " (docs/rasters.md)."
     )
 
 

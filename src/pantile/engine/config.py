@@ -14,6 +14,7 @@ import yaml
 
 from pantile.contracts.errors import UserError
 from pantile.data import AugmentConfig, FitConfig
+from pantile.data.reading import Reading
 from pantile.losses.registry import CriterionConfig
 from pantile.merge import MergeConfig
 from pantile.models import ModelConfig
@@ -72,6 +73,7 @@ class RunConfig:
     techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     seed: int = 1
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pantile.contracts.errors import UserError
 from pantile.data import PanopticDataset
-from pantile.data.bands import check_bands
+from pantile.data.bands import check_bands, check_reading, read_as
 from pantile.engine.callbacks import RunCheckpoints, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.config import RunConfig, save_yaml, without_download
@@ -57,8 +57,10 @@ def train(
     for name, dataset in (("training", training_set), ("validation", validation_set)):
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
+        check_reading(config.images, dataset)
+        check_bands(config.model, dataset)
+        read_as(dataset, config.images, config.model.in_channels)
         dataset.load(0)  # a broken folder is told before anything is written
-    check_bands(config.model, training_set)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)

@@ -13,6 +13,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
 from pantile.data.decoding import decoding
+from pantile.data.described_images import DescribedImages
 from pantile.data.image_files import read_image, read_panoptic_png
 from pantile.data.label_rows import runs
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
@@ -102,12 +103,14 @@ class CocoImage:
         split: the image's.
         pair: entries and paths.
         things: category id to whether it is a thing.
+        images: what the folder's ``dataset.yaml`` says of the images.
     """
 
     root: Path
     split: str
     pair: Pair
     things: dict[int, bool]
+    images: DescribedImages | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -120,6 +123,7 @@ class CocoImage:
                 self.pair.image,
                 self.pair.annotation,
                 self.things,
+                self.images,
                 TINY_PIXELS,
                 MUCH_VOID,
             )
@@ -129,7 +133,7 @@ class CocoImage:
     def check(self) -> ImageResult:
         image_file, png_file = (self._below(path) for path in (self.pair.image_path, self.pair.png_path))
         result = ImageResult(image_file)
-        image = _decode(read_image, self.pair.image_path, "image", image_file, result)
+        image = _decode(self._read_image, self.pair.image_path, "image", image_file, result)
         ids = _decode(read_panoptic_png, self.pair.png_path, "label", png_file, result)
         if image is not None:
             result.content = content_hash(image)
@@ -149,6 +153,9 @@ class CocoImage:
         things = {own for own, row in rows.items() if self.things[row["category_id"]]}
         look(measured, crowd, things, png_file, result)
         return result
+
+    def _read_image(self, path: Path) -> np.ndarray:
+        return read_image(path) if self.images is None else read_image(path, self.images.channels, self.images.reading)
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -11,9 +11,10 @@ from rich.progress import Progress
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
-from pantile.data.image_files import read_image, save_image
+from pantile.data.image_files import save_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.merge.tile_layout import Window
+from pantile.predict.georeferenced import write_georeferenced
 from pantile.predict.predictor import Predictor
 from pantile.predict.result import PanopticResult
 
@@ -52,6 +53,8 @@ def predict_files(
 ) -> Path:
     """Writes ``annotations/panoptic_predictions.json``, its PNG folder and ``overlays/`` under ``out``.
 
+    Of rasters with a place on the Earth also ``geotiff/``, see ``write_georeferenced``.
+
     All images are decoded once before the first is predicted, so that a broken file stops the job at once. The JSON
     is written last, by process 0. Overlays of images larger than 4096 pixels are drawn smaller.
 
@@ -64,7 +67,7 @@ def predict_files(
     """
     # who cuts images into tiles has large ones, of which only a few fit into memory at a time
     with ThreadPoolExecutor(1 if predictor.tiling else None) as pool:
-        list(pool.map(lambda path: read_image(path).shape, images))
+        list(pool.map(lambda path: predictor.open(path).shape, images))
     maps, drawn = out / "annotations" / f"panoptic_{SPLIT}", out / "overlays"
     for folder in (maps, drawn) if overlays else (maps,):
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +81,7 @@ def predict_files(
             save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
             if overlays:
                 save_image(_overlay(result), drawn / f"{path.stem}.jpg")
+            write_georeferenced(path, result, out / "geotiff")
             height, width = result.map.shape
             image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
             annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}

@@ -12,8 +12,10 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
-from pantile.data.image_files import image_pixels, read_image
-from pantile.data.resize import fit_to, image_tensor
+from pantile.data.image_files import image_pixels, open_image, read_image
+from pantile.data.raster_file import RasterImage
+from pantile.data.reading import AS_STORED, Reading
+from pantile.data.resize import fit_to
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
 from pantile.engine.tiles import Tiling, Track, predict_image
@@ -50,6 +52,7 @@ class Predictor:
     ) -> None:
         self.views = views or Views()
         self.tiling = tiling
+        self.reading = task.config.images  # of files: what of them the network takes
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.task = task.eval().to(self.device)
 
@@ -60,12 +63,24 @@ class Predictor:
     def __call__(self, image: str | Path | Image.Image | np.ndarray, track: Track | None = None) -> PanopticResult:
         """
         Args:
-            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on.
+            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on, their
+                values mapped to 0..255 already.
             track: takes the tiles of an image that has several, and gives them one by one, for a progress bar.
         """
-        pixels = as_pixels(image, self.task.config.model.in_channels)
-        prediction = predict_image(self.task, image_tensor(pixels), self.views, self.tiling, track=track)
+        pixels = self.open(image)
+        prediction = predict_image(self.task, pixels, self.views, self.tiling, track=track)
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
+
+    def open(self, image: str | Path | Image.Image | np.ndarray) -> np.ndarray | RasterImage:
+        """The image as the network takes it; of a large raster that is cut into tiles, one whose parts are read later.
+
+        Raises:
+            UserError: see ``as_pixels``.
+        """
+        channels = self.task.config.model.in_channels
+        if isinstance(image, str | Path) and self.tiling is not None:
+            return open_image(image, channels, self.reading, windows=True)
+        return as_pixels(image, channels, self.reading)
 
     @torch.inference_mode()
     def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:
@@ -83,8 +98,10 @@ class Predictor:
         return tensor[None].to(self.device), placement
 
 
-def as_pixels(image: str | Path | Image.Image | np.ndarray, channels: int = 3) -> np.ndarray:
-    """(H, W, channels) uint8: RGB, or as many bands as the model takes.
+def as_pixels(
+    image: str | Path | Image.Image | np.ndarray, channels: int = 3, reading: Reading = AS_STORED
+) -> np.ndarray:
+    """(H, W, channels) uint8: RGB, or as many bands as the model takes. ``reading`` is for files.
 
     Raises:
         UserError: a file that does not exist or does not decode, an array of another kind, or other bands.
@@ -96,4 +113,4 @@ def as_pixels(image: str | Path | Image.Image | np.ndarray, channels: int = 3) -
         return image
     if isinstance(image, Image.Image):
         return image_pixels(image, channels)
-    return read_image(image, channels)
+    return read_image(image, channels, reading)
