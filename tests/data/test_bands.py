@@ -103,6 +103,7 @@ def test_what_is_shown() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
     assert np.array_equal(as_rgb(pixels), pixels[..., :3])
     assert np.array_equal(as_rgb(pixels[..., :1]), pixels[..., [0, 0, 0]])
+    assert np.array_equal(as_rgb(pixels[..., :2]), pixels[..., [0, 0, 0]])
     assert as_rgb(pixels[..., :3]).shape == (5, 6, 3)
 
 

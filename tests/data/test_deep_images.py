@@ -143,7 +143,6 @@ def test_overviews_and_masks_are_no_pages(tmp_path: Path) -> None:
     with rasterio.open(path, "r+") as file:
         file.build_overviews([2, 4])
         file.write_mask(np.full((64, 64), 255, np.uint8))
-    assert Image.open(path).n_frames > 1
     assert read_header(path).pages == 1 and read_image(path).shape == (64, 64, 3)
 
 
@@ -188,7 +187,7 @@ def test_damaged_rasters_are_one_sentence(tmp_path: Path) -> None:
         whole = path.read_bytes()
         for keep in (20, len(whole) // 2):
             path.write_bytes(whole[:keep])
-            with pytest.raises(UserError, match="does not decode|not a readable image"):
+            with pytest.raises(UserError, match=r"does not decode|not a readable image"):
                 read_image(path, reading=Reading(range=(0, 3000)))
 
 

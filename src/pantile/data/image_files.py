@@ -156,11 +156,11 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
         image: (H, W, C) uint8.
 
     Returns:
-        (H, W, 3) uint8: grey three times, the first three of more channels, RGB itself.
+        (H, W, 3) uint8: the first of one or two channels three times, the first three of more, RGB itself.
     """
     if image.shape[2] == 3:
         return image
-    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[..., :3])
+    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else np.ascontiguousarray(image[..., :3])
 
 
 def read_panoptic_png(path: str | Path) -> np.ndarray:
