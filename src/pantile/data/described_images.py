@@ -10,6 +10,7 @@
 Folders in COCO-panoptic layout may have such a file too.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -75,6 +76,17 @@ def images_beside(root: Path) -> DescribedImages | None:
     """
     path = root / DESCRIPTION
     return described_images(read_fields(path, _AnyFields), path) if path.is_file() else None
+
+
+def write_images_beside(folder: Path, described: DescribedImages | None) -> None:
+    """A ``dataset.yaml`` in a copy of a folder, so that its images are read as before; none for plain RGB."""
+    if described is None:
+        return
+    fields = {"channels": described.channels if described.channels != RGB else None, **vars(described.reading)}
+    fields |= {"mean": described.mean, "std": described.std}
+    content = {name: value for name, value in fields.items() if value is not None}
+    if content:
+        (folder / DESCRIPTION).write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
 
 
 def read_fields(path: Path, kind: type[Content]) -> Content:

@@ -54,7 +54,7 @@ def open_image(
     if header is None:
         header, taken_as_is = ImageHeader("", bands=3), reading == AS_STORED
     else:
-        taken_as_is = header.plain and header.pages == 1 and reading == AS_STORED
+        taken_as_is = header.plain and header.pages == 1 and reading == AS_STORED and channels in (3, *MODES)
     if taken_as_is:
         _tell_alpha(header, channels, path)
         if windows and (image := _windowed_as_is(Path(path), header, channels)) is not None:

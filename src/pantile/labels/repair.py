@@ -11,6 +11,7 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, ids_to_rgb
+from pantile.data.described_images import images_beside, write_images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.labels.check import CheckResult
 from pantile.labels.check_pixels import ImageResult, measure
@@ -55,6 +56,7 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     with staged(out) as folder:
         for table in result.tables:
             _repair_split(table, result.images[table.name], folder, done, progress)
+        write_images_beside(folder, images_beside(result.root))
     return done
 
 
