@@ -3,7 +3,7 @@
 Claim: an image of 8192 x 8192 is predicted under 4 GB with tiles of 1024 that overlap by 128.
 
     python benchmarks/tiled_prediction.py                               # memory, random weights of a nano model
-    python benchmarks/tiled_prediction.py --format tif --side 12000     # a tiled TIFF, read by windows
+    python benchmarks/tiled_prediction.py --format tif                  # memory of a tiled TIFF, read by windows
     python benchmarks/tiled_prediction.py --run RUN                     # memory, trained weights
     python benchmarks/tiled_prediction.py --run RUN --data DIR          # and PQ, tiled against whole images
     python benchmarks/tiled_prediction.py --run RUN --data DIR --side 0 # PQ alone
@@ -41,7 +41,7 @@ def measured(arguments: list) -> tuple[float, float]:
     return time.perf_counter() - start, int(done.stdout.rsplit("peak", 1)[1]) / 1024
 
 
-def prepare(folder: Path, recipe: str, side: int, whole: list[int], suffix: str) -> None:
+def prepare(folder: Path, recipe: str, side: int, whole: list[int], suffix: str, speaking: bool) -> None:
     """Random weights, one image of side x side, and a data set of two images of the whole size."""
     from dataclasses import replace
 
@@ -55,14 +55,15 @@ def prepare(folder: Path, recipe: str, side: int, whole: list[int], suffix: str)
     from pantile.merge import CenterMergeConfig, MaskMergeConfig, QueryMergeConfig
     from pantile.recipes import make_recipe
 
-    speaking = {
+    thresholds = {
         MaskMergeConfig: {"thing_class_threshold": 0.0, "stuff_class_threshold": 0.0, "overlap": 0.0},
         QueryMergeConfig: {"object_threshold": 0.0, "overlap_threshold": 0.0},
         CenterMergeConfig: {"center_threshold": 0.0},
     }
     torch.manual_seed(0)
     config = make_recipe(recipe)
-    config.merge = replace(config.merge, **speaking[type(config.merge)])
+    if speaking:
+        config.merge = replace(config.merge, **thresholds[type(config.merge)])
     config.evaluation_size = (whole[0], whole[1])
     config.training.workers = 0
     scenes = Scenes(8, size=(512, 512), seed=0)
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="mask2former_nano", help="of the random weights")
     parser.add_argument("--side", type=int, default=8192, help="of the large image; 0 leaves the memory out")
     parser.add_argument("--format", choices=("jpg", "tif"), default="jpg", help="of the large image")
+    parser.add_argument("--own-thresholds", action="store_true", help="random weights find next to nothing under them")
     parser.add_argument("--whole", type=int, nargs=2, default=[1024, 2048], help="also without tiles; 0 0: not")
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--overlap", type=int, default=128)
@@ -118,7 +120,14 @@ def main() -> None:
     parser.add_argument("--prepare", type=Path, help="used by the script itself")
     arguments = parser.parse_args()
     if arguments.prepare:
-        prepare(arguments.prepare, arguments.recipe, arguments.side, arguments.whole, arguments.format)
+        prepare(
+            arguments.prepare,
+            arguments.recipe,
+            arguments.side,
+            arguments.whole,
+            arguments.format,
+            not arguments.own_thresholds,
+        )
         return
     tiles = ["--tile", arguments.tile, "--overlap", arguments.overlap]
     if arguments.tile_scale:
@@ -135,7 +144,7 @@ def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path) -> 
         return
     sizes = ["--side", side, "--whole", *(whole if whole[0] else (64, 64))]
     command = [sys.executable, __file__, "--prepare", folder, "--recipe", arguments.recipe, *sizes]
-    command += ["--format", arguments.format]
+    command += ["--format", arguments.format, *(["--own-thresholds"] if arguments.own_thresholds else [])]
     subprocess.run(list(map(str, command)), check=True)
     checkpoint = arguments.run or folder / "random.safetensors"
     quiet = ["--no-overlays"] if arguments.no_overlays else []

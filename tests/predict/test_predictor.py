@@ -79,7 +79,7 @@ def test_a_gif_is_a_photo_and_an_animation_is_told(tmp_path):
     still.save(tmp_path / "still.gif")
     assert read_image(tmp_path / "still.gif").shape == (6, 8, 3)
     still.save(tmp_path / "moving.gif", save_all=True, append_images=[other])
-    with pytest.raises(pantile.UserError, match="moving.gif holds 2 pages or frames"):
+    with pytest.raises(pantile.UserError, match=r"moving.gif holds 2 pages or frames"):
         read_image(tmp_path / "moving.gif")
     (found,) = description._images_by_stem(tmp_path).keys() - {"moving"}
     assert found == "still" and "still" in images_by_stem(tmp_path)
