@@ -125,7 +125,7 @@ def test_options_and_dataset_yaml_say_the_same(model: Path, tmp_path: Path, caps
     capsys.readouterr()
     assert main(["eval", str(model / "run"), "--data", str(data)]) == 2
     assert "holds 3 bands of 16 bits" in capsys.readouterr().err
-    assert main(["data", "check", str(data)]) != 0
+    assert main(["data", "check", str(data)]) != 0 and "image-unsaid" in capsys.readouterr().out
     (data / "dataset.yaml").write_text("bands: [3, 2, 1]\nrange: [0, 4080]\n")
     assert main(["data", "check", str(data)]) == 0
     assert main(["eval", str(model / "run"), "--data", str(data), "--json", str(tmp_path / "file.json")]) == 0

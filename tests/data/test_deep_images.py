@@ -1,20 +1,25 @@
 """The file's own depth, bands and pages decide: what Pillow would cut is refused or mapped as the user says."""
 
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from described_folder import YAML, write_described
 from PIL import Image
 from raster_files import place, write_png, write_tiff
 
 from pantile.contracts import large_images
 from pantile.contracts.errors import UserError
-from pantile.data import image_files, raster_file
+from pantile.data import image_files, open_dataset, raster_file
+from pantile.data.evaluation_samples import EvaluationSamples
 from pantile.data.georeference import georeference_of
-from pantile.data.image_files import open_image, read_image
+from pantile.data.image_files import image_pixels, open_image, read_image
 from pantile.data.image_header import read_header
 from pantile.data.reading import Reading, to_bytes
+from pantile.labels.image_folders import image_size
+from pantile.labels.pixel_statistics import pixel_statistics
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 3001, (3, 24, 32)).astype(np.uint16)
@@ -230,3 +235,33 @@ def test_the_place_of_an_image(tmp_path: Path) -> None:
     assert georeference_of(tmp_path / "photo.jpg") is None
     (tmp_path / "photo.jgw").write_text("0.5\n0\n0\n-0.5\n100\n200\n")
     assert georeference_of(tmp_path / "photo.jpg").transform.a == 0.5
+
+
+def test_an_image_that_pillow_opened_is_judged_by_its_file(tmp_path: Path) -> None:
+    path = write_png(tmp_path / "a.png", DEEP.transpose(1, 2, 0))
+    for opened in (Image.open(path), Image.open(io.BytesIO(path.read_bytes()))):
+        assert opened.mode == "RGB"
+        with pytest.raises(UserError, match="comes from a file of 3 bands of 16 bits.*give the file's name"):
+            image_pixels(opened)
+    plain = write_png(tmp_path / "b.png", DEEP.transpose(1, 2, 0) % 256, bits=8)
+    assert np.array_equal(image_pixels(Image.open(plain)), DEEP.transpose(1, 2, 0) % 256)
+
+
+def test_sizes_of_files_that_pillow_does_not_know(tmp_path: Path) -> None:
+    assert image_size(tiff(tmp_path, np.zeros((5, 7, 9), np.uint16))) == (7, 9)
+
+
+def test_statistics_see_what_the_network_gets(tmp_path: Path) -> None:
+    text = f"{YAML}bands: [3, 1]\nrange: [100, 2000]\n"
+    label = np.full((24, 32), 2)
+    write_described(tmp_path, "train", {"a": (label, label * 0), "b": (label, label * 0)}, text)
+    pixels = []
+    for name, values in (("a", DEEP), ("b", DEEP[::-1])):
+        (tmp_path / "images" / "train" / f"{name}.png").unlink()
+        write_tiff(tmp_path / "images" / "train" / f"{name}.tif", values)
+        pixels.append(mapped(values[[2, 0]], 100, 2000).reshape(2, -1))
+    found = pixel_statistics(open_dataset(tmp_path))
+    expected = np.concatenate(pixels, axis=1).astype(np.float64)
+    assert found.mean == pytest.approx(expected.mean(axis=1)) and found.std == pytest.approx(expected.std(axis=1))
+    sample = EvaluationSamples(open_dataset(tmp_path), (24, 32))[0]
+    assert np.array_equal(sample.image.numpy().reshape(2, -1), pixels[0])

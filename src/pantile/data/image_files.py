@@ -11,7 +11,7 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.large_images import check_memory, without_pixel_limit
 from pantile.data.decoding import DECODING_ERRORS
-from pantile.data.image_header import ImageHeader, read_header
+from pantile.data.image_header import ImageHeader, header_of_opened, read_header
 from pantile.data.image_suffixes import IMAGE_FORMATS
 from pantile.data.label_files import read_label_ids
 from pantile.data.raster_file import WAY_ON, RasterImage, has_rasterio
@@ -73,6 +73,12 @@ def image_pixels(image: Image.Image, channels: int = 3, name: str = "The image")
     Raises:
         UserError: as ``read_image``; an image of a file that holds more than Pillow gives is refused too.
     """
+    header = header_of_opened(image)
+    if header is not None and not header.plain:
+        raise UserError(
+            f"{name} comes from a file of {header}, which Pillow does not give as they are: give the file's name "
+            "instead, and say how to read it (docs/rasters.md)."
+        )
     if channels == 3:
         if image.mode.startswith(("I", "F")):
             raise UserError(f"{name} has pixels of type {image.mode!r}: convert it to 8 bits a channel.")

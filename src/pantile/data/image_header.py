@@ -101,6 +101,26 @@ def _header(file: BinaryIO, start: bytes, path: str | Path) -> ImageHeader | Non
     return None
 
 
+def header_of_opened(image: Image.Image) -> ImageHeader | None:
+    """Of the file from which Pillow opened an image that is not decoded yet; None where that is not known.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = getattr(image, "fp", None)
+    if file is None or image.format not in ("PNG", "TIFF", "JPEG2000", "PPM", "AVIF") or not file.seekable():
+        return None
+    position, name = file.tell(), getattr(image, "filename", "") or "the image"
+    try:
+        with decoding(name):
+            file.seek(0)
+            start = file.read(32)
+            file.seek(0)
+            return _header(file, start, name)
+    finally:
+        file.seek(position)
+
+
 def png_header(file: BinaryIO) -> ImageHeader:
     """Of an open PNG file.
 

@@ -3,6 +3,7 @@
 GDAL reads every depth and number of bands, and decodes the blocks of a TIFF that a window touches.
 """
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ EXTRA = "pip install 'pantile[raster]'"
 DRIVERS = {"PNG": "PNG", "TIFF": "GTiff", "JPEG2000": "JP2OpenJPEG", "PPM": "PNM"}
 _WINDOWED = ("TIFF", "JPEG2000")  # formats whose parts are decoded alone; GDAL reads rows of a PNG from its start
 _LARGEST_BLOCK = 2**26  # bytes; of larger ones GDAL keeps too few between windows
+_CACHE = 2**27  # bytes of decoded blocks; GDAL's own choice is a twentieth of all memory
 _STRIPE = 2**25  # bytes as stored
 WAY_ON = "save it as a tiled TIFF and cut it with --tile, or split it into smaller images"
 
@@ -150,12 +152,15 @@ class RasterImage:
 
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
-    """GDAL's errors as one sentence."""
+    """GDAL's errors as one sentence; and its cache of blocks no larger than a row of tiles needs."""
+    rasterio = load_rasterio()
+    cache_size = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": _CACHE}
     try:
-        yield
+        with rasterio.Env(**cache_size):
+            yield
     except MemoryError:
         raise UserError(f"{path} does not fit into memory: {WAY_ON}.") from None
-    except (load_rasterio().errors.RasterioError, OSError) as error:
+    except (rasterio.errors.RasterioError, OSError) as error:
         reason = error.__cause__ or error  # rasterio's own words are "see previous exception"
         raise UserError(f"{path} does not decode ({' '.join(str(reason).split())}): replace the file.") from None
 

@@ -69,6 +69,10 @@ class Reading:
         return np.broadcast_to(np.array(self._pairs(), dtype=np.float64), (channels, 2))
 
 
+class Unsaid(UserError):
+    """The file is as it should be, but nobody said which of its pages, bands or values to take."""
+
+
 #: bands and values as the file has them
 AS_STORED = Reading()
 
@@ -108,7 +112,7 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
             "files, so give the file they were made from, or another `range` (--range 0 255)."
         )
     if header.deep and reading.range is None:
-        raise UserError(
+        raise Unsaid(
             f"{path} holds {header}, and which values become the 0 and 255 of the network is not said: say it with "
             f"{_DEPTH} (docs/rasters.md)."
         )
@@ -118,7 +122,7 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
 def _pages(header: ImageHeader, reading: Reading, path: str | Path) -> tuple[int, ...]:
     if reading.pages is None:
         if header.pages > 1:
-            raise UserError(f"{path} holds {header.pages} pages or frames: say which to take with {_PAGES}.")
+            raise Unsaid(f"{path} holds {header.pages} pages or frames: say which to take with {_PAGES}.")
         return (0,)
     if max(reading.pages) > header.pages:
         raise UserError(f"{path} holds {header.pages} page(s), but page {max(reading.pages)} is asked for: correct it.")
@@ -142,7 +146,7 @@ def _bands(header: ImageHeader, reading: Reading, channels: int, pages: int, pat
         return (0, 0, 0)
     if samples * pages == channels:
         return tuple(range(channels))
-    raise UserError(
+    raise Unsaid(
         f"{path} holds {header}, but {channels} band(s) are wanted: say which with {_BANDS}"
         + (f", and which values become 0 and 255 with {_DEPTH}" if header.deep and reading.range is None else "")
         + " (docs/rasters.md)."

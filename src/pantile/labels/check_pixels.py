@@ -16,6 +16,7 @@ from pantile.data.decoding import decoding
 from pantile.data.described_images import DescribedImages
 from pantile.data.image_files import read_image, read_panoptic_png
 from pantile.data.label_rows import runs
+from pantile.data.reading import Unsaid
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
 from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
 
@@ -249,6 +250,9 @@ def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -
     try:
         with decoding(file):
             return read(source)
+    except Unsaid as error:  # other pages, bands or depth than 8-bit RGB
+        result.tell("image-unsaid", file, None, str(error))
+        return None
     except UserError as error:
         result.tell(f"{what}-broken", file, None, str(error))
         return None

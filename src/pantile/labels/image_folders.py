@@ -10,6 +10,7 @@ from PIL import Image
 from pantile.contracts.errors import UserError
 from pantile.contracts.large_images import without_pixel_limit
 from pantile.data.decoding import decoding
+from pantile.data.image_header import read_header
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 
 EXIF_ORIENTATION = 0x0112
@@ -25,6 +26,9 @@ def image_size(path: Path, upright: bool = False) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or not an image, or is rotated.
     """
+    header = read_header(path)
+    if header is not None and header.tiff is not None and not header.plain:  # which Pillow may not know
+        return header.tiff.pages[0].size
     with decoding(path), without_pixel_limit(), Image.open(path) as image:
         width, height = image.size
         orientation = image.getexif().get(EXIF_ORIENTATION, 1) if upright else 1
