@@ -241,7 +241,7 @@ def test_an_image_that_pillow_opened_is_judged_by_its_file(tmp_path: Path) -> No
     path = write_png(tmp_path / "a.png", DEEP.transpose(1, 2, 0))
     for opened in (Image.open(path), Image.open(io.BytesIO(path.read_bytes()))):
         assert opened.mode == "RGB"
-        with pytest.raises(UserError, match="comes from a file of 3 bands of 16 bits.*give the file's name"):
+        with pytest.raises(UserError, match=r"comes from a file of 3 bands of 16 bits.*give the file's name"):
             image_pixels(opened)
     plain = write_png(tmp_path / "b.png", DEEP.transpose(1, 2, 0) % 256, bits=8)
     assert np.array_equal(image_pixels(Image.open(plain)), DEEP.transpose(1, 2, 0) % 256)

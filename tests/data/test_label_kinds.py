@@ -10,6 +10,7 @@ from raster_files import write_png
 from pantile.contracts.errors import UserError
 from pantile.contracts.label_pngs import GREY_8, GREY_16, PALETTE, RGB_8
 from pantile.contracts.large_images import without_pixel_limit
+from pantile.data import id_png
 from pantile.data.image_files import read_panoptic_png
 from pantile.data.label_files import read_label
 from pantile.score.png_file import read_grey_png, read_id_png
@@ -86,6 +87,16 @@ def test_a_palette_of_greys_that_are_no_indices_is_ambiguous(tmp_path: Path) -> 
             read(path)
     same = bytes(value for k in range(16) for value in [k] * 3)
     assert np.array_equal(read_grey_png(palette(tmp_path / "b.png", same)), VALUES)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (64, 33)])
+def test_ids_are_written_in_stripes(tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.random.default_rng(0).integers(0, 2**24, size).astype(np.int32)
+    for pixels in (2**22, 50):
+        monkeypatch.setattr(id_png, "_STRIPE", pixels)
+        id_png.save_ids(ids, tmp_path / "a.png")
+        assert np.array_equal(read_panoptic_png(tmp_path / "a.png"), ids)
+        assert np.array_equal(read_id_png(tmp_path / "a.png"), ids)
 
 
 def test_a_label_that_is_no_png(tmp_path: Path) -> None:

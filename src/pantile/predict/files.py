@@ -10,7 +10,8 @@ from rich.progress import Progress
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
+from pantile.contracts.panoptic import PanopticMap
+from pantile.data.id_png import save_ids
 from pantile.data.image_files import save_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.merge.tile_layout import Window
@@ -78,7 +79,7 @@ def predict_files(
         for index in progress.track(share, description="predicting"):
             path = images[index]
             result = predictor(path, track=lambda tiles: _with_bar(tiles, progress))
-            save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
+            save_ids(result.map, maps / f"{path.stem}.png")
             if overlays:
                 save_image(_overlay(result), drawn / f"{path.stem}.jpg")
             write_georeferenced(path, result, out / "geotiff")
