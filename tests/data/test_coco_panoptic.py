@@ -211,7 +211,7 @@ def test_files_that_do_not_decode(folder: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         dataset.load(0)
     Image.fromarray(np.zeros((48, 64), np.uint16)).save(image)
-    with pytest.raises(UserError, match="convert it to 8 bits"):
+    with pytest.raises(UserError, match="1 band of 16 bits, and which values become"):
         dataset.load(0)
     image.write_bytes(whole)
     part = png(folder).read_bytes()
@@ -219,7 +219,7 @@ def test_files_that_do_not_decode(folder: Path) -> None:
     with pytest.raises(UserError, match="does not decode"):
         dataset.load(0)
     Image.fromarray(np.zeros((48, 64), np.uint8)).save(png(folder))
-    with pytest.raises(UserError, match="colour mode 'L', not RGB"):
+    with pytest.raises(UserError, match="8-bit grey, but this label needs 8-bit RGB"):
         dataset.load(0)
 
 

@@ -10,7 +10,11 @@ from PIL import Image
 
 import pantile
 from pantile.contracts.panoptic import PanopticMap, Segment
+from pantile.data import description
+from pantile.data.image_files import read_image
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.engine.task import PanopticTask
+from pantile.labels.image_folders import images_by_stem
 from pantile.predict import PanopticResult, Predictor, files, find_images
 from tiny_runs import make_tiny_config
 from turned_photos import SHOWN, save_turned
@@ -229,3 +233,23 @@ def test_a_result_saves_labels_that_can_be_scored(tiny_scenes, tmp_path):
     assert json.loads(path.read_text())["annotations"][0]["segments_info"][0]["score"] == 0.5
     with pytest.raises(pantile.UserError, match=r"x\.txt: end the name in"):
         result.save(tmp_path / "x.txt")
+
+
+def test_a_folder_of_photos_holds_every_format_that_is_read(tmp_path):
+    for number, suffix in enumerate(IMAGE_SUFFIXES):
+        (tmp_path / f"{number}{suffix.upper() if number % 2 else suffix}").touch()
+    (tmp_path / "notes.txt").touch()
+    assert len(find_images([tmp_path])) == len(IMAGE_SUFFIXES)
+    assert {".gif", ".jp2", ".ppm"} < set(IMAGE_SUFFIXES)
+
+
+def test_a_gif_is_a_photo_and_an_animation_is_told(tmp_path):
+    still, other = Image.new("P", (8, 6), 3), Image.new("P", (8, 6), 5)
+    still.putpalette([k for k in range(256) for _ in range(3)])
+    still.save(tmp_path / "still.gif")
+    assert read_image(tmp_path / "still.gif").shape == (6, 8, 3)
+    still.save(tmp_path / "moving.gif", save_all=True, append_images=[other])
+    with pytest.raises(pantile.UserError, match=r"moving.gif holds 2 pages or frames"):
+        read_image(tmp_path / "moving.gif")
+    (found,) = description._images_by_stem(tmp_path).keys() - {"moving"}
+    assert found == "still" and "still" in images_by_stem(tmp_path)

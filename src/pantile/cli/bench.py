@@ -80,7 +80,7 @@ class _Quality:
 
         from pantile.cli.checkpoint_argument import opened
         from pantile.data import open_dataset
-        from pantile.data.bands import for_data
+        from pantile.data.bands import for_data, reading_for
         from pantile.engine.checkpoint import LAST
         from pantile.engine.config import override
         from pantile.engine.evaluate import evaluate
@@ -92,7 +92,7 @@ class _Quality:
         if args.checkpoints is None:
             config = override(config, [f"training.steps={args.steps}", *args.set])
             training_set = open_dataset(args.data, "train")
-            config = replace(config, model=for_data(config.model, training_set))
+            config = replace(config, model=for_data(config.model, training_set), images=reading_for(training_set))
             train(config, training_set, validation_set, folder, resume=(folder / LAST).exists())
         elif not folder.exists():
             return None

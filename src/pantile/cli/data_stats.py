@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--queries", type=int, metavar="N", help="compare with a model of N queries")
     model.add_argument("--recipe", metavar="NAME", help="compare with the queries of this recipe's model")
+    parser.add_argument(
+        "--pixels", action="store_true", help="also read the images: mean and std of each channel, for dataset.yaml"
+    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
 
 
@@ -38,6 +41,12 @@ def run(args: argparse.Namespace) -> int:
     print_statistics(statistics, queries, Console())
     if args.recipe is not None and queries is None:
         print(f"{args.recipe}: its model has no queries, so any number of segments fits.")
+    if args.pixels and len(dataset):
+        from pantile.labels.pixel_statistics import pixel_statistics
+
+        statistics.channels = pixel_statistics(dataset, progress=True)
+        for name, values in vars(statistics.channels).items():
+            print(f"{name}: [{', '.join(f'{value:.3f}' for value in values)}]")
     if args.json:
         statistics.write(args.json, queries)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.output_arguments import output_file, output_folder
+from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)
+    add_reading_arguments(parser)
     parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
     parser.add_argument(
         "--confused", type=output_folder, metavar="DIR", help="draw the most confused things into this folder"
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.cli.confused_things import confused_things, write_pictures
     from pantile.data import open_dataset
+    from pantile.data.bands import reading_for
+    from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
     from pantile.engine.processes import processes
@@ -44,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
-    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
+    described = reading_for(dataset)
+    reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
+    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args), reading=reading)
     if processes().rank == 0:
         print_quality(result.quality)
         print_other_tasks(result)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
+from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
+    add_reading_arguments(parser)
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
 
@@ -59,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     with join_processes(world):
         checkpoint = opened(args.checkpoint, args.weights)
         predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+        predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
     if world.rank == 0:
         if made.kept:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.contracts.errors import UserError
-    from pantile.data.bands import check_bands, for_data
+    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     training_set, validation_set = record.datasets()
     config = starting_config(args)
     if not args.resume and not args.config:
-        config = replace(config, model=for_data(config.model, training_set))
+        config = replace(config, model=for_data(config.model, training_set), images=reading_for(training_set))
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)

@@ -26,7 +26,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.classes.ade20k import TAXONOMY
 from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import CocoSplit
-from pantile.data.label_codes import INDEXED_8, RGB_8, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import INDEXED_8, RGB_8, read_label
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 SHORT_NAMES = {long: short for short, long in LONG_NAMES.items()}
@@ -91,10 +92,10 @@ class Ade20k(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        codes = read_label_png(path, INDEXED_8)
+        codes = read_label(path, INDEXED_8)
         if self.has_instances:
             path = self._instances.path(self._keys[index])
-            codes = _paste_instances(codes, read_label_png(path, RGB_8), path)
+            codes = _paste_instances(codes, read_label(path, (RGB_8,)), path)
         return self._codes.to_map(codes, path)
 
 

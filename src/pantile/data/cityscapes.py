@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.data.classes.cityscapes import NUM_LABELS, TAXONOMY
-from pantile.data.label_codes import GREY_16, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import GREY_16, read_label
 from pantile.data.paired_files import FileSet, PairedFiles, check_split, no_labels, paired_keys
 
 INSTANCES_PER_LABEL = 1000
@@ -53,7 +54,7 @@ class Cityscapes(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        return self._codes.to_map(read_label_png(path, GREY_16), path)
+        return self._codes.to_map(read_label(path, (GREY_16,)), path)
 
 
 def _code_table() -> CodeTable:

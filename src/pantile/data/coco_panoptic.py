@@ -5,7 +5,7 @@
     root/annotations/panoptic_<split>.json
     root/annotations/panoptic_<split>/*.png     id = R + 256 G + 65536 B, 0 is void
     root/<split>/*                              or root/images/<split>/*
-    root/dataset.yaml                           optional: only ``orientation`` is read, see ``LabelledPhotos``
+    root/dataset.yaml                           optional: what ``described_images`` says of the images
 """
 
 import warnings
@@ -17,11 +17,12 @@ from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.file_names import crossed_names
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
-from pantile.data.description import DESCRIPTION, said_orientation
+from pantile.data.described_images import DESCRIPTION, images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.data.label_rows import count_pixels
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.missing import present_rows
+from pantile.data.reading import AS_STORED
 
 
 class CocoPanoptic(LabelledPhotos):
@@ -32,6 +33,10 @@ class CocoPanoptic(LabelledPhotos):
         split: ``"train"``, ``"val2017"``, ...; ``"val"`` also finds the only ``val<digits>``.
         need_images: False opens a split whose images are absent, for evaluation of maps only.
         skip_missing: leaves out images whose own file or PNG is missing, with a warning.
+
+    Attributes:
+        description: what ``dataset.yaml`` says of the images; None without it.
+        channels, reading: how images are read; ``bands.read_as`` changes them.
 
     Raises:
         UserError: a missing folder, split or file, or a JSON that is not COCO-panoptic.
@@ -49,8 +54,12 @@ class CocoPanoptic(LabelledPhotos):
         self.root = Path(root)
         self.split = find_split(self.root, split)
         self.json_path = self.root / "annotations" / f"panoptic_{self.split}.json"
-        self.orientation = said_orientation(self.root)
         self._table = read_coco_json(self.json_path)
+        self.description = images_beside(self.root)
+        self.channels, self.reading = 3, AS_STORED
+        if self.description is not None:
+            self.channels, self.reading = self.description.channels, self.description.reading
+            self.orientation = self.description.orientation
         self.taxonomy = self._table.taxonomy
         _warn_if_crossed(self.json_path, self._table.image_names, self._table.png_names)
         self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")

@@ -13,7 +13,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.ade20k import is_ade20k, open_ade20k
 from pantile.data.cityscapes import Cityscapes, is_cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
-from pantile.data.description import DESCRIPTION, DescribedFolder, is_described
+from pantile.data.described_images import DESCRIPTION
+from pantile.data.description import DescribedFolder, is_described
 from pantile.data.mapillary import is_mapillary, open_mapillary
 from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes

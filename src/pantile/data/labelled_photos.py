@@ -9,8 +9,9 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
-from pantile.data.image_files import Frame, read_image, read_orientation, stored_size
+from pantile.data.image_files import read_image, read_orientation, stored_size
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, mismatch
+from pantile.data.reading import AS_STORED, Reading
 from pantile.data.samples import Samples
 
 MOST_COUNTED = 2000  # images whose heads are read for one warning
@@ -27,9 +28,12 @@ class LabelledPhotos(Samples, ABC):
     Attributes:
         orientation: ``"upright"``, ``"stored"`` or None, see above.
         told_unsure: the warning was given, or is not wanted because somebody tells it in another way.
+        channels, reading: how images are read; ``bands.read_as`` changes them.
     """
 
     orientation: str | None = None
+    channels: int = 3
+    reading: Reading = AS_STORED
     told_unsure = False
     _how_to_say = "write it with `pantile data convert --orientation stored`"
 
@@ -47,10 +51,6 @@ class LabelledPhotos(Samples, ABC):
     @abstractmethod
     def load_map(self, index: int) -> PanopticMap:
         """The map alone, without decoding the image."""
-
-    def read_photo(self, path: Path, frame: Frame) -> np.ndarray:
-        """(H, W, C) uint8 in a frame."""
-        return read_image(path, frame=frame)
 
     def load_image(self, index: int) -> np.ndarray:
         """(H, W, C) uint8, as ``load`` gives it.
@@ -93,7 +93,7 @@ class LabelledPhotos(Samples, ABC):
             choice = self.choose(found, label_size())
             return UPRIGHT if choice is None else choice.frame
 
-        return self.read_photo(self.image_path(index), frame), seen[0]
+        return read_image(self.image_path(index), self.channels, self.reading, frame), seen[0]
 
     def _tell_unsure(self) -> None:
         """Once per data set and process, at the first such image: most data sets have none, and pay nothing."""

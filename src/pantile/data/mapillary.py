@@ -22,7 +22,8 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import VOID_CLASS, CocoSplit
-from pantile.data.label_codes import GREY_16, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import GREY_16, read_label
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 INSTANCES_PER_LABEL = 256
@@ -127,7 +128,7 @@ class MapillaryInstances(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        return self._codes.to_map(read_label_png(path, GREY_16), path)
+        return self._codes.to_map(read_label(path, (GREY_16,)), path)
 
 
 def _config_names() -> list[str]:

@@ -103,6 +103,9 @@ class PairedFiles(LabelledPhotos):
         taxonomy: the classes.
         keys: one per image, in order; the last part of a key is the image's id.
         images: the image files of the keys.
+
+    Attributes:
+        channels, reading: how images are read; ``bands.read_as`` changes them.
     """
 
     def __init__(self, taxonomy: Taxonomy, keys: list[str], images: FileSet) -> None:

@@ -19,6 +19,7 @@ from pantile.contracts.plugins import check_installed, required
 from pantile.contracts.registry import Registry
 from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
+from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
@@ -138,6 +139,7 @@ class RunConfig:
     )
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     seed: int = 1
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
 from pantile.data import PanopticDataset, with_classes
-from pantile.data.bands import check_bands
+from pantile.data.bands import check_bands, read_as, settle_reading
+from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
@@ -29,6 +30,7 @@ def evaluate(
     views: Views | None = None,
     tasks: frozenset[Task] = ALL_TASKS,
     tiling: Tiling | None = None,
+    reading: Reading | None = None,
 ) -> Evaluation:
     """How good a checkpoint is on a data set: panoptic quality, and what else ``tasks`` asks for.
 
@@ -36,12 +38,18 @@ def evaluate(
         limit: only the first images.
         views: scales and mirror images to average over; None is each image as it is.
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
+        reading: of the images; None is what the data's ``dataset.yaml`` says, else what the model was trained with.
 
     Raises:
         UserError: the data set's classes are not the checkpoint's; their order may differ.
     """
     dataset = in_its_classes(checkpoint, dataset)
-    check_bands(checkpoint.config.model, dataset)
+    channels = checkpoint.config.model.in_channels
+    if reading is None:
+        check_bands(checkpoint.config.model, dataset)
+        settle_reading(dataset, checkpoint.config.images, channels)
+    else:
+        read_as(dataset, reading, channels)
     task = load_task(checkpoint)
     world = processes()
     trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)

@@ -17,7 +17,7 @@ from rich.console import Console
 from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Wish, handling
 from pantile.data import PanopticDataset, with_classes
-from pantile.data.bands import check_bands
+from pantile.data.bands import check_bands, check_reading, read_as
 from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
@@ -71,9 +71,11 @@ def train(
     for name, dataset in (("training", training_set), ("validation", validation_set)):
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
+        check_reading(config.images, dataset)
+        check_bands(config.model, dataset)
+        read_as(dataset, config.images, config.model.in_channels)
         dataset.load(0)  # a broken folder is told before anything is written
     training_set, validation_set = in_one_order(training_set, validation_set, resumed)
-    check_bands(config.model, training_set)
     if resume and world.rank == 0:
         _tell_start(run, start, problem, finished_steps, config.training.steps)
         set_aside_later_logs(run, finished_steps)

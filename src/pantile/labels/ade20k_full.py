@@ -20,16 +20,16 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.classes.ade20k import TAXONOMY as CHALLENGE
+from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.class_numbers import Numbering, map_from_numbers
 from pantile.labels.fields import Fields, read_json
-from pantile.labels.image_folders import Pairs, choose_splits, read_pixels
+from pantile.labels.image_folders import Pairs, choose_splits
 from pantile.labels.label_pngs import paired_source
 from pantile.labels.missing import present
 from pantile.labels.source import LabelSource, ReadOptions
 
 SUFFIX = "_seg.png"
-RGB = {"RGB": "8-bit RGB"}
 MAX_CLASS = 25 * 256 + 255
 NO_CROWD = -1
 NUMBERING = Numbering(first=0, last=255, crowd=NO_CROWD, stuff=0, max_class=MAX_CLASS)
@@ -111,7 +111,7 @@ def _with_kind(row: Fields) -> Fields:
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    pixels = read_pixels(path, RGB).astype(np.int32)
+    pixels = read_label(path, (RGB_8,)).astype(np.int32)
     if (pixels[..., 0] % 10).any():
         raise UserError(f"{path} has red values that are no multiples of 10: restore the file from the archive.")
     classes = pixels[..., 0] // 10 * 256 + pixels[..., 1]

@@ -15,7 +15,8 @@ from pantile.contracts.workers import map_in_workers
 from pantile.data.coco_panoptic import available_splits, find_split
 from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import is_coco_panoptic, open_dataset
-from pantile.data.description import described_splits, is_described, said_orientation
+from pantile.data.described_images import images_beside
+from pantile.data.description import described_splits, is_described
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_classes import compare_classes
@@ -144,8 +145,8 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
             result.others.append(Finding("split-skipped", path.relative_to(root).as_posix(), split, text))
-    said = said_orientation(root)
-    return [CocoImage(root, t.name, pair, t.things, said) for t in result.tables for pair in t.pairs]
+    images = images_beside(root)
+    return [CocoImage(root, t.name, pair, t.things, images) for t in result.tables for pair in t.pairs]
 
 
 def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[Job]:

@@ -13,14 +13,15 @@ from scipy import ndimage
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
-from pantile.data.description import DESCRIPTION
+from pantile.data.decoding import decoding
+from pantile.data.described_images import DESCRIPTION, DescribedImages
 from pantile.data.image_files import read_image, read_orientation, read_panoptic_png
 from pantile.data.label_rows import runs
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
+from pantile.data.reading import Unsaid
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
 from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
-from pantile.labels.image_folders import decoding
 
 DIAGONAL = np.ones((3, 3), dtype=int)  # pixels that touch at a corner are one piece
 
@@ -108,14 +109,14 @@ class CocoImage:
         split: the image's.
         pair: entries and paths.
         things: category id to whether it is a thing.
-        orientation: what ``dataset.yaml`` says of photos that are stored turned.
+        images: what the folder's ``dataset.yaml`` says of the images.
     """
 
     root: Path
     split: str
     pair: Pair
     things: dict[int, bool]
-    orientation: str | None = None
+    images: DescribedImages | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +129,7 @@ class CocoImage:
                 self.pair.image,
                 self.pair.annotation,
                 self.things,
-                self.orientation,
+                self.images,
                 TINY_PIXELS,
                 MUCH_VOID,
             )
@@ -138,11 +139,15 @@ class CocoImage:
     def check(self) -> ImageResult:
         image_file, png_file = (self._below(path) for path in (self.pair.image_path, self.pair.png_path))
         result = ImageResult(image_file)
-        photo = _decode(_read_photo, self.pair.image_path, "image", image_file, result)
+        photo = _decode(self._read_photo, self.pair.image_path, "image", image_file, result)
         ids = _decode(read_panoptic_png, self.pair.png_path, "label", png_file, result)
         image = None
         if photo is not None:
-            choice = None if ids is None else choose_frame(photo[1], ids.shape, self.orientation)
+            choice = (
+                None
+                if ids is None
+                else choose_frame(photo[1], ids.shape, self.images.orientation if self.images else None)
+            )
             tell_rotation(photo[1], choice, image_file, self.pair.image["id"], result)
             image = turn(photo[0], photo[1].tag, STORED, choice.frame if choice else UPRIGHT)
             result.content = content_hash(image)
@@ -162,6 +167,11 @@ class CocoImage:
         things = {own for own, row in rows.items() if self.things[row["category_id"]]}
         look(measured, {own: row["category_id"] for own, row in rows.items()}, crowd, things, png_file, result)
         return result
+
+    def _read_photo(self, path: Path) -> tuple[np.ndarray, Orientation]:
+        """Pixels as stored, and how to turn them."""
+        said = (self.images.channels, self.images.reading) if self.images else ()
+        return read_image(path, *said, frame=STORED), read_orientation(path)
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
@@ -227,11 +237,6 @@ class OpenedImage:
         things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
         look(measured, categories, crowd, things, file, result)
         return result
-
-
-def _read_photo(path: Path) -> tuple[np.ndarray, Orientation]:
-    """Pixels as stored, and how to turn them."""
-    return read_image(path, frame=STORED), read_orientation(path)
 
 
 def tell_rotation(found: Orientation, choice: Choice | None, file: str, own: int | str, result: ImageResult) -> None:
@@ -300,6 +305,9 @@ def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -
     try:
         with decoding(file):
             return read(source)
+    except Unsaid as error:  # other pages, bands or depth than 8-bit RGB
+        result.tell("image-unsaid", file, None, str(error))
+        return None
     except UserError as error:
         result.tell(f"{what}-broken", file, None, str(error))
         return None

@@ -24,10 +24,11 @@ from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import stored_size
+from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.fields import Fields, is_number, path_inside, read_json
-from pantile.labels.image_folders import check_size, choose_splits, images_by_stem, read_pixels
+from pantile.labels.image_folders import check_size, choose_splits, images_by_stem
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import (
@@ -51,7 +52,7 @@ from pantile.labels.source import (
     SourceSplit,
 )
 
-GREY = {"L": "8-bit grey", "P": "8-bit grey", "I;16": "16-bit grey"}
+GREY = (GREY_8, GREY_16, PALETTE)
 OTHER = "other"
 UNKNOWN = "unknown category"
 
@@ -225,7 +226,7 @@ def _stuff_map(
     path = maps.get(image.path.stem)
     if path is None:
         raise UserError(f"{file.path}: the stuff PNG of {image.name} is missing: restore it.")
-    values = read_pixels(path, GREY)
+    values = read_label(path, GREY)
     check_size(image.path, size, values.shape, str(path))
     others = {c.data["id"] for c in file.categories if c.data["name"] == OTHER}
     ids, segments = np.zeros(size, dtype=np.int32), []

@@ -10,9 +10,10 @@ from pantile.data.ade20k import open_ade20k
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
 from pantile.data.coco_split import CocoSplit
+from pantile.data.decoding import decoding
 from pantile.data.mapillary import open_mapillary
 from pantile.data.paired_files import PairedFiles
-from pantile.labels.image_folders import choose_splits, decoding
+from pantile.labels.image_folders import choose_splits
 from pantile.labels.label_frames import frame_of_map
 from pantile.labels.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit

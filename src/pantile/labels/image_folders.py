@@ -1,62 +1,13 @@
 """Where images and their labels lie, and what an image's id is called."""
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from pantile.contracts.errors import UserError
-from pantile.contracts.input_files import regular_file
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.missing import left_out, listed
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-#: what Pillow raises on files that are cut short, garbled or forged
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
-
-
-@contextmanager
-def decoding(path: Path | str) -> Iterator[None]:
-    """Pillow's errors as one sentence.
-
-    Raises:
-        UserError: instead of them.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: restore the file.") from None
-    except (*DECODING_ERRORS, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
-
-
-def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
-    """Pixel values as stored; of a palette PNG the indices.
-
-    Args:
-        path: the file.
-        modes: Pillow's modes that the format allows, each with its name for people.
-
-    Returns:
-        (H, W) or (H, W, C), uint8, uint16 or int32.
-
-    Raises:
-        UserError: the file is missing, broken or of another mode.
-    """
-    with decoding(path), Image.open(regular_file(path)) as image:
-        mode = image.mode
-        pixels = np.asarray(image)
-    if mode not in modes:
-        raise UserError(
-            f"{path} has colour mode {mode!r}, but this label is {' or '.join(dict.fromkeys(modes.values()))}: "
-            "save it in that mode (another program may have changed it)."
-        )
-    return pixels
 
 
 def check_size(path: Path, size: tuple[int, int], claimed: tuple[int, int], where: str) -> None:

@@ -21,8 +21,10 @@ from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.decoding import decoding
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.fields import Fields, path_inside, read_json
-from pantile.labels.image_folders import IMAGE_SUFFIXES, decoding, image_ids
+from pantile.labels.image_folders import image_ids
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.data.decoding import decoding
 from pantile.data.image_files import read_image, stored_size
 from pantile.data.missing import listed
 from pantile.labels.check_pixels import content_hash
-from pantile.labels.image_folders import decoding
 from pantile.labels.source import LabelSource, SourceSplit
 
 UNREADABLE = ("error", "skip", "keep")

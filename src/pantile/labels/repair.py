@@ -11,7 +11,7 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, ids_to_rgb
-from pantile.data.description import said_orientation
+from pantile.data.described_images import images_beside, write_images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.labels.check import CheckResult
 from pantile.labels.check_pixels import ImageResult, measure
@@ -56,10 +56,12 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     if not result.tables:
         raise UserError(f"{result.root} is not in COCO-panoptic layout: convert it with `pantile data convert` first.")
     refuse_place(out, result.root)
-    done, said = Repaired(), said_orientation(result.root)
+    done, described = Repaired(), images_beside(result.root)
+    said = described.orientation if described else None
     with staged(out) as folder:
         for table in result.tables:
             _repair_split(table, result.images[table.name], folder, done, progress, said)
+        write_images_beside(folder, described)
     return done
 
 

@@ -15,16 +15,16 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, find_classes, read_classes, without_background
 from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.image_folders import Pairs, find_pairs, read_pixels
+from pantile.labels.image_folders import Pairs, find_pairs
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
 NUMBERING = Numbering(first=0, last=254, crowd=255, stuff=0, max_class=255)
 VOID = 0
-RGB = {"RGB": "8-bit RGB", "RGBA": "8-bit RGB"}
 BASES = ("annotations/panoptic_2ch", "panoptic_2ch")
 
 
@@ -44,7 +44,7 @@ def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    pixels = read_pixels(path, RGB)
+    pixels = read_label(path, (RGB_8,))
     if pixels[..., 2].any():
         raise UserError(
             f"{path} has values in its blue channel, which the 2-channel format leaves 0: is it another format?"

@@ -14,16 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
+from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.id_png import save_ids
 from pantile.data.image_files import save_image
 from pantile.engine.config import to_dict
 from pantile.merge.tile_layout import Window
 from pantile.predict.distributed import gathered, on_first
+from pantile.predict.georeferenced import write_georeferenced
 from pantile.predict.images import BadImage, ImageFile, find_bad, tell_bad
 from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, stamp_of, strays
 from pantile.predict.like import GroundTruth, name_like, taxonomy_like
-from pantile.predict.predictor import Predictor, as_pixels
+from pantile.predict.predictor import Predictor
 from pantile.predict.result import PanopticResult
 
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
@@ -176,6 +178,7 @@ def _settings(predictor: Predictor, options: PredictOptions) -> dict:
         "config": {group: config[group] for group in ("model", "merge", "evaluation_size", "techniques")},
         "views": asdict(predictor.views),
         "orientation": predictor.orientation,
+        "images": json.loads(json.dumps(asdict(predictor.reading))),
         "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
         "like": None if options.like is None else options.like.digest,
     }
@@ -189,10 +192,9 @@ def _read_ahead(predictor: Predictor, images: Sequence[ImageFile]) -> Iterator[A
     if predictor.tiling:
         yield from (image.path for image in images)
         return
-    channels = predictor.task.config.model.in_channels
 
     def read(image: ImageFile) -> Any:
-        return _attempt(lambda: as_pixels(image.path, channels, predictor.orientation))
+        return _attempt(lambda: predictor.open(image.path))
 
     with ThreadPoolExecutor(1) as pool:
         ahead = None
@@ -225,11 +227,13 @@ def _write(
     classes: Taxonomy,
     options: PredictOptions,
 ) -> Done:
-    """The PNG and the overlay of one image."""
+    """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
     png = folder.png(image.stem)
-    save_image(ids_to_rgb(result.map), png)
+    save_ids(result.map, png)
     if options.overlays:
         save_image(_overlay(result), folder.overlay(image.stem))
+    named = PanopticResult(result.image, result.panoptic, classes)
+    write_georeferenced(image.path, named, folder.geotiff(image.stem))
     height, width = result.map.shape
     return Done(
         image.name,
@@ -239,7 +243,7 @@ def _write(
         {
             "image_id": image_id,
             "file_name": f"{image.stem}.png",
-            "segments_info": PanopticResult(result.image, result.panoptic, classes).to_coco(),
+            "segments_info": named.to_coco(),
         },
     )
 

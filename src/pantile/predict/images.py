@@ -9,8 +9,8 @@ from PIL import Image, UnidentifiedImageError
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _RASTERS = {".tif", ".tiff"}  # of which Pillow knows only some; whoever decodes them tells
 NAMED = 20  # so many bad images are told in full
 _THREADS = 8
@@ -59,7 +59,7 @@ def find_images(
             images = sorted(_inside(given, recursive, {folder.resolve() for folder in leave_out}))
             if not images:
                 hint = "" if recursive else "; --recursive also looks into its subfolders"
-                raise UserError(f"{given}: the folder holds no image ({', '.join(sorted(SUFFIXES))}){hint}.")
+                raise UserError(f"{given}: the folder holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}){hint}.")
             found += [ImageFile(path, path.relative_to(given).as_posix()) for path in images]
         elif given.exists():
             found.append(ImageFile(given, given.name))
@@ -78,7 +78,7 @@ def _inside(folder: Path, recursive: bool, leave_out: set[Path]) -> Iterator[Pat
         if path.name.startswith("."):
             continue
         if not path.is_dir():
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 yield path
         elif recursive and not path.is_symlink() and path.resolve() not in leave_out:  # a link may lead back up
             yield from _inside(path, recursive, leave_out)

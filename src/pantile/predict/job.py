@@ -6,6 +6,7 @@
     out/annotations/panoptic_predictions.jsonl     the log: first what the job is, then a line per finished image
     out/annotations/panoptic_predictions/*.png     id = R + 256 G + 65536 B, 0 is void
     out/overlays/*.jpg
+    out/geotiff/*.tif                              of images with a place on the Earth
 """
 
 import json
@@ -62,11 +63,12 @@ class JobFolder:
         self.json = annotations / f"panoptic_{SPLIT}.json"
         self.maps = annotations / f"panoptic_{SPLIT}"
         self.drawn = out / "overlays"
+        self.placed = out / "geotiff"
 
     @property
-    def written(self) -> tuple[Path, Path]:
+    def written(self) -> tuple[Path, ...]:
         """Folders in which no image of a job is looked for."""
-        return self.json.parent, self.drawn
+        return self.json.parent, self.drawn, self.placed
 
     def log(self, rank: int = 0) -> Path:
         """Every process has its own; the first one's also says what the job is."""
@@ -77,6 +79,9 @@ class JobFolder:
 
     def overlay(self, stem: str) -> Path:
         return self.drawn / f"{stem}.jpg"
+
+    def geotiff(self, stem: str) -> Path:
+        return self.placed / f"{stem}.tif"
 
     def pngs(self) -> list[Path]:
         return sorted(self.maps.rglob("*.png")) if self.maps.is_dir() else []
@@ -94,16 +99,16 @@ class JobFolder:
             )
 
     def clear(self) -> None:
-        """Removes what an earlier job wrote: its JSON, logs, PNGs and their overlays. Other files stay."""
+        """Removes what an earlier job wrote: its JSON, logs, PNGs and what belongs to them. Other files stay."""
         self.json.unlink(missing_ok=True)
         self._remove_logs()
         for png in self.pngs():
             self.remove(png.relative_to(self.maps).with_suffix("").as_posix())
 
     def remove(self, stem: str) -> None:
-        """The PNG and the overlay of an image."""
-        self.png(stem).unlink(missing_ok=True)
-        self.overlay(stem).unlink(missing_ok=True)
+        """What was written of an image."""
+        for path in (self.png(stem), self.overlay(stem), self.geotiff(stem)):
+            path.unlink(missing_ok=True)
 
     def start(self, log: Log) -> None:
         """Writes the log anew, as one file."""

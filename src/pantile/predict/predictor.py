@@ -16,9 +16,11 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
-from pantile.data.image_files import image_pixels, read_image
+from pantile.data.image_files import image_pixels, open_image, read_image
 from pantile.data.orientation import UPRIGHT, check_frame
-from pantile.data.resize import fit_to, image_tensor
+from pantile.data.raster_file import RasterImage
+from pantile.data.reading import AS_STORED, Reading
+from pantile.data.resize import fit_to
 from pantile.engine.checkpoint import Checkpoint, Choice
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
@@ -83,6 +85,7 @@ class Predictor:
         fingerprint: str | None = None,
     ) -> None:
         self.orientation = check_frame(orientation, "orientation")
+        self.reading = task.config.images  # of files: what of them the network takes
         self.views = views or Views()
         self.tiling = tiling
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -125,9 +128,20 @@ class Predictor:
         """
         if is_batch(image):
             return [self(one, track) for one in image]
-        pixels = as_pixels(image, self.task.config.model.in_channels, self.orientation)
-        prediction = predict_image(self.task, image_tensor(pixels), self.views, self.tiling, track=track)
+        pixels = self.open(image)
+        prediction = predict_image(self.task, pixels, self.views, self.tiling, track=track)
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
+
+    def open(self, image: Source) -> np.ndarray | RasterImage:
+        """The image as the network takes it; of a large raster that is cut into tiles, one whose parts are read later.
+
+        Raises:
+            UserError: see ``__call__``.
+        """
+        channels = self.task.config.model.in_channels
+        if isinstance(image, str | Path) and self.tiling is not None:
+            return open_image(image, channels, self.reading, self.orientation, windows=True)
+        return as_pixels(image, channels, self.reading, self.orientation)
 
     @torch.inference_mode()
     def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:
@@ -145,8 +159,8 @@ class Predictor:
         return tensor[None].to(self.device), placement
 
 
-def as_pixels(image: Source, channels: int = 3, orientation: str = UPRIGHT) -> np.ndarray:
-    """(H, W, channels) uint8: RGB, or as many bands as the model takes.
+def as_pixels(image: Source, channels: int = 3, reading: Reading = AS_STORED, orientation: str = UPRIGHT) -> np.ndarray:
+    """(H, W, channels) uint8: RGB, or as many bands as the model takes. ``reading`` is for files.
 
     Raises:
         UserError: see ``Predictor.__call__``.
@@ -158,7 +172,7 @@ def as_pixels(image: Source, channels: int = 3, orientation: str = UPRIGHT) -> n
     if isinstance(image, bytes | bytearray | memoryview):
         return image_pixels(_decoded(bytes(image)), channels, frame=orientation)
     if isinstance(image, str | Path):
-        return read_image(image, channels, orientation)
+        return read_image(image, channels, reading, orientation)
     raise UserError(
         f"The image is {kind_of(image)}: give a path, the bytes of an image file, a PIL image, an array or a tensor."
     )

@@ -13,6 +13,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import as_rgb, save_image
+from pantile.data.raster_file import RasterImage
 from pantile.data.write_coco import segments_info
 from pantile.visualize import overlay_with_legend
 
@@ -25,12 +26,13 @@ class PanopticResult:
     """A panoptic prediction of one image. N is the number of its segments.
 
     Attributes:
-        image: (H, W, C) uint8, as it was read: RGB, or the bands that the model takes.
+        image: (H, W, C) uint8, as it was read: RGB, or the bands that the model takes. Of a large raster that was
+            predicted in tiles a ``RasterImage``, which reads what is sliced of it.
         panoptic: the id map at the image's size and its segments.
         taxonomy: names and colours of ``class_index``.
     """
 
-    image: np.ndarray
+    image: np.ndarray | RasterImage
     panoptic: PanopticMap
     taxonomy: Taxonomy
 
@@ -90,7 +92,7 @@ class PanopticResult:
 
     def overlay(self) -> np.ndarray:
         """(H, W', 3) uint8: the image with coloured segments, and a legend beside it."""
-        return overlay_with_legend(as_rgb(self.image), self.panoptic, self.taxonomy)
+        return overlay_with_legend(as_rgb(np.asarray(self.image)), self.panoptic, self.taxonomy)
 
     def to_coco(self) -> list[dict]:
         """``segments_info`` of a COCO-panoptic annotation, with scores; areas and boxes counted from the pixels."""
