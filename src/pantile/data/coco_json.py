@@ -52,6 +52,8 @@ class CocoTable:
 
     def keep(self, images: Sequence[int]) -> "CocoTable":
         """These images only, in this order."""
+        if list(images) == list(range(len(self.image_names))):
+            return self
         rows = [np.arange(self.starts[k], self.starts[k + 1]) for k in images]
         chosen = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         return replace(
@@ -85,14 +87,15 @@ def read_coco_json(path: str | Path) -> CocoTable:
     starts, ids, classes, crowd = [0], [], [], []
     for image in data["images"]:
         annotation = annotation_of[image["id"]]
-        where = f"{path}: annotation {short(annotation['file_name'])}"
         own = annotation["segments_info"]
         for segment in own:
-            _check_segment(segment, taxonomy, where)
+            if (fault := _fault(segment, taxonomy)) is not None:
+                raise UserError(f"{path}: annotation {short(annotation['file_name'])}{fault}")
             ids.append(segment["id"])
             classes.append(taxonomy.index_of_id[segment["category_id"]])
             crowd.append(bool(as_flag(segment.get("iscrowd"))))
         if len({segment["id"] for segment in own}) < len(own):
+            where = f"{path}: annotation {short(annotation['file_name'])}"
             raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
         starts.append(len(ids))
     return CocoTable(
@@ -185,16 +188,18 @@ def _check_unique_names(entries: list[dict], key: str, path: Path) -> None:
         owner[name] = entry[key]
 
 
-def _check_segment(segment: dict, taxonomy: Taxonomy, where: str) -> None:
-    segment_id, category = segment.get("id"), segment.get("category_id")
-    if segment.get("iscrowd") is not None and as_flag(segment["iscrowd"]) is None:
-        raise UserError(f"{where}, segment {short(segment_id)} has iscrowd {short(segment['iscrowd'])}: write 0 or 1.")
+def _fault(segment: dict, taxonomy: Taxonomy) -> str | None:
+    """What is wrong with a row, as the end of a sentence."""
+    segment_id, category, crowd = segment.get("id"), segment.get("category_id"), segment.get("iscrowd")
+    if crowd is not None and as_flag(crowd) is None:
+        return f", segment {short(segment_id)} has iscrowd {short(crowd)}: write 0 or 1."
     if segment_id == 0:
-        raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
+        return " has a segment with id 0: 0 means void on disk, so give the segment another id."
     if isinstance(segment_id, bool) or not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
-        raise UserError(f"{where} has a segment with id {short(segment_id)}: ids are whole numbers from 1 to {MAX_ID}.")
+        return f" has a segment with id {short(segment_id)}: ids are whole numbers from 1 to {MAX_ID}."
     if isinstance(category, bool) or not isinstance(category, int) or category not in taxonomy.index_of_id:
-        raise UserError(
-            f"{where}, segment {segment_id} has the category_id {short(category)}, which 'categories' does not list: "
-            "add the category or correct the segment."
+        return (
+            f", segment {segment_id} has the category_id {short(category)}, which 'categories' does not list: add the "
+            "category or correct the segment."
         )
+    return None

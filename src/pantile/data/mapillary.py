@@ -158,8 +158,8 @@ def _read_config(path: Path) -> list[Label]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is not a config of Mapillary Vistas ({type(error).__name__}: {error}): it needs a list 'labels' "
-            "of objects with name, readable, instances, evaluate and color."
+            f"{path} is not a config of Mapillary Vistas ({type(error).__name__}: {str(error)[:80]}): it needs a list "
+            "'labels' of objects with name, readable, instances, evaluate and color."
         ) from None
 
 
