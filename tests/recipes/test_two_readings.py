@@ -2,12 +2,24 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from original_settings import read_table
 from pantile.engine.config import override
 from pantile.recipes import kmax, make_recipe, remax
 from pantile.recipes import panoptic_deeplab as centers
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
+
+
+def test_the_page_on_recipes_shows_the_same_settings_and_every_deviation() -> None:
+    page = PAGE.read_text()
+    commands = re.findall(r" --set (a.*?)```", page, re.DOTALL)
+    shown = [command.replace("\\\n", " ").replace('"', "").split() for command in commands]
+    assert shown == [settings_in(kmax.__doc__), settings_in(remax.__doc__)]
+    assert {d.field for d in read_table().deviations if f"`{d.field}`" not in page} == set()
 
 
 def settings_in(docstring: str) -> list[str]:

@@ -79,7 +79,7 @@ class PartConfig:
 
 @dataclass
 class AugmentConfig:
-    """How a training sample is made. Defaults are the COCO recipe of ReMaX / kMaX-DeepLab.
+    """How a training sample is made. Defaults are near those of kMaX-DeepLab and ReMaX on COCO.
 
     Large-scale jittering (Ghiasi et al. 2021) as Mask2Former uses it on COCO: crop (1024, 1024), scale_range (0.1, 2.0)
     relative to "fit", pad_position "bottom_right", neither colour nor copy-paste nor redraws.
