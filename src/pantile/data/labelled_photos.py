@@ -13,6 +13,7 @@ from pantile.data.image_files import Frame, read_image, read_orientation, stored
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, mismatch
 
 MOST_COUNTED = 2000  # images whose heads are read for one warning
+LOOKED_AT_AHEAD = 64
 NAMED = 3
 
 
@@ -112,6 +113,12 @@ class LabelledPhotos(ABC):
             f"{self._how_to_say}.",
             stacklevel=2,
         )
+
+    def tell_ahead(self) -> None:
+        """Looks at some photos, evenly from all: of several workers, each would give the warning."""
+        count = min(len(self), LOOKED_AT_AHEAD)
+        if any(self._is_unsure(k * len(self) // count) for k in range(count)):
+            self._tell_unsure()
 
     def _is_unsure(self, index: int) -> bool:
         try:

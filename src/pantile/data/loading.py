@@ -7,10 +7,12 @@ from pantile.data.augment import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
 from pantile.data.fit import FitConfig
+from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.loader import Loader
 from pantile.data.paired_crops import PairedCropSampler
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.segment_index import segment_index
+from pantile.data.subset import Subset
 from pantile.data.training_samples import TrainingSamples, collate
 
 
@@ -39,6 +41,7 @@ def training_loader(
     Raises:
         UserError: nothing to draw from, or paired crops with an odd batch.
     """
+    _tell_ahead(dataset, workers)
     return Loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,
@@ -48,6 +51,13 @@ def training_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
+
+
+def _tell_ahead(dataset: PanopticDataset, workers: int) -> None:
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    if workers and isinstance(dataset, LabelledPhotos):
+        dataset.tell_ahead()
 
 
 def _sampler(
@@ -83,6 +93,7 @@ def evaluation_loader(
     pin_memory: bool = False,
 ) -> Loader:
     """Each image once, as ``EvaluationBatch``; process r of N takes every N-th image, none is repeated."""
+    _tell_ahead(dataset, workers)
     return Loader(
         EvaluationSamples(dataset, size),
         batch_size=batch_size,
