@@ -3,6 +3,7 @@
 Claim: an image of 8192 x 8192 is predicted under 4 GB with tiles of 1024 that overlap by 128.
 
     python benchmarks/tiled_prediction.py                               # memory, random weights of a nano model
+    python benchmarks/tiled_prediction.py --format tif                  # memory of a tiled TIFF, read by windows
     python benchmarks/tiled_prediction.py --run RUN                     # memory, trained weights
     python benchmarks/tiled_prediction.py --run RUN --data DIR          # and PQ, tiled against whole images
     python benchmarks/tiled_prediction.py --run RUN --data DIR --side 0 # PQ alone
@@ -40,7 +41,7 @@ def measured(arguments: list) -> tuple[float, float]:
     return time.perf_counter() - start, int(done.stdout.rsplit("peak", 1)[1]) / 1024
 
 
-def prepare(folder: Path, recipe: str, side: int, whole: list[int]) -> None:
+def prepare(folder: Path, recipe: str, side: int, whole: list[int], suffix: str, speaking: bool) -> None:
     """Random weights, one image of side x side, and a data set of two images of the whole size."""
     from dataclasses import replace
 
@@ -54,14 +55,15 @@ def prepare(folder: Path, recipe: str, side: int, whole: list[int]) -> None:
     from pantile.merge import CenterMergeConfig, MaskMergeConfig, QueryMergeConfig
     from pantile.recipes import make_recipe
 
-    speaking = {
+    thresholds = {
         MaskMergeConfig: {"thing_class_threshold": 0.0, "stuff_class_threshold": 0.0, "overlap": 0.0},
         QueryMergeConfig: {"object_threshold": 0.0, "overlap_threshold": 0.0},
         CenterMergeConfig: {"center_threshold": 0.0},
     }
     torch.manual_seed(0)
     config = make_recipe(recipe)
-    config.merge = replace(config.merge, **speaking[type(config.merge)])
+    if speaking:
+        config.merge = replace(config.merge, **thresholds[type(config.merge)])
     config.evaluation_size = (whole[0], whole[1])
     config.training.workers = 0
     scenes = Scenes(8, size=(512, 512), seed=0)
@@ -72,11 +74,31 @@ def prepare(folder: Path, recipe: str, side: int, whole: list[int]) -> None:
     state = {f"model.{name}": tensor for name, tensor in task.model.state_dict().items()}
     save_weights(folder / "random.safetensors", state, config, scenes.taxonomy, step=0)
     write_coco_panoptic(Scenes(2, size=(whole[0], whole[1]), seed=1), folder / "data", "val")
-    if side:
+    if side and suffix == "tif":
+        write_tiff(folder / "large.tif", [scenes.load(i)[0] for i in range(len(scenes))], side)
+    elif side:
         squares = [scenes.load(i)[0] for i in range(len(scenes))]
         count = -(-side // 512)
         rows = [np.concatenate([squares[(3 * r + c) % 8] for c in range(count)], axis=1) for r in range(count)]
         Image.fromarray(np.concatenate(rows)[:side, :side]).save(folder / "large.jpg", quality=90)
+
+
+def write_tiff(path: Path, squares: list, side: int) -> None:
+    """A tiled TIFF of side x side, of the pictures of 512 x 512 in turn; written tile by tile."""
+    import rasterio
+    from rasterio.windows import Window
+
+    count = -(-side // 512)
+    layout = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "photometric": "RGB"}
+    with rasterio.open(
+        path, "w", driver="GTiff", width=side, height=side, count=3, dtype="uint8", crs="EPSG:32632",
+        transform=rasterio.Affine(0.2, 0, 5e5, 0, -0.2, 5e6), **layout,
+    ) as file:  # fmt: skip
+        for row in range(count):
+            for column in range(count):
+                height, width = min(512, side - 512 * row), min(512, side - 512 * column)
+                pixels = squares[(3 * row + column) % len(squares)][:height, :width]
+                file.write(pixels.transpose(2, 0, 1), window=Window(512 * column, 512 * row, width, height))
 
 
 def main() -> None:
@@ -88,6 +110,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="for both evaluations")
     parser.add_argument("--recipe", default="mask2former_nano", help="of the random weights")
     parser.add_argument("--side", type=int, default=8192, help="of the large image; 0 leaves the memory out")
+    parser.add_argument("--format", choices=("jpg", "tif"), default="jpg", help="of the large image")
+    parser.add_argument("--own-thresholds", action="store_true", help="random weights find next to nothing under them")
     parser.add_argument("--whole", type=int, nargs=2, default=[1024, 2048], help="also without tiles; 0 0: not")
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--overlap", type=int, default=128)
@@ -96,7 +120,14 @@ def main() -> None:
     parser.add_argument("--prepare", type=Path, help="used by the script itself")
     arguments = parser.parse_args()
     if arguments.prepare:
-        prepare(arguments.prepare, arguments.recipe, arguments.side, arguments.whole)
+        prepare(
+            arguments.prepare,
+            arguments.recipe,
+            arguments.side,
+            arguments.whole,
+            arguments.format,
+            not arguments.own_thresholds,
+        )
         return
     tiles = ["--tile", arguments.tile, "--overlap", arguments.overlap]
     if arguments.tile_scale:
@@ -113,6 +144,7 @@ def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path) -> 
         return
     sizes = ["--side", side, "--whole", *(whole if whole[0] else (64, 64))]
     command = [sys.executable, __file__, "--prepare", folder, "--recipe", arguments.recipe, *sizes]
+    command += ["--format", arguments.format, *(["--own-thresholds"] if arguments.own_thresholds else [])]
     subprocess.run(list(map(str, command)), check=True)
     checkpoint = arguments.run or folder / "random.safetensors"
     quiet = ["--no-overlays"] if arguments.no_overlays else []
@@ -120,7 +152,9 @@ def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path) -> 
     print(f"{name}:")
     if side:
         out = folder / "large"
-        seconds, peak = measured(["predict", checkpoint, folder / "large.jpg", "--out", out, *tiles, *quiet])
+        seconds, peak = measured(
+            ["predict", checkpoint, folder / f"large.{arguments.format}", "--out", out, *tiles, *quiet]
+        )
         rows = json.loads((out / "annotations" / "panoptic_predictions.json").read_text())["annotations"]
         segments = len(rows[0]["segments_info"])
         what = f"predict {side} x {side}, tiles of {arguments.tile}"

@@ -64,5 +64,6 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
         content = to_dict(shrunk(name))
         for group in ("recipe", "training", "merge", "evaluation_size"):
             del content[group]
+        del content["augment"]["filter_empty"]  # what a data set leaves out
         first.setdefault(json.dumps(content, sort_keys=True), name)
     return list(first.values())

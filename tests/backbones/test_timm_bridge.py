@@ -209,3 +209,18 @@ def test_broken_weights_file_is_told(tmp_path):
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match=r"bad\.pth"):
         create_backbone("resnet18", weights_file=str(tmp_path / "bad.pth"))
+
+
+@pytest.mark.parametrize("name", ["regnety_002", "resnet26", "mobilenetv3_small_050"])
+def test_weights_of_another_network_are_refused(name, tmp_path):
+    """Of a network whose features alone are built, timm would load none of them without a word."""
+    torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "resnet18.pth")
+    with pytest.raises(UserError, match=f"could not load weights of {name} from .*resnet18.pth"):
+        create_backbone(name, weights_file=str(tmp_path / "resnet18.pth"))
+
+
+def test_weights_of_a_network_of_which_the_features_are_built(tmp_path):
+    whole = timm.create_model("regnety_002")
+    torch.save(whole.state_dict(), tmp_path / "own.pth")
+    own = create_backbone("regnety_002", weights_file=str(tmp_path / "own.pth")).state_dict()
+    assert torch.equal(own["model.stem.conv.weight"], whole.state_dict()["stem.conv.weight"])

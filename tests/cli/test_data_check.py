@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_finds_repairs_and_passes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out, report = tmp_path / "out", tmp_path / "report.json"
-    assert main(["data", "check", str(folder), "--workers", "1", "--fix", str(out), "--json", str(report)]) == 1
+    assert main(["data", "check", str(folder), "--workers", "1", "--fix", str(out), "--json", str(report)]) == 0
     lines = capsys.readouterr().out.splitlines()
     png = "annotations/panoptic_val/a.png"
     assert f"error: wrong-area: {png} id 5: the JSON says 6, the pixels 60" in lines
@@ -57,7 +57,8 @@ def test_an_image_that_cannot_be_repaired_is_named(folder: Path, tmp_path: Path,
     (folder / "val" / "a.png").write_text("no image")
     assert main(["data", "check", str(folder), "--no-cache", "--fix", str(tmp_path / "out")]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == ["left out: val/a.png: image-broken", f"0 images written to {tmp_path / 'out'}"]
+    told = ["left out: val/a.png: image-broken", "not mended: 1 errors"]
+    assert lines[-3:] == [*told, f"0 images written to {tmp_path / 'out'}"]
     assert not (tmp_path / "cache").exists()
 
 

@@ -40,13 +40,19 @@ def test_a_recipe_brings_its_queries(folder, capsys):
     assert f"{queries} queries are enough for every image" in capsys.readouterr().out
 
 
-def test_refuses_in_one_sentence(folder, capsys):
+def test_a_model_without_queries_takes_any_number(folder, tmp_path, capsys):
     centers = next(name for name in _recipes() if not hasattr(make_recipe(name).model, "num_queries"))
+    assert main(["data", "stats", str(folder), "--recipe", centers, "--json", str(tmp_path / "s.json")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "3 images" in printed and "segments by size" in printed and "its model has no queries" in printed
+    assert json.loads((tmp_path / "s.json").read_text())["images"] == 3
+
+
+def test_refuses_in_one_sentence(folder, capsys):
     for arguments, told in (
         (["--queries", "0"], "--queries is 0"),
         (["--recipe", "remax_nanno"], "did you mean 'remax_nano'"),
-        (["--recipe", centers], "its model has no queries"),
-        (["--split", "val"], "no split 'val'"),
+        (["--split", "val"], "no split 'val': choose one of train with --split"),
     ):
         assert main(["data", "stats", str(folder), *arguments]) == 2
         assert told in capsys.readouterr().err

@@ -6,8 +6,8 @@ import torch
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import ids_to_rgb, rgb_to_ids
-from pantile.contracts.targets import collate_targets
+from pantile.contracts.panoptic import PanopticMap, Segment, ids_to_rgb, rgb_to_ids
+from pantile.contracts.targets import PanopticTargets, collate_targets
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 
 
@@ -97,3 +97,52 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def maps_of(*tables, ids=((0, 7, 7), (900, 900, 5))):
+    return [PanopticMap(np.array(ids), tuple(Segment(*row) for row in table)) for table in tables]
+
+
+THREE = plain_taxonomy(["road", "car", "person"], things=["car", "person"])
+
+
+def test_targets_from_maps_of_any_ids():
+    """Ids become rows in the order of the table; an id without a row, and 0, are void."""
+    maps = maps_of([(900, 0), (7, 2, True)], [])
+    targets = PanopticTargets.from_maps(maps, THREE)
+    assert targets.ids.tolist() == [[[0, 2, 2], [1, 1, 0]], [[0] * 3] * 2]
+    assert targets.classes.tolist() == [[0, 2], [-1, -1]]
+    assert targets.crowd.tolist() == [[False, True], [False, False]]
+    assert targets.masks_at((2, 3)).labels.tolist() == [[0, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([(7, 3)], r"^map 1: a segment has class index 3, but indices go from 0 to 2; .* start at 1 are one too large"),
+        ([(7, -2)], r"^map 1: a segment has class index -2"),
+    ],
+)
+def test_a_class_that_is_not_there_is_no_silent_no_object(table, message):
+    with pytest.raises(UserError, match=message):
+        PanopticTargets.from_maps(maps_of([(7, 1)], table), THREE)
+
+
+def test_maps_that_cannot_be_collated_are_told():
+    none = torch.zeros(0, dtype=torch.int64)
+    one = torch.tensor([1])
+    flat = torch.ones(4, 4, dtype=torch.int32)
+
+    def collate(maps, classes):
+        return collate_targets(maps, classes, [c.bool() for c in classes], ["a", "b"][: len(maps)])
+
+    with pytest.raises(UserError, match=r"^b: the map holds 1, but its table has 0 rows: 0 is void"):
+        collate([flat, flat], [one, none])
+    with pytest.raises(UserError, match=r"^a: the map holds -1"):
+        collate([-flat], [one])
+    with pytest.raises(UserError, match=r"^b: the map is torch.int32 \(2, 4\): .* \(the first is \(4, 4\)\)"):
+        collate([flat, flat[:2]], [one, one])
+    with pytest.raises(UserError, match=r"^a: the map is torch.float32"):
+        collate([flat.float()], [one])
+    with pytest.raises(UserError, match="at least one map"):
+        collate([], [])

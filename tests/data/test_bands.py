@@ -95,7 +95,7 @@ def test_files_of_other_bands_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "rgb.png", 1)
     with pytest.raises(UserError, match=r"The image has colour mode 'L', but 4"):
         image_pixels(Image.new("L", (4, 4)), 4)
-    with pytest.raises(UserError, match=r"rgb.png holds no 5 channels"):
+    with pytest.raises(UserError, match=r"rgb.png holds 3 bands of 8 bits, but 5 band\(s\) are wanted"):
         read_image(tmp_path / "rgb.png", 5)
 
 
@@ -103,6 +103,7 @@ def test_what_is_shown() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
     assert np.array_equal(as_rgb(pixels), pixels[..., :3])
     assert np.array_equal(as_rgb(pixels[..., :1]), pixels[..., [0, 0, 0]])
+    assert np.array_equal(as_rgb(pixels[..., :2]), pixels[..., [0, 0, 0]])
     assert as_rgb(pixels[..., :3]).shape == (5, 6, 3)
 
 
@@ -135,13 +136,13 @@ def test_jitter_of_grey_is_that_of_an_rgb_image_without_colour() -> None:
     assert changes > 20
 
 
-def test_a_split_says_that_the_layout_cannot_name_the_bands(tmp_path: Path) -> None:
-    pixels = write_banded(tmp_path / "in", 4)
+def test_a_split_keeps_what_is_said_of_the_bands(tmp_path: Path) -> None:
+    pixels = write_banded(tmp_path / "in", 4, "bands: [4, 3, 2, 1]\nmean: [1, 2, 3, 4]\n")
     for name in "bc":
         for kind in ("images", "semantic", "instances"):
             folder = tmp_path / "in" / kind / "train"
             (folder / f"{name}.png").write_bytes((folder / "a.png").read_bytes())
-    with pytest.warns(UserWarning, match=r"images of 4 channel\(s\) are copied as they are"):
-        split_folder(open_dataset(tmp_path / "in"), tmp_path / "out", SplitOptions(val=0.4, content="none"))
-    (copy, *_) = sorted((tmp_path / "out").glob("*/*.png"))
-    assert np.array_equal(np.asarray(Image.open(copy)), pixels)
+    split_folder(open_dataset(tmp_path / "in"), tmp_path / "out", SplitOptions(val=0.4, content="none"))
+    dataset = open_dataset(tmp_path / "out")
+    assert isinstance(dataset, CocoPanoptic) and dataset.description.mean == (1, 2, 3, 4)
+    assert np.array_equal(dataset.load(0)[0], pixels[..., ::-1])

@@ -124,9 +124,9 @@ def test_splits(root: Path) -> None:
 
 def test_other_depths_are_refused(root: Path) -> None:
     path = instance_png(root, KEYS[2])
-    for pixels, mode in ((np.full((24, 40), 26, np.uint8), "L"), (photo((24, 40)), "RGB")):
+    for pixels, mode in ((np.full((24, 40), 26, np.uint8), "grey"), (photo((24, 40)), "RGB")):
         save(pixels, path)
-        with pytest.raises(UserError, match=f"colour mode '{mode}', but this label needs 16 bits") as caught:
+        with pytest.raises(UserError, match=f"8-bit {mode}, but this label needs 16-bit grey") as caught:
             Cityscapes(root, "val").load(0)
         assert str(path) in str(caught.value)
 

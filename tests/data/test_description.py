@@ -70,7 +70,13 @@ WRONG = {
     "classes: [{name: a, thing: true}, {name: a, thing: true}]": "uses the category name 'a' twice",
     "classes: [{name: a, thing: true, colour: [1, 2, 3]}]": "the field classes[0].colour is not known",
     "classes: [{name: a, thing: true, color: [1, 2]}]": "classes[0].color is [1, 2], but",
-    YAML + "channels: 2": "channels is 2: write 1",
+    YAML + "channels: 0": "channels is 0, but it should be greater than or equal to 1",
+    YAML + "bands: [1, 2]\nchannels: 3": "bands names 2, but channels is 3",
+    YAML + "bands: [0, 1, 2]": "bands is [0, 1, 2]: give numbers from 1",
+    YAML + "pages: [0]": "pages is [0]: give numbers from 1",
+    YAML + "range: [3, 3]": "range is [3.0, 3.0]: give [low, high] with low below high",
+    YAML + "range: [[0, 1], [0, 2]]": "range has 2 pairs, but there are 3 bands",
+    YAML + "range: [0, .nan]": "range[1] is nan, but",
     YAML + "mean: [1, 2]": "mean has 2 values, but channels is 3",
     YAML + "std: [1, 2, 0]": "std[2] is 0, but it should be greater than 0",
 }
@@ -98,7 +104,7 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is 4x2 pixels but its instance PNG is 3x2"):
         open_dataset(root).load(0)
     save(np.ones((2, 4), dtype=np.uint8), instances)
-    with pytest.raises(UserError, match="this label needs 16 bits"):
+    with pytest.raises(UserError, match="this label needs 16-bit grey"):
         open_dataset(root).load(0)
     save(np.ones((2, 3), dtype=np.uint8), semantic)
     save(np.ones((2, 3), dtype=np.uint16), instances)

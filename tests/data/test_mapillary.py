@@ -179,7 +179,7 @@ def test_missing_files_depths_sizes_and_unknown_values(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path, "val")
     path = tmp_path / "validation" / "instances" / f"{KEYS[1]}.png"
     save(np.zeros(SIZE, np.uint8), path)
-    with pytest.raises(UserError, match="colour mode 'L', but this label needs 16 bits"):
+    with pytest.raises(UserError, match="8-bit grey, but this label needs 16-bit grey"):
         dataset.load(0)
     save(np.zeros((18, 27), np.uint16), path)
     with pytest.raises(UserError, match="is 26x18 pixels but its label is 27x18"):

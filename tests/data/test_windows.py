@@ -54,6 +54,13 @@ def test_max_side_holds_the_longer_side() -> None:
     assert scale_of((300, 640), replace(config, max_side=None)) == pytest.approx(800 / 300)
 
 
+@pytest.mark.parametrize(("width", "expected"), [(85, 213), (83, 208)])  # 212.5 and 207.5
+def test_halves_are_rounded_up_as_at_test_time(width, expected) -> None:
+    config = AugmentConfig(short_side=(160,))
+    window = draw_window((64, width), (400, 400), scale_of((64, width), config), np.random.default_rng(0))
+    assert window.out_size == (160, expected)
+
+
 def brute_force_mixed(ids: np.ndarray, classes: np.ndarray, max_area: float) -> bool:
     """Pixel by pixel, as a semantic label would be counted."""
     counts = Counter(int(classes[i - 1]) for i in ids.ravel().tolist() if i > 0)

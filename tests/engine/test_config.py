@@ -82,3 +82,26 @@ def test_unknown_recipe_suggests_the_nearest():
 def test_field_names_are_complete():
     names = field_names()
     assert {"seed", "model.backbone", "techniques.remask.stages", "training.steps", "merge.overlap"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        ("augment.crop=256", '2 numbers, so write "augment.crop=[256,256]"'),
+        ("augment.crop=256x512", '"augment.crop=[256,512]"'),
+        ("augment.crop=(256, 512)", '"augment.crop=[256,512]"'),
+        ("augment.crop=[256]", '"augment.crop=[256,256]"'),
+        ("evaluation_size=513", '"evaluation_size=[513,513]"'),
+        ("optimizer.betas=0.9", '"optimizer.betas=[0.9,0.9]"'),
+        ("augment.short_side=512", 'a list of numbers, so write "augment.short_side=[512]"'),
+        ("model.transformer_layers=[1,2]", "takes a list of 3 numbers, not [1, 2]"),
+        ("evaluation_size=large", "takes a list of 2 numbers, not 'large'"),
+        ("augment.crop=[a,b]", "augment.crop.0: Input should be a valid integer"),
+    ],
+)
+def test_a_number_where_a_list_belongs_is_answered_with_the_list(setting, wanted):
+    with pytest.raises(UserError) as told:
+        override(make_recipe("remax_nano"), [setting])
+    assert wanted in str(told.value)
+    if '"' in wanted:
+        override(make_recipe("remax_nano"), [wanted.split('"')[1]])

@@ -6,6 +6,7 @@ import torch
 from pantile.engine.config import OptimizerConfig
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer, parameter_groups
 from pantile.models import create_model, kmax_nano_config
+from pantile.recipes import make_recipe
 
 
 def test_groups_hold_every_parameter_once_with_the_right_settings():
@@ -25,6 +26,48 @@ def test_groups_hold_every_parameter_once_with_the_right_settings():
     assert group_of[id(extra.weight)]["weight_decay"] == 0.5
     assert group_of[id(extra.bias)]["weight_decay"] == 0.0
     assert group_of[id(model.cluster_centers)]["weight_decay"] == 0.0
+
+
+def decayed(architecture: str, decay_biases: bool) -> set[str]:
+    config = make_recipe(f"{architecture}_nano").model
+    with torch.device("meta"):
+        model = create_model(config, 3, [True, True, False])
+    groups = parameter_groups(model, torch.nn.ModuleDict(), OptimizerConfig(decay_biases=decay_biases))
+    ids = {id(p) for g in groups if g["weight_decay"] for p in g["params"]}
+    return {name for name, p in model.named_parameters() if id(p) in ids}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "biases", "never"),
+    [
+        ("mask2former", {"classifier.bias", "mask_embed.0.bias"}, {"query_content", "level_embed"}),
+        ("maskformer", {"classifier.bias"}, {"query_position"}),
+        ("panoptic_fcn", {"position_head.things.bias", "thing_generator.bias"}, set()),
+        ("kmax", {"predictor.classifier.conv.bias"}, {"cluster_centers"}),
+        ("panoptic_deeplab", {"semantic_head.predictor.bias"}, set()),
+    ],
+)
+def test_biases_of_kernels_decay_where_asked_and_those_of_norms_never(architecture, biases, never):
+    """detectron2 leaves out norms and embeddings alone; deeplab2 and the PyTorch port of kMaX biases, too."""
+    without, added = decayed(architecture, False), decayed(architecture, True)
+    assert not any(name.endswith("bias") for name in without)
+    assert biases <= added - without
+    assert not any("norm" in name or name in never for name in added)
+    assert {name.removesuffix("bias") + "weight" for name in added - without} <= without
+
+
+def test_the_level_embedding_of_mask2formers_pixel_decoder_decays():
+    """A bare parameter there, which the original's rules do not name."""
+    assert "pixel_decoder.level_embed" in decayed("mask2former", False)
+    assert "level_embed" not in decayed("mask2former", False)
+
+
+def test_heads_of_techniques_follow_the_same_rules():
+    model = create_model(kmax_nano_config(), num_classes=5)
+    head = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    groups = parameter_groups(model, head, OptimizerConfig(weight_decay=0.5, decay_biases=True))
+    decay = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    assert [decay[id(p)] for p in head.parameters()] == [0.5, 0.5, 0.0, 0.0]
 
 
 def test_poly_is_not_shifted_by_the_warm_up():

@@ -179,7 +179,8 @@ def _empty_some_images(root: Path, count: int) -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_can_be_resumed(tmp_path, how):
     run = tmp_path / "run"
-    config = override(make_tiny_config(), ["training.steps=60", "training.checkpoint_minutes=0.002"])
+    settings = ["training.steps=60", "training.checkpoint_minutes=0.002", "training.workers=1"]
+    config = override(make_tiny_config(), settings)
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", "scenes:6", "--out", str(run)]
     process = start(arguments)
@@ -187,10 +188,12 @@ def test_a_killed_run_can_be_resumed(tmp_path, how):
     while not _logged_steps(run) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(how)
-    process.wait(timeout=60)
-    process.stderr.close()
+    _, said = process.communicate(timeout=60)  # ends when no worker holds the pipe any more
     finished = load_checkpoint(run / LAST).step
     assert 0 < finished < 60
+    if how == signal.SIGTERM:
+        assert process.returncode == 143
+        assert f"stopped after step {finished} of 60, saved in {run / LAST}" in said
     run_to_end(["train", "--resume", "--out", str(run), "--set", f"training.steps={finished + 2}"])
     assert load_checkpoint(run / LAST).step == finished + 2
 

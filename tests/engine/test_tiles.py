@@ -9,7 +9,7 @@ import torch
 
 import pantile
 from pantile.contracts.outputs import MaskOutput
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.data import Scenes
 from pantile.data.fit import FitConfig
 from pantile.data.resize import fit_to, image_tensor
@@ -45,8 +45,8 @@ def talkative(config: RunConfig) -> RunConfig:
 class TalkativeTask(PanopticTask):
     """An untrained mask model says the same with all its queries: here each has a class and a place of its own."""
 
-    def forward(self, images, **options):
-        output = super().forward(images, **options)
+    def output_of(self, network_input, **options):
+        output = super().output_of(network_input, **options)
         if not isinstance(output, MaskOutput):
             return output
         generator = torch.Generator().manual_seed(1)
@@ -71,7 +71,8 @@ def whole(task: PanopticTask, pixels: np.ndarray, views: Views):
     """As it is done without tiles, step by step."""
     tensor, placement = fit_to(pixels, task.config.evaluation_size)
     with torch.inference_mode():
-        output = forward_views(task, tensor[None], views)
+        network_input = task.network_input(tensor[None], padding_mask([placement]))
+        output = forward_views(task.output_of, network_input, views)
     return merge(output, task.taxonomy, task.config.merge, [placement], ALL_TASKS)[0]
 
 
@@ -129,7 +130,8 @@ def test_where_one_tile_sees_alone_its_answer_stands(task):
     tensor = torch.nn.functional.pad(image_tensor(tile), (0, 1, 0, 1), value=127)
     assert plan.placement == Placement((65, 65), (64, 64), (64, 64))
     with torch.inference_mode():
-        alone = merge(task(tensor[None]), task.taxonomy, task.config.merge, [plan.placement], ALL_TASKS)[0]
+        alone = task(tensor[None], padding_mask([plan.placement]))
+        alone = merge(alone, task.taxonomy, task.config.merge, [plan.placement], ALL_TASKS)[0]
     bottom, right = plan.layout.rows[1][0], plan.layout.columns[1][0]
     assert np.array_equal(prediction.semantic[:bottom, :right], alone.semantic[:bottom, :right])
 
@@ -153,6 +155,12 @@ def test_tile_scale_counts_tiles_and_overlap_in_pixels_of_the_input():
     assert plan_tiles((300, 200), Tiling(500, scale=2), (513, 513)).placement == Placement(
         (513, 417), (500, 400), (250, 200)
     )
+
+
+def test_halves_of_scaled_tiles_are_rounded_up():
+    plan = plan_tiles((25, 75), Tiling(32, overlap=0, scale=0.5), (64, 64))
+    assert plan.placement.original[0] == 25
+    assert plan.placement.content[0] == 13  # 12.5
 
 
 def test_fit_cuts_the_image_at_the_size_of_its_evaluation():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -33,6 +34,7 @@ from tiny_labels import (
 
 from pantile.contracts.errors import UserError
 from pantile.data import CocoPanoptic, write_coco_panoptic
+from time_limit import within
 
 CASES_PER_FORMAT = 60
 WEIRD = [
@@ -257,7 +259,7 @@ def test_file_names_that_lead_outside(tmp_path, name):
         bad = json.loads(json.dumps(good))
         bad[key][0]["file_name"] = name
         write_json(bad, path)
-        with pytest.raises(UserError, match="not inside"):
+        with pytest.raises(UserError, match="leads out of its folder"):
             run(tmp_path / "panoptic", tmp_path / "dst", "coco-panoptic")
     assert not (tmp_path / "dst").exists()
 
@@ -328,3 +330,20 @@ def test_options_that_make_no_sense(tmp_path, options, problem):
         run(
             tmp_path / "src", tmp_path / "dst", options.pop("source"), options.pop("target", "coco-panoptic"), **options
         )
+
+
+@pytest.mark.parametrize("source", FOLDERS)
+def test_pipes_are_refused_and_not_waited_for(source: str, tmp_path: Path) -> None:
+    """Each file of a folder in turn; a label or a photo that is a pipe is never left out in silence."""
+    src = tmp_path / "src"
+    FOLDERS[source](src)
+    for path in sorted(p for p in src.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with within(5), pytest.raises(UserError) as told:
+            run(src, tmp_path / "dst", source, overlap="last-on-top")
+        assert path.name in str(told.value), told.value
+        path.unlink()
+        path.write_bytes(content)
+    assert run(src, tmp_path / "dst", source, overlap="last-on-top").images == {"train": 2 if "coco-p" in source else 1}

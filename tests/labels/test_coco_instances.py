@@ -48,16 +48,21 @@ def test_polygons_and_both_kinds_of_run_lengths_say_the_same(tmp_path):
         assert result(tmp_path / f"dst{k}") == {("cat", False, pixels_of(CAT))}
 
 
-def test_a_crowd_lies_below_its_members(tmp_path):
+def test_a_crowd_is_decided_by_the_rule(tmp_path):
     crowd = rectangle(slice(0, 8), slice(0, 10))
     annotations = [
         {"segmentation": [box(2, 1, 6, 4)]},
         {"segmentation": {"size": [8, 10], "counts": counts_of(crowd)}, "iscrowd": 1},
     ]
-    report = run(write_instances(tmp_path / "src", annotations), tmp_path / "dst", "coco-instances")
+    src = write_instances(tmp_path / "src", annotations)
+    with pytest.raises(UserError, match=r"annotation 0 \(cat\) and annotation 1 \(cat\) overlap in 12 pixels"):
+        run(src, tmp_path / "dst", "coco-instances")
+    report = run(src, tmp_path / "dst", "coco-instances", overlap="smaller-on-top")
     assert result(tmp_path / "dst") == {("cat", False, pixels_of(CAT)), ("cat", True, pixels_of(crowd & ~CAT))}
     assert report.decided == {("cat", "cat"): 12}
     assert_books_balance(report)
+    report = run(src, tmp_path / "last", "coco-instances", overlap="last-on-top")
+    assert result(tmp_path / "last") == {("cat", True, pixels_of(crowd))}
 
 
 def test_overlapping_instances_stop_unless_told_who_wins(tmp_path):

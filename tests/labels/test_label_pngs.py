@@ -43,7 +43,7 @@ def test_pairs(tmp_path, depth):
 def test_semantic_alone_has_things_as_crowd(tmp_path):
     report = run(write_pairs(tmp_path / "src", CLASSES, None), tmp_path / "dst", "semantic")
     assert result(tmp_path / "dst") == {("cat", True, pixels_of(CLASSES == 3)), GRASS}
-    assert any("crowd" in note for note in report.notes)
+    assert any("crowd" in note for note in report.all_notes)
 
 
 def test_255_is_a_class_where_the_list_has_it(tmp_path):

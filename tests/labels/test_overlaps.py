@@ -27,7 +27,7 @@ def random_labels(seed: int) -> tuple[ImageLabels, list[np.ndarray]]:
         mask[top : top + height, left : left + width] = True
         class_index = int(rng.integers(0, 4))
         is_crowd = bool(rng.random() < 0.2) and TAXONOMY.classes[class_index].is_thing
-        layer = Layer.CROWD if is_crowd else Layer.SHAPE
+        layer = Layer.STUFF_FILE if class_index == 3 and rng.random() < 0.3 else Layer.SHAPE
         group = int(rng.integers(1, 3)) if rng.random() < 0.2 else None
         shapes.append(Shape(mask_to_rle(mask), class_index, f"annotation {k}", is_crowd, group, layer))
         masks.append(mask)
@@ -40,14 +40,14 @@ def random_labels(seed: int) -> tuple[ImageLabels, list[np.ndarray]]:
 
 
 def naive(labels: ImageLabels, masks: list[np.ndarray], rule: str) -> tuple[set, Counter]:
-    """Owners pixel by pixel: at each, all segments that cover it are compared."""
+    """Owners pixel by pixel: at each, all shapes that cover it are compared."""
     fresh = count()
     members: dict[tuple, list[int]] = {}
     for k, shape in enumerate(labels.shapes):
         own = "stuff" if not TAXONOMY.classes[shape.class_index].is_thing else shape.group
-        key = (shape.class_index, shape.is_crowd, own if own is not None else f"alone {next(fresh)}")
+        key = (shape.class_index, shape.is_crowd, shape.layer, own if own is not None else f"alone {next(fresh)}")
         members.setdefault(key, []).append(k)
-    segments = [(key, np.any([masks[k] for k in ks], axis=0), max(ks)) for key, ks in members.items()]
+    segments = [(key, np.any([masks[k] for k in ks], axis=0), ks) for key, ks in members.items()]
     owner = np.full(SIZE, -1)
     decided: Counter = Counter()
     base_class = labels.base.segments[0].class_index if labels.base else None
@@ -55,9 +55,10 @@ def naive(labels: ImageLabels, masks: list[np.ndarray], rule: str) -> tuple[set,
         here = [n for n, (_, mask, _) in enumerate(segments) if mask[y, x]]
 
         def rank(n: int) -> tuple:
-            (_, is_crowd, _), mask, last = segments[n]
-            by_area = {"smaller-on-top": -mask.sum(), "larger-on-top": mask.sum(), "last-on-top": 0}[rule]
-            return (not is_crowd, by_area, last)
+            key, mask, ks = segments[n]
+            if rule == "last-on-top":
+                return (key[2], max(k for k in ks if masks[k][y, x]))  # noqa: B023 - called at once
+            return (key[2], {"smaller-on-top": -mask.sum(), "larger-on-top": mask.sum()}[rule], max(ks))
 
         here.sort(key=rank)
         on_base = bool(labels.base and labels.base.ids[y, x])
@@ -107,18 +108,40 @@ def test_error_names_both_annotations_and_the_way_out():
         paint(labels, TAXONOMY, "error", "a.jpg")
 
 
+@pytest.mark.parametrize("crowd_first", [True, False])
+def test_a_crowd_is_drawn_like_any_shape(crowd_first):
+    """It was below that file's stuff whatever the rule."""
+    crowd, road = rows(2, 5, 0, is_crowd=True), rows(0, 9, 1)
+    labels = ImageLabels(SIZE, (crowd, road) if crowd_first else (road, crowd))
+    shown = {
+        rule: (paint(labels, TAXONOMY, rule, "a.jpg").panoptic.ids[3, 0] == (1 if crowd_first else 2))
+        for rule in ("last-on-top", "smaller-on-top", "larger-on-top")
+    }
+    assert shown == {"last-on-top": not crowd_first, "smaller-on-top": True, "larger-on-top": False}
+    with pytest.raises(UserError, match="overlap in 33 pixels"):
+        paint(labels, TAXONOMY, "error", "a.jpg")
+
+
+def test_parts_of_one_segment_are_drawn_one_by_one():
+    """A second piece of road, drawn after the car, does not lift the first one above it."""
+    shapes = (rows(0, 5, 1), rows(1, 4, 0), rows(6, 8, 1))
+    ids = paint(ImageLabels(SIZE, shapes), TAXONOMY, "last-on-top", "a.jpg").panoptic.ids[:, 0]
+    assert (ids == [2, 1, 1, 1, 2, 0, 2, 2, 0]).all()
+    grouped = (rows(0, 5, 0, group=1), rows(1, 4, 2), rows(6, 8, 0, group=1))
+    assert (paint(ImageLabels(SIZE, grouped), TAXONOMY, "last-on-top", "a.jpg").panoptic.ids[:, 0] == ids).all()
+
+
 def test_error_lets_touching_and_one_class_of_stuff_and_layers_pass():
     shapes = (
         rows(0, 3, 0),
         rows(3, 5, 2),
         rows(5, 8, 1),
         rows(6, 9, 1),
-        rows(0, 2, 0, is_crowd=True, layer=Layer.CROWD),
         rows(4, 6, 3, layer=Layer.STUFF_FILE),
     )
     painted = paint(ImageLabels(SIZE, shapes), TAXONOMY, "error", "a.jpg")
-    assert painted.decided == {(0, 0): 22, (2, 3): 11, (1, 3): 11}
-    assert painted.covered == {0: 1, 3: 1}
+    assert painted.decided == {(2, 3): 11, (1, 3): 11}
+    assert painted.covered == {3: 1}
 
 
 def test_gaps_extend_the_stuff_that_is_there_or_make_a_segment():

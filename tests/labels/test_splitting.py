@@ -210,6 +210,6 @@ def test_names_that_would_collide_are_refused(tmp_path):
         "categories": taxonomy.to_coco(),
     }
     (root / "annotations" / "panoptic_train.json").write_text(json.dumps(data))
-    with pytest.raises(UserError, match=r"a/b.png and a_b.png would both be labelled by a_b.png"):
+    with pytest.raises(UserError, match=r"a/b.png \(id .*\) and a_b.png \(id .*\) would both be labelled by a_b.png"):
         split_folder(CocoPanoptic(root, "train"), tmp_path / "out", SplitOptions(val=0.5))
     assert Segment(1, 0) in CocoPanoptic(root, "train").load(0)[1].segments

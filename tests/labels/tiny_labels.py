@@ -178,7 +178,8 @@ def meaning(panoptic: PanopticMap, taxonomy: Taxonomy) -> set[tuple]:
 
 def run(src: Path, dst: Path, source: str, target: str = "coco-panoptic", **options) -> Report:
     """``convert`` with the fields of both kinds of options."""
-    own = {key: options.pop(key) for key in ("overlap", "gap", "link") if key in options}
+    names = ("overlap", "gap", "link", "crowd_as_instances", "unreadable")
+    own = {key: options.pop(key) for key in names if key in options}
     return convert(src, dst, ConvertOptions(source, target, ReadOptions(**options), **own))
 
 

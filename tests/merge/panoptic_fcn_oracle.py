@@ -140,7 +140,6 @@ def rescored_things(things, logits: torch.Tensor, kernels: torch.Tensor, config:
 
 def at_original(probability: torch.Tensor, placement: Placement) -> torch.Tensor:
     """(h, w) probabilities -> padded input -> crop to the content -> (H, W) of the image, one after the other."""
-    aligned = placement.padded[1] % 2 == 1
-    padded = F.interpolate(probability[None, None], placement.padded, mode="bilinear", align_corners=aligned)
+    padded = F.interpolate(probability[None, None], placement.padded, mode="bilinear", align_corners=False)
     content = padded[:, :, : placement.content[0], : placement.content[1]]
-    return F.interpolate(content, placement.original, mode="bilinear", align_corners=aligned)[0, 0]
+    return F.interpolate(content, placement.original, mode="bilinear", align_corners=False)[0, 0]

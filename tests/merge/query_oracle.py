@@ -11,11 +11,10 @@ from pantile.merge.query_config import QueryMergeConfig
 
 def full_probabilities(output: MaskOutput, image: int, placement: Placement) -> torch.Tensor:
     """(N, H, W) float64 at the original size: padded input, crop, original, one after the other."""
-    aligned = placement.padded[1] % 2 == 1
     logits = output.mask_logits[image : image + 1].double()
-    padded = F.interpolate(logits, placement.padded, mode="bilinear", align_corners=aligned)
+    padded = F.interpolate(logits, placement.padded, mode="bilinear", align_corners=False)
     content = padded[:, :, : placement.content[0], : placement.content[1]]
-    return F.interpolate(content, placement.original, mode="bilinear", align_corners=aligned)[0].sigmoid()
+    return F.interpolate(content, placement.original, mode="bilinear", align_corners=False)[0].sigmoid()
 
 
 def oracle_panoptic(

@@ -19,9 +19,8 @@ EVEN = Placement(padded=(64, 96), content=(64, 90), original=(64, 90))
 WINDOWS = [Window(0, 0, 1, 1), Window(3, 10, 40, 31), Window(39, 69, 40, 70)]
 
 
-def to_original(maps: torch.Tensor, placement: Placement, aligned_first: bool) -> torch.Tensor:
-    aligned = placement is ODD
-    padded = F.interpolate(maps, placement.padded, mode="bilinear", align_corners=aligned_first or aligned)
+def to_original(maps: torch.Tensor, placement: Placement, aligned_first: bool, aligned: bool) -> torch.Tensor:
+    padded = F.interpolate(maps, placement.padded, mode="bilinear", align_corners=aligned_first)
     content = padded[..., : placement.content[0], : placement.content[1]]
     return F.interpolate(content, placement.original, mode="bilinear", align_corners=aligned)[0]
 
@@ -43,7 +42,8 @@ def masks(dtype=torch.float32) -> MaskOutput:
 @pytest.mark.parametrize("config", [MaskMergeConfig(), QueryMergeConfig()], ids=["softmax", "sigmoid"])
 def test_masks_vote_with_their_class_probabilities(config, placement, window):
     output = masks()
-    logits = to_original(output.mask_logits, placement, aligned_first=False)
+    aligned = placement is ODD and isinstance(config, MaskMergeConfig)  # sigmoid masks never align corners
+    logits = to_original(output.mask_logits, placement, aligned, aligned)
     shares = logits.softmax(0) if isinstance(config, MaskMergeConfig) else logits.sigmoid()
     votes = torch.einsum("nk,nhw->khw", output.class_logits[0].softmax(-1)[:, :-1], shares)
     expected = (votes / votes.sum(0))[:, *window.slices]
@@ -58,7 +58,7 @@ def test_centers_give_the_softmax_of_their_classes(placement, window):
     generator = torch.Generator().manual_seed(0)
     semantic = 3 * torch.randn(1, 4, 17, 25, generator=generator)
     output = CenterOutput(semantic, torch.zeros(1, 1, 17, 25), torch.zeros(1, 2, 17, 25))
-    expected = to_original(semantic, placement, aligned_first=True).softmax(0)[:, *window.slices]
+    expected = to_original(semantic, placement, True, placement is ODD).softmax(0)[:, *window.slices]
     found = class_evidence(output, CenterMergeConfig(), placement)(window)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
@@ -69,7 +69,7 @@ def test_kernels_give_the_best_of_each_class(window):
     output.class_logits[0, 3, :4] = 0.0  # a query of no class
     output.class_logits[0, 5] = torch.tensor([-4.0, -4.0, -3.0, -4.0, 9.0])  # one below every threshold
     probability = output.class_logits[0].softmax(-1)
-    shares = to_original(output.mask_logits.sigmoid(), ODD, aligned_first=False)
+    shares = to_original(output.mask_logits.sigmoid(), ODD, False, False)
     best = torch.zeros(4, *ODD.original)
     for query in (0, 1, 2, 4, 6):
         label = int(probability[query, :4].argmax())

@@ -24,12 +24,10 @@ def maps(draw, ground_truth: bool, size: tuple[int, int]) -> PanopticMap:
         tall, wide = draw(st.integers(1, height)), draw(st.integers(1, width))
         value = draw(st.one_of(st.integers(0, 5), st.integers(1, MAX_ID)))
         ids[y : y + tall, x : x + wide] = value
-    segments, crowd_classes = [], set()
+    segments = []
     for value in draw(st.permutations([int(v) for v in np.unique(ids) if v])):
         class_index = draw(st.integers(0, 3))
-        # One crowd region per class and image, as in COCO: only there do definition and reference agree.
-        crowd = ground_truth and class_index not in crowd_classes and draw(st.integers(0, 3)) == 0
-        crowd_classes |= {class_index} if crowd else set()
+        crowd = ground_truth and draw(st.integers(0, 3)) == 0
         segments.append(Segment(value, class_index, is_crowd=crowd))
     dtype = draw(st.sampled_from([np.int32, np.uint32, np.int64]))
     return PanopticMap(ids.astype(dtype), tuple(segments))

@@ -1,5 +1,7 @@
 """The pixel decoder and the auxiliary heads against their equations written out."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -57,12 +59,15 @@ def test_new_blocks_pass_their_shortcut():
 
 
 @pytest.mark.parametrize("high_channels", [5, 4])
+@pytest.mark.parametrize(("low_size", "high_size"), [((3, 3), (5, 5)), ((3, 6), (5, 11)), ((6, 3), (11, 6))])
 @torch.no_grad()
-def test_fusion(high_channels):
+def test_fusion(high_channels, low_size, high_size):
+    """Corners follow from the width of each fusion's own coarse map."""
     torch.manual_seed(0)
     fusion = prepared(Fusion(8, high_channels, 4))
-    low, high = torch.randn(1, 8, 3, 3), torch.randn(1, high_channels, 5, 5)
-    coarse = F.interpolate(conv_bn(fusion.low, gelu(low)), size=(5, 5), mode="bilinear", align_corners=True)
+    low, high = torch.randn(1, 8, *low_size), torch.randn(1, high_channels, *high_size)
+    aligned = low_size[1] == 3
+    coarse = F.interpolate(conv_bn(fusion.low, gelu(low)), size=high_size, mode="bilinear", align_corners=aligned)
     fine = high if high_channels == 4 else conv_bn(fusion.high[1], gelu(high))
     torch.testing.assert_close(fusion(gelu(low), high), coarse + fine)
 
@@ -85,25 +90,46 @@ def test_decoder_flow():
     assert [len(stage) for stage in decoder.stages] == [1, 2, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        (65, 129),  # corners meet at every stride
+        (161, 161),  # res5 is 6 pixels wide, res3 21: no resize aligns corners
+        (225, 289),
+        (161, 545),
+        (609, 161),
+        (96, 160),  # res5 is 5 pixels wide, res3 20: both do
+        (160, 96),
+        (97, 102),  # res5 4, res3 13
+        (200, 120),
+        (64, 128),
+    ],
+)
 @torch.no_grad()
-def test_aspp_head():
+def test_aspp_head(size):
+    """The width of res5 alone says whether corners are aligned, in both resizes."""
     torch.manual_seed(0)
-    head = prepared(ASPPSemanticHead({"res5": 12, "res3": 6, "res2": 5}, 3, width=16))
-    features = {"res5": torch.randn(1, 12, 3, 5), "res3": torch.randn(1, 6, 9, 17), "res2": torch.randn(1, 5, 17, 33)}
+    head = prepared(ASPPSemanticHead({"res5": 12, "res3": 6, "res2": 5}, 3, width=16)).double()
+    height, width = size
+    features = {
+        name: torch.randn(1, channels, math.ceil(height / stride), math.ceil(width / stride), dtype=torch.float64)
+        for name, channels, stride in (("res5", 12, 32), ("res3", 6, 8), ("res2", 5, 4))
+    }
+    aligned = math.ceil(width / 32) in range(1, 1000, 2)
     x = head.aspp(features["res5"])
     for project, fuse, name in (
         (head.project_res3, head.fuse_res3, "res3"),
         (head.project_res2, head.fuse_res2, "res2"),
     ):
         high = gelu(conv_bn(project, features[name]))
-        low = F.interpolate(x, size=high.shape[2:], mode="bilinear", align_corners=True)
+        low = F.interpolate(x, size=high.shape[2:], mode="bilinear", align_corners=aligned)
         x = torch.cat([low, high], dim=1)
         x = gelu(conv_bn(fuse[0], x, padding=2, groups=x.shape[1]))
         x = gelu(conv_bn(fuse[1], x))
     x = gelu(conv_bn(head.head[1], gelu(conv_bn(head.head[0], x, padding=2, groups=16))))
     expected = F.conv2d(x, head.classifier.conv.weight, head.classifier.conv.bias)
     torch.testing.assert_close(head(features), expected)
-    assert expected.shape == (1, 4, 17, 33)
+    assert expected.shape == (1, 4, math.ceil(height / 4), math.ceil(width / 4))
 
 
 def test_plain_head_has_no_void_channel():

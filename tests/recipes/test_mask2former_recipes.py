@@ -128,7 +128,8 @@ def test_weight_decay_spares_norms_embeddings_and_tables():
         model = create_model(config.model, 3)
     exempt = model.no_weight_decay()
     decayed = {name for name, _ in model.named_parameters()} - exempt
-    assert not any(word in name for name in decayed for word in ("norm", "query_", "level_embed", "position_bias"))
+    assert not any(word in name for name in decayed for word in ("norm", "query_", "position_bias"))
+    assert "level_embed" not in decayed and "pixel_decoder.level_embed" in decayed
     assert {"backbone.model.layers.0.blocks.0.attn.qkv.weight", "classifier.weight"} <= decayed
 
 

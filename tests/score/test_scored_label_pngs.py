@@ -121,7 +121,7 @@ def test_cityscapes_is_the_default_and_its_other_labels_are_void(tmp_path):
         (lambda f: save(f / "semantic" / "gt" / "0.png", np.full((16, 24), 77), np.uint8), "label 77"),
         (lambda f: save(f / "instances" / "gt" / "0.png", np.zeros((4, 4)), np.uint8), "differ in size"),
         (lambda f: (f / "instances" / "gt" / "3.png").unlink(), r"has no file 3\.png"),
-        (lambda f: Image.new("RGB", (24, 16)).save(f / "semantic" / "gt" / "1.png"), "one channel with 8 or 16 bits"),
+        (lambda f: Image.new("RGB", (24, 16)).save(f / "semantic" / "gt" / "1.png"), "needs 8-bit grey or 16"),
         (lambda f: (f / "semantic" / "gt" / "1.png").write_bytes(b""), "not an intact PNG"),
         (lambda f: save(f / "semantic" / "gt" / "x" / "1.png", np.zeros((4, 4)), np.uint8), "rename one of them"),
     ],

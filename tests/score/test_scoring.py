@@ -12,6 +12,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.metrics import PanopticQuality
+from pantile.score import CocoMaps, Job, score
 
 TAXONOMY = plain_taxonomy(["cat", "dog", "sky", "road"], things=["cat", "dog"])
 
@@ -45,16 +46,23 @@ def test_the_recorded_pairs_through_files_equal_panopticapi_to_the_last_bit(real
         gts.append(PanopticMap(gt_ids, tuple(Segment(i, index[c], bool(crowd)) for i, c, crowd in case["gt"])))
         preds.append(PanopticMap(pred_ids, tuple(Segment(i, index[c]) for i, c in case["pred"])))
     gt, pred = write_maps(tmp_path, "gt", gts, taxonomy), write_maps(tmp_path, "pred", preds, taxonomy)
-    found = scored(gt, pred, workers=2).quality.per_class
+    truth = CocoMaps(gt)
+    with pytest.warns(
+        UserWarning, match=r"^In 2 images the rule for several crowd regions of one class changes the co"
+    ):
+        by_reference = Job(truth, CocoMaps(pred, taxonomy=truth.taxonomy), crowd="reference")
+        found = score(by_reference, workers=2).quality.per_class
+    with pytest.warns(UserWarning, match=r"\(--crowd reference\)"):
+        assert scored(gt, pred).quality.per_class != found
 
-    in_memory = PanopticQuality(taxonomy)
+    in_memory = PanopticQuality(taxonomy, crowd="reference")
     in_memory.update(preds, gts)
     for info, row in zip(taxonomy.classes, found.values(), strict=True):
         stats = [case["stat"].get(str(info.id), ["0x0.0p+0", 0, 0, 0]) for case in cases["cases"]]
         assert [row.tp, row.fp, row.fn] == [sum(s[k] for s in stats) for k in (1, 2, 3)]
     assert found == in_memory.compute().per_class
     for case, gt_map, pred_map in zip(cases["cases"], gts, preds, strict=True):  # image by image, against the record
-        one = PanopticQuality(taxonomy)
+        one = PanopticQuality(taxonomy, crowd="reference")
         one.update(pred_map, gt_map)
         assert [v.hex() for v in one.iou.tolist()] == [
             case["stat"].get(str(c.id), ["0x0.0p+0"])[0] for c in taxonomy.classes

@@ -1,13 +1,20 @@
 """One function that makes any backbone from its name."""
 
+from torch import nn
+
 from pantile.backbones import timm_bridge
 from pantile.backbones.interface import Backbone
 from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet, named_config
 from pantile.contracts.errors import UserError
 
 
+def weights_name(name: str) -> str | None:
+    """The public weights that ``pretrained`` loads: the timm name with its tag; None where there are none."""
+    return None if is_swidernet(name) else timm_bridge.weights_name(name)
+
+
 def create_backbone(
-    name: str,
+    name: str | Backbone,
     *,
     pretrained: bool = False,
     weights_file: str | None = None,
@@ -19,7 +26,8 @@ def create_backbone(
     """A backbone by name.
 
     Args:
-        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), or a timm name.
+        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), or a timm name; or a backbone, which is taken as
+            it is.
         pretrained: load timm's ImageNet weights, downloaded on first use.
         weights_file: load these weights instead: of the whole timm model, or of a SWideRNet or its classifier.
         in_channels: bands of the image; the first kernel is adapted when weights are loaded.
@@ -31,6 +39,8 @@ def create_backbone(
     Raises:
         UserError: unknown or malformed name, options that do not fit it, weights that cannot be had or do not fit.
     """
+    if isinstance(name, nn.Module):
+        return _checked(name, pretrained or weights_file is not None, output_stride)
     if not is_swidernet(name):
         return timm_bridge.create_backbone(
             name,
@@ -56,4 +66,30 @@ def create_backbone(
     backbone = SWideRNet(config, output_stride=output_stride, in_channels=in_channels)
     if weights_file is not None:
         backbone.load_weights(weights_file)
+    return backbone
+
+
+def _checked(backbone: nn.Module, wants_weights: bool, output_stride: int) -> nn.Module:
+    """A backbone of somebody's own.
+
+    Raises:
+        UserError: it does not say its channels and strides, has another output stride, or weights are asked for.
+    """
+    maps = ("res2", "res3", "res4", "res5")
+    channels, strides = getattr(backbone, "channels", {}), getattr(backbone, "strides", {})
+    if any(name not in channels or name not in strides for name in maps):
+        raise UserError(
+            f"model.backbone: {type(backbone).__name__} must have the attributes `channels` and `strides`, "
+            f"{{name: number}} of {', '.join(maps)}, and return {{name: (B, C, h, w)}}."
+        )
+    if strides["res5"] != output_stride:
+        raise UserError(
+            f"model.backbone: res5 of {type(backbone).__name__} has stride {strides['res5']}, but the model wants "
+            f"{output_stride}."
+        )
+    if wants_weights:
+        raise UserError(
+            f"model.backbone: {type(backbone).__name__} is a module, whose weights are loaded before it is given: set "
+            "model.pretrained to false and model.backbone_weights to none."
+        )
     return backbone

@@ -42,6 +42,16 @@ class TimmBackbone(Backbone):
         self.model = model
 
 
+def weights_name(name: str) -> str:
+    """A timm name with the tag of its weights: the given one, else the one that timm takes.
+
+    Args:
+        name: such as ``resnet50.tv_in1k`` or ``resnet50``.
+    """
+    known = None if "." in name else timm.get_pretrained_cfg(name)
+    return f"{name}.{known.tag}" if known is not None and known.tag else name
+
+
 def create_backbone(
     name: str,
     *,
@@ -54,7 +64,8 @@ def create_backbone(
     """A backbone by its timm name.
 
     Args:
-        name: such as ``resnet50``, ``convnext_tiny.fb_in22k_ft_in1k``, ``mobilenetv3_large_100``.
+        name: such as ``resnet50.tv_in1k`` or ``convnext_tiny.fb_in22k_ft_in1k``; the tag after the dot names the
+            weights. Without one timm takes the weights that it prefers, which change between its versions.
         pretrained: load timm's ImageNet weights, downloaded on first use.
         weights_file: load these weights of the whole timm model (.safetensors, .pth) instead.
         in_channels: bands of the image; timm adapts the first kernel when weights are loaded.
@@ -65,10 +76,11 @@ def create_backbone(
         UserError: unknown name, no download possible, unreadable file, a model without the four strides, or one
             that timm cannot build at output stride 16.
     """
-    base_name = name.split(".")[0]
+    base_name = name.partition(".")[0]
     if not timm.is_model(base_name):
         close = ", ".join(timm.list_models(f"*{base_name.split('_')[0]}*")[:4]) or "resnet50, convnext_tiny"
         raise UserError(f"model.backbone: timm has no model named {name!r}; try one of {close}.")
+    _check_tag(name)
     if weights_file is not None and not Path(weights_file).is_file():
         raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
 
@@ -89,6 +101,9 @@ def create_backbone(
     if output_stride == 16 and family is not MobileNetV3Backbone:
         options |= {"output_stride": 16}
     try:
+        if family is TimmFeatures and weights_file is not None:
+            # timm takes any file for the features alone, even one that has none of their tensors
+            timm.create_model(name, **{k: v for k, v in options.items() if k not in ("features_only", "output_stride")})
         model = timm.create_model(name, **options)
     except Exception as error:
         if not options["pretrained"]:
@@ -227,6 +242,16 @@ def _family(model: nn.Module) -> type[Backbone]:
     if isinstance(model, SwinTransformer):
         return SwinBackbone
     return TimmFeatures
+
+
+def _check_tag(name: str) -> None:
+    """Raises a UserError for a tag that timm does not know."""
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        base_name, _, tag = name.partition(".")
+        tags = ", ".join(known.partition(".")[2] for known in timm.list_pretrained(f"{base_name}.*")) or "none"
+        raise UserError(f"model.backbone: timm has no weights {tag!r} of {base_name}; it has {tags}.") from None
 
 
 def _check_dilation(base_name: str) -> None:

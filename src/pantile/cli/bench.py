@@ -4,25 +4,29 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_folder
+
 if TYPE_CHECKING:
     from pantile.engine.config import RunConfig
     from pantile.engine.grid_search import Row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from pantile.cli.models import size
+    from pantile.cli.checkpoint_argument import add_weights_option
+    from pantile.cli.models import at_least_one, size
 
     verbs = parser.add_subparsers(dest="action", metavar="grid", required=True)
     grid = verbs.add_parser("grid", help="cost, latency and memory of every candidate, and PQ where there is one")
     grid.add_argument("--space", required=True, help="fast (45 candidates) or strong (21)")
-    grid.add_argument("--out", type=Path, help="receives grid.csv and grid.png (default: runs/grid_SPACE)")
+    grid.add_argument("--out", type=output_folder, help="receives grid.csv and grid.png (default: runs/grid_SPACE)")
     grid.add_argument("--size", type=size, default=(641, 641), help="input HxW (default: 641x641)")
-    grid.add_argument("--repeats", type=int, default=5, help="timed forward passes of each (default: 5)")
+    grid.add_argument("--repeats", type=at_least_one, default=5, help="timed forward passes of each (default: 5)")
     grid.add_argument("--memory-limit", type=float, help="GiB a model may take (default: 0.8 of the device)")
     grid.add_argument("--data", help="a data set for PQ, or `scenes`; needs --steps or --checkpoints")
     grid.add_argument("--split", default="val", help="where PQ is measured (default: val)")
     grid.add_argument("--steps", type=int, help="train each candidate so many steps")
     grid.add_argument("--checkpoints", type=Path, help="a folder with a run per candidate, named as in `grid.csv`")
+    add_weights_option(grid, of="of the runs")
     grid.add_argument("--limit", type=int, help="measure PQ on the first N images only")
     grid.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="for the trainings")
 
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None and not (args.steps or args.checkpoints):
         raise UserError("--data is for PQ, which needs --steps (to train each candidate) or --checkpoints.")
     candidates = grid_candidates(args.space)
-    out = args.out or Path("runs") / f"grid_{args.space}"
+    out = args.out or output_folder(f"runs/grid_{args.space}")
     settings = GridSettings(
         space=args.space,
         size=args.size,
@@ -61,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def interrupted(args: argparse.Namespace) -> str:
+    return "run the same command again: it goes on after the last row of grid.csv."
+
+
 class _Quality:
     """PQ of a candidate: of its run in ``--checkpoints``, or after training it."""
 
@@ -70,25 +78,26 @@ class _Quality:
     def __call__(self, name: str, config: "RunConfig") -> float | None:
         from dataclasses import replace
 
+        from pantile.cli.checkpoint_argument import opened
         from pantile.data import open_dataset
-        from pantile.data.bands import for_data
-        from pantile.engine.checkpoint import LAST, load_checkpoint
+        from pantile.data.bands import for_data, reading_for
+        from pantile.engine.checkpoint import LAST
         from pantile.engine.config import override
         from pantile.engine.evaluate import evaluate
         from pantile.engine.train import train
 
         args = self.args
-        validation_set = open_dataset(args.data, args.split)
+        validation_set = open_dataset(args.data, args.split, option="--split")
         folder = (args.checkpoints or self.out) / name
         if args.checkpoints is None:
             config = override(config, [f"training.steps={args.steps}", *args.set])
             training_set = open_dataset(args.data, "train")
-            config = replace(config, model=for_data(config.model, training_set))
+            config = replace(config, model=for_data(config.model, training_set), images=reading_for(training_set))
             train(config, training_set, validation_set, folder, resume=(folder / LAST).exists())
         elif not folder.exists():
             return None
         return evaluate(
-            load_checkpoint(folder), validation_set, args.limit, tasks=frozenset({"panoptic"})
+            opened(folder, args.weights), validation_set, args.limit, tasks=frozenset({"panoptic"})
         ).quality.all.pq
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.output_arguments import output_file
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in KINDS.items():
         sub = kinds.add_parser(name, help=kind.summary, description=kind.summary)
         sub.add_argument("file", type=Path)
-        sub.add_argument("--out", type=Path, required=True, help="the file to write")
+        sub.add_argument("--out", type=output_file, required=True, help="the file to write")
         kind.add_arguments(sub)
 
 
@@ -48,12 +51,17 @@ def _both_ways_arguments(parser: argparse.ArgumentParser) -> None:
         "--categories", type=Path, help="COCO-panoptic JSON of its data set (default: its labels, else by their number)"
     )
     parser.add_argument("--recipe", help="recipe for merging and sizes (default: from backbone and class count)")
+    add_weights_option(parser, of="of a run folder, with --to original")
 
 
 def _run_both_ways(architecture: str, args: argparse.Namespace) -> None:
+    from pantile.contracts.errors import UserError
+
     if args.to == "original":
-        convert_to_original(args.file, args.out, architecture)
+        convert_to_original(args.file, args.out, architecture, args.weights)
     else:
+        if args.weights is not None:
+            raise UserError("--weights chooses among the weights of a run folder: it goes with --to original.")
         convert_foreign(args.file, args.out, architecture, args.categories, args.recipe)
 
 
@@ -70,14 +78,13 @@ def convert_foreign(
     save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
 
 
-def convert_to_original(file: Path, out: Path, architecture: str) -> None:
+def convert_to_original(file: Path, out: Path, architecture: str, weights: str | None = None) -> None:
     """Writes our checkpoint in the layout of the original repository."""
     from pantile.contracts.errors import UserError
     from pantile.convert.foreign_checkpoint import family_of
     from pantile.convert.foreign_file import write_state
-    from pantile.engine.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(file)
+    checkpoint = opened(file, weights, ours_only=True)
     found = checkpoint.config.model.architecture
     if found != architecture:
         raise UserError(f"{file}: is of {found}, not of {architecture}.")
@@ -89,10 +96,11 @@ def read_categories(path: Path) -> object:
     import json
 
     from pantile.contracts.errors import UserError
+    from pantile.contracts.input_files import regular_file
     from pantile.contracts.taxonomy import Taxonomy
 
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(regular_file(path).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); give a COCO-panoptic annotation file.") from None
     categories = content.get("categories") if isinstance(content, dict) else content
@@ -112,8 +120,8 @@ _TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"
 KINDS = {
     "to-kmax": Kind(
         "the same as kmax --to original",
-        lambda parser: None,
-        lambda args: convert_to_original(args.file, args.out, "kmax"),
+        add_weights_option,
+        lambda args: convert_to_original(args.file, args.out, "kmax", args.weights),
     ),
     **{
         name: Kind(

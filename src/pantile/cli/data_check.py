@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_file, output_folder
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DIR", help="folder of a labelled data set; it is only read")
     parser.add_argument("--split", nargs="+", default=[], metavar="NAME", help="which splits (default: all)")
-    parser.add_argument("--fix", type=Path, metavar="OUT", help="write a repaired copy to this new folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to this file")
+    parser.add_argument("--fix", type=output_folder, metavar="OUT", help="write a repaired copy to this new folder")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the findings to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--no-cache", action="store_true", help="check every file anew, and remember nothing")
 
@@ -27,11 +29,13 @@ def run(args: argparse.Namespace) -> int:
     from pantile.contracts.errors import UserError
     from pantile.labels.check import CheckOptions, check
     from pantile.labels.check_cache import default_cache
-    from pantile.labels.repair import repair
+    from pantile.labels.repair import refuse_place, repair
     from pantile.score import usable_cores
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers is {args.workers}: give a whole number from 1.")
+    if args.fix:
+        refuse_place(args.fix, args.data)
     cache = None if args.no_cache else default_cache()
     options = CheckOptions(tuple(args.split), args.workers or usable_cores(), cache, progress=True)
     result = check(args.data, options)
@@ -43,7 +47,14 @@ def run(args: argparse.Namespace) -> int:
         write_json(result.to_dict(), args.json)
     if args.fix:
         _print_repaired(repair(result, args.fix, progress=True), result, args.fix)
+        return 1 if result.unmended else 0
     return 1 if result.errors else 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    if args.no_cache:
+        return "nothing was written: run it again."
+    return "run it again: images that were checked are remembered and not read again."
 
 
 def _print_summary(result: "CheckResult", console: "Console") -> None:
@@ -74,7 +85,9 @@ def _print_repaired(done: "Repaired", result: "CheckResult", out: Path) -> None:
 
     for file, kind in done.left_out:
         print(f"left out: {file}: {kind}")
-    entries = sum(KINDS[finding.kind].repair == "entry left out" for finding in result.others)
+    entries = sum(KINDS[finding.kind].repair in ("entry left out", "one kept") for finding in result.others)
     if entries:
         print(f"left out: {entries} entries of the JSON, see above")
+    if result.unmended:
+        print(f"not mended: {result.unmended} errors")
     print(f"{sum(done.images.values())} images written to {out}")

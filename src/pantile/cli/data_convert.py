@@ -4,11 +4,13 @@ import argparse
 from pathlib import Path
 
 from pantile.cli.orientation_option import add_orientation_argument
+from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
-    parser.add_argument("dst", type=Path, metavar="DST", help="new or empty folder")
+    parser.add_argument("dst", type=output_folder, metavar="DST", help="new or empty folder")
     parser.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="see docs/formats.md")
     parser.add_argument(
         "--to", dest="target", default="coco-panoptic", metavar="FORMAT", help="(default: coco-panoptic)"
@@ -25,6 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="error, smaller-on-top, larger-on-top or last-on-top (default: error)",
     )
     parser.add_argument("--gap", default="void", metavar="void|CLASS", help="what unlabelled pixels become")
+    parser.add_argument(
+        "--unreadable",
+        default="error",
+        metavar="RULE",
+        help="photos that Pantile cannot read: error, skip (leave out) or keep (copy as they are) (default: error)",
+    )
+    parser.add_argument(
+        "--crowd-as-instances",
+        nargs="*",
+        metavar="CLASS",
+        help="crowd regions of these classes, or of all things, become instances",
+    )
+    add_skip_missing(parser)
     add_orientation_argument(
         parser,
         "what labels of photos with an EXIF orientation lie on, where they do not tell (docs/orientation.md)",
@@ -39,8 +54,20 @@ def run(args: argparse.Namespace) -> int:
     from pantile.labels import ConvertOptions, ReadOptions, convert
 
     classes = (tuple(args.things), tuple(args.stuff))
-    read = ReadOptions(tuple(args.split), args.classes, args.images, *classes, orientation=args.orientation)
-    options = ConvertOptions(args.source, args.target, read, args.overlap, args.gap, args.link, progress=True)
+    read = ReadOptions(
+        tuple(args.split), args.classes, args.images, *classes, args.skip_missing, orientation=args.orientation
+    )
+    options = ConvertOptions(
+        args.source,
+        args.target,
+        read,
+        args.overlap,
+        args.gap,
+        None if args.crowd_as_instances is None else tuple(args.crowd_as_instances),
+        args.unreadable,
+        args.link,
+        progress=True,
+    )
     report = convert(args.src, args.dst, options)
     report.print(Console())
     print(args.dst)

@@ -3,19 +3,23 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
+
 MOST_IMAGES = 300  # a page with more takes browsers minutes to open
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
+    add_skip_missing(parser)
     parser.add_argument(
         "--images", type=int, default=24, metavar="N", help="how many, evenly from the whole split (default: 24)"
     )
     parser.add_argument(
         "--out",
-        type=Path,
-        default=Path("data_show"),
+        type=output_folder,
+        default="data_show",
         metavar="FOLDER",
         help="for contact_sheet.png and index.html (default: data_show)",
     )
@@ -34,11 +38,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.images <= MOST_IMAGES:
         raise UserError(f"--images is {args.images}: give a number from 1 to {MOST_IMAGES}.")
-    dataset = open_dataset(args.dir, args.split)
+    dataset = open_dataset(args.dir, args.split, args.skip_missing, option="--split")
     if not len(dataset):
         raise UserError(f"{args.dir}: the split {args.split!r} has no images: choose another one.")
-    if args.out.exists() and not args.out.is_dir():
-        raise UserError(f"--out {args.out} is a file: name a folder.")
     chosen = evenly(len(dataset), args.images)
     drawn = [
         draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,8 +16,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder of a labelled data set; it is only read")
-    parser.add_argument("out", type=Path, metavar="OUT", help="new or empty folder, in COCO-panoptic layout")
+    parser.add_argument("out", type=output_folder, metavar="OUT", help="new or empty folder, in COCO-panoptic layout")
     parser.add_argument("--split", default="train", metavar="NAME", help="the split of DIR to divide (default: train)")
+    add_skip_missing(parser)
     parser.add_argument("--val", type=float, default=0.1, metavar="SHARE", help="of the images (default: 0.1)")
     parser.add_argument("--test", type=float, default=0.0, metavar="SHARE", help="of the images (default: none)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
@@ -39,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.dir.exists():
         raise UserError(f"The data folder {args.dir} does not exist: name the folder of a labelled data set.")
-    dataset = open_dataset(args.dir.resolve(), args.split)  # resolved: a folder called "scenes" is meant as such
+    # resolved: a folder called "scenes" is meant as such
+    dataset = open_dataset(args.dir.resolve(), args.split, args.skip_missing, option="--split")
     options = SplitOptions(
         args.val, args.test, args.seed, args.group_by_name, args.group_by_content, args.link, progress=True
     )

@@ -1,13 +1,14 @@
 """``pantile data stats DIR``: what a split holds, and whether a model's queries are enough for it."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pantile.cli.output_arguments import output_file
+from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tables import make_table
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ _ROWS = 8  # of the image sizes; the JSON holds all
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
+    add_skip_missing(parser)
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--queries", type=int, metavar="N", help="compare with a model of N queries")
     model.add_argument("--recipe", metavar="NAME", help="compare with the queries of this recipe's model")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument(
+        "--pixels", action="store_true", help="also read the images: mean and std of each channel, for dataset.yaml"
+    )
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,9 +36,17 @@ def run(args: argparse.Namespace) -> int:
     from pantile.labels.statistics import count_labels
 
     queries = _queries(args)
-    dataset = open_dataset(args.dir, args.split)
+    dataset = open_dataset(args.dir, args.split, args.skip_missing, option="--split")
     statistics = count_labels(dataset, progress=True)
     print_statistics(statistics, queries, Console())
+    if args.recipe is not None and queries is None:
+        print(f"{args.recipe}: its model has no queries, so any number of segments fits.")
+    if args.pixels and len(dataset):
+        from pantile.labels.pixel_statistics import pixel_statistics
+
+        statistics.channels = pixel_statistics(dataset, progress=True)
+        for name, values in vars(statistics.channels).items():
+            print(f"{name}: [{', '.join(f'{value:.3f}' for value in values)}]")
     if args.json:
         statistics.write(args.json, queries)
     return 0
@@ -45,10 +58,7 @@ def _queries(args: argparse.Namespace) -> int | None:
     if args.recipe is not None:
         from pantile.recipes.registry import make_recipe
 
-        queries = getattr(make_recipe(args.recipe).model, "num_queries", None)
-        if queries is None:
-            raise UserError(f"--recipe {args.recipe}: its model has no queries, so any number of segments fits.")
-        return queries
+        return getattr(make_recipe(args.recipe).model, "num_queries", None)
     if args.queries is not None and args.queries < 1:
         raise UserError(f"--queries is {args.queries}: give a whole number from 1.")
     return args.queries

@@ -1,13 +1,15 @@
 """``pantile demo``: the whole way on generated scenes, on a CPU, in minutes."""
 
 import argparse
-from pathlib import Path
+
+from pantile.cli.checkpoint_argument import opened
+from pantile.cli.output_arguments import output_folder
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="run folder (default: runs/demo)")
+    parser.add_argument("--out", type=output_folder, default="runs/demo", help="run folder (default: runs/demo)")
     parser.add_argument("--recipe", default="remax_nano", help="default: remax_nano")
     parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
 
@@ -17,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from pantile.cli.eval import print_quality, write_json
     from pantile.cli.report import report_run
     from pantile.data import first_images
-    from pantile.engine.checkpoint import LAST, load_checkpoint
+    from pantile.engine.checkpoint import LAST
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate
     from pantile.engine.run_record import RunRecord
@@ -33,9 +35,13 @@ def run(args: argparse.Namespace) -> int:
     if not resume or steps_to_resume(args.out) < config.training.steps:
         train(config, training_set, validation_set, args.out, resume=resume, record=record)
     unseen = first_images(validation_set, UNSEEN_IMAGES)
-    quality = evaluate(load_checkpoint(args.out), unseen).quality
+    quality = evaluate(opened(args.out, None), unseen).quality
     write_json(quality.to_dict(), args.out / "evaluation.json")
     print(f"Panoptic quality on {len(unseen)} unseen scenes:")
     print_quality(quality)
     print(f"Report: {report_run(args.out, limit=UNSEEN_IMAGES)}")
     return 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    return f"run it again: it goes on where it stopped, in {args.out}."

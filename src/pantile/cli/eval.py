@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.output_arguments import output_file, output_folder
+from pantile.cli.reading_options import add_reading_arguments, reading_of
+from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -19,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=int, help="only the first N images")
+    add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    parser.add_argument("--confused", type=Path, metavar="DIR", help="draw the most confused things into this folder")
+    add_reading_arguments(parser)
+    parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
+    parser.add_argument(
+        "--confused", type=output_folder, metavar="DIR", help="draw the most confused things into this folder"
+    )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
 
 
@@ -30,17 +37,20 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
-    from pantile.convert.open_checkpoint import open_checkpoint
     from pantile.data import open_dataset
+    from pantile.data.bands import reading_for
+    from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
-    from pantile.engine.evaluate import evaluate, load_task
+    from pantile.engine.evaluate import evaluate, in_its_classes, load_task
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
-    checkpoint = open_checkpoint(args.checkpoint)
+    checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
-    dataset = open_dataset(args.data, args.split)
-    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args))
+    dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
+    described = reading_for(dataset)
+    reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
+    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args), reading=reading)
     if processes().rank == 0:
         print_quality(result.quality)
         print_other_tasks(result)
@@ -50,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
             predictor = Predictor(load_task(checkpoint), views=views_of(args), tiling=tiles_of(args))
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
     return 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    return "nothing was measured to the end and nothing written: run it again, with --limit N for fewer images."
 
 
 def print_quality(quality: "PanopticQualityResult") -> None:

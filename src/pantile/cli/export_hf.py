@@ -3,16 +3,19 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.output_arguments import output_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="a run folder, a .ckpt or a .safetensors file")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    add_weights_option(parser)
+    parser.add_argument("--out", type=output_folder, required=True, help="the folder to write")
 
 
 def run(args: argparse.Namespace) -> int:
     from pantile.convert.huggingface_folder import write_huggingface_folder
-    from pantile.engine.checkpoint import load_checkpoint
 
-    write_huggingface_folder(load_checkpoint(args.checkpoint), args.out)
+    write_huggingface_folder(opened(args.checkpoint, args.weights, ours_only=True), args.out)
     print(args.out)
     return 0

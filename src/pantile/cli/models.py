@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)"
     )
     info.add_argument(
-        "--classes", type=int, help="number of classes, all things (default: of the data set in the name)"
+        "--classes", type=at_least_one, help="number of classes, all things (default: of the data set in the name)"
     )
     info.add_argument("--json", action="store_true", help="print JSON")
 
@@ -41,6 +41,7 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
+    from pantile.models.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)
@@ -48,18 +49,21 @@ def show_info(args: argparse.Namespace) -> int:
     is_thing = [True] * args.classes if args.classes else thing_flags(args.name)
     classes = len(is_thing)
     cost = model_cost(config.model, is_thing, (height, width))
+    start = start_of_backbone(config.model)
     if args.json:
-        print(json.dumps({"name": args.name, "size": [height, width], "classes": classes} | vars(cost)))
+        facts = {"name": args.name, "size": [height, width], "classes": classes, "backbone_weights": start}
+        print(json.dumps(facts | vars(cost)))
         return 0
     print(f"{args.name}: {classes} classes, input {height}x{width}")
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
+    print(f"  the backbone starts from  {start}")
     return 0
 
 
 def show_matrix() -> int:
-    """A row per architecture, a column per technique."""
+    """A row per architecture, a column per technique; below it, what has to be set where the defaults do not do."""
     from pantile.engine.pairs import technique_pairs
 
     pairs = technique_pairs()
@@ -67,8 +71,12 @@ def show_matrix() -> int:
     width = max(len(name) for name in pairs)
     print(" " * width, *techniques, sep="  ")
     for architecture, row in pairs.items():
-        cells = (("yes" if row[name] else "-").ljust(len(name)) for name in techniques)
+        cells = (("yes" if not p.refusal else "set" if p.fits else "-").ljust(len(name)) for name, p in row.items())
         print("  ".join([architecture.ljust(width), *cells]).rstrip())
+    for architecture, row in pairs.items():
+        for name, pair in row.items():
+            if pair.fits and pair.refusal:
+                print(f"{name} with {architecture}: {pair.refusal}")
     return 0
 
 
@@ -105,4 +113,17 @@ def size(text: str) -> tuple[int, int]:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not HxW, for example 641x641") from None
+    if min(height, width) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has no pixel: give a height and a width from 1, such as 641x641")
     return height, width
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of an option."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
+    return number

@@ -1,10 +1,13 @@
 """``pantile predict CKPT IMAGE_OR_FOLDER... --out DIR``"""
 
 import argparse
+import sys
 from pathlib import Path
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument
+from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.orientation_option import add_orientation_argument
+from pantile.cli.output_arguments import output_folder
+from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
@@ -12,24 +15,62 @@ from pantile.cli.view_options import add_view_arguments, views_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser)
     parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
-    parser.add_argument("--out", type=Path, required=True, help="receives annotations/ (COCO-panoptic) and overlays/")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, help="receives annotations/ (COCO-panoptic) and overlays/"
+    )
+    parser.add_argument(
+        "--recursive", action="store_true", help="also the subfolders of folders; names keep them: a/x.jpg, b/x.jpg"
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="JSON",
+        help="take ids and file names of the images, and ids of the categories, from this ground truth",
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume", action="store_true", help="go on with the predictions in --out: what is finished is kept"
+    )
+    existing.add_argument("--overwrite", action="store_true", help="replace the predictions in --out")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out images that cannot be used: the others are predicted, exit 1"
+    )
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
+    add_reading_arguments(parser)
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
 
 def run(args: argparse.Namespace) -> int:
     from pantile.engine.processes import processes
-    from pantile.predict import find_images, load, predict_files
+    from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
     from pantile.predict.distributed import join_processes
+    from pantile.predict.images import tell_bad
+    from pantile.predict.job import JobFolder
 
     tiling = tiles_of(args)
     world = processes()
-    images = find_images(args.images)
+    images = find_images(args.images, args.recursive, leave_out=JobFolder(args.out).written)
+    options = PredictOptions(
+        overlays=not args.no_overlays,
+        existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
+        skip_bad=args.skip_bad,
+        like=read_ground_truth(args.like) if args.like else None,
+    )
     with join_processes(world):
-        predictor = load(args.checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
-        path = predict_files(predictor, images, args.out, world.rank, world.total, overlays=not args.no_overlays)
+        checkpoint = opened(args.checkpoint, args.weights)
+        predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+        predictor.reading = reading_of(args, predictor.reading) or predictor.reading
+        made = predict_files(predictor, images, args.out, world.rank, world.total, options)
     if world.rank == 0:
-        print(path)
-    return 0
+        if made.kept:
+            print(f"{made.kept} of {made.images} images were finished by an earlier run.")
+        if made.bad:
+            print(f"pantile: {tell_bad(made.bad, len(images))}", file=sys.stderr)
+        print(made.json)
+    return 1 if made.bad else 0
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    return f"{args.out} holds the images that were done, each whole: go on with --resume."

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.output_arguments import output_file
+
 if TYPE_CHECKING:
     from pantile.data import PanopticDataset
     from pantile.predict import Predictor
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
+    add_weights_option(parser)
     parser.add_argument("--limit", type=int, help="evaluate the first N validation images only")
     parser.add_argument(
         "--images",
@@ -19,35 +23,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="how many best images, worst images and most confused things to show (default: 4)",
     )
-    parser.add_argument("--out", type=Path, help="the page (default: RUN/report.html)")
+    parser.add_argument("--out", type=output_file, help="the page (default: RUN/report.html)")
 
 
 def run(args: argparse.Namespace) -> int:
-    print(report_run(args.run, args.limit, args.images, args.out))
+    print(report_run(args.run, args.limit, args.images, args.out, args.weights))
     return 0
 
 
-def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path | None = None) -> Path:
+def report_run(
+    run: Path, limit: int | None = None, images: int = 4, out: Path | None = None, weights: str | None = None
+) -> Path:
     """Evaluates the run's weights on its validation split and writes the page.
+
+    Args:
+        weights: "best" (also None) or "last".
 
     Returns:
         The page's path.
     """
     from pantile.cli.confused_things import confused_things
     from pantile.cli.models import model_cost
-    from pantile.engine.checkpoint import load_checkpoint
+    from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
-    from pantile.engine.evaluate import evaluate
+    from pantile.engine.evaluate import evaluate, in_its_classes
     from pantile.engine.run_record import load_record
-    from pantile.predict import load
+    from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report
     from pantile.visualize.run_log import read_run_log
 
     record = load_record(run)
-    checkpoint = load_checkpoint(run)
+    path = check_file_target(out or run / "report.html")
+    checkpoint = opened(run, weights, ours_only=True)
     _, validation_set = record.datasets()
+    validation_set = in_its_classes(checkpoint, validation_set)
     evaluation = evaluate(checkpoint, validation_set, limit)
-    predictor = load(run)
+    predictor = predictor_of(checkpoint)
     ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)
     best, worst = ranked[:images], ranked[::-1][: min(images, max(0, len(ranked) - images))]
     is_thing = [c.is_thing for c in checkpoint.taxonomy.classes]
@@ -56,6 +67,7 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         recipe=checkpoint.config.recipe,
         model=f"{checkpoint.config.model.architecture}, {checkpoint.config.model.backbone}",
         parameters=model_cost(checkpoint.config.model, is_thing, (65, 65)).parameters,
+        weights=checkpoint.describe(),
         date=record.started,
         version=record.versions,
         command=record.command,
@@ -71,7 +83,6 @@ def report_run(run: Path, limit: int | None = None, images: int = 4, out: Path |
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         config=_yaml(to_dict(checkpoint.config)),
     )
-    path = out or run / "report.html"
     write_report(path, data)
     return path
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.output_arguments import output_file
+
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
 
 
@@ -19,7 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="categories of label PNGs without a JSON (default: Cityscapes)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument(
+        "--pair-by",
+        choices=("auto", "id", "name"),
+        default="auto",
+        help="what pairs the images of two JSON files: image_id unless file names contradict it (default), or one",
+    )
+    parser.add_argument(
+        "--crowd",
+        choices=("all", "reference"),
+        default="all",
+        help="of several crowd regions of a class in an image, which excuse a prediction: all (default), or as in "
+        "panopticapi the one whose row comes last",
+    )
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of the ground truth")
 
@@ -37,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"{option} is {value}: give a whole number from 1.")
     truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
     predictions = open_predictions(args.pred, truth.taxonomy, args.pred_dir, args.pred_instances)
-    result = score(Job(truth, predictions, args.limit), args.workers or usable_cores(), progress=True)
+    job = Job(truth, predictions, args.limit, args.pair_by, args.crowd)
+    result = score(job, args.workers or usable_cores(), progress=True)
     print_score(result, Console())
     if args.json:
         write_json(result.to_dict(), args.json)

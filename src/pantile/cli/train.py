@@ -4,6 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.output_arguments import output_folder
+from pantile.cli.skip_missing import add_skip_missing
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a name from `pantile models list`")
@@ -11,8 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-split", default="train", help="split to train on (default: train)")
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
     parser.add_argument("--limit", type=int, help="train on the first N images only")
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE-DATE-TIME)")
+    add_skip_missing(parser)
+    parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")
+    add_weights_option(parser, of="of a run folder that --init names")
+    parser.add_argument(
+        "--init-min-share",
+        type=float,
+        metavar="SHARE",
+        help="how much of the model --init has to fill, 0..1; 0 takes anything (default: 0.9)",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
@@ -21,26 +33,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pantile.convert.open_checkpoint import open_checkpoint
-    from pantile.data.bands import check_bands, for_data
+    from pantile.contracts.errors import UserError
+    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
 
+    least = init_share(args)
     record = data_record(args)
     training_set, validation_set = record.datasets()
     config = starting_config(args)
     if not args.resume and not args.config:
-        config = replace(config, model=for_data(config.model, training_set))
+        config = replace(config, model=for_data(config.model, training_set), images=reading_for(training_set))
     config = override(config, args.set)
     for dataset in (training_set, validation_set):
         check_bands(config.model, dataset)
-    init = open_checkpoint(args.init) if args.init else None
-    out = args.out or Path("runs") / f"{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
-    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record)
+    if args.weights and not args.init:
+        raise UserError("--weights chooses among the weights of a run folder: it goes with --init.")
+    if processes().rank == 0:
+        warn_of_crowd(training_set, record.train_split)
+        warn_of_crowd(validation_set, record.val_split)
+    init = opened(args.init, args.weights) if args.init else None
+    out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
+    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record, init_min_share=least)
     if processes().rank == 0:
         print(out)
     return 0
+
+
+def warn_of_crowd(dataset: object, split: str) -> None:
+    """Things that nothing separates are no training targets, which a loss does not show."""
+    import warnings
+
+    from pantile.data.crowd import count_crowd
+
+    counts, images = count_crowd(dataset)
+    part = f" ({images:,} of {len(dataset):,} images looked at)" if images < len(dataset) else ""
+    for text in counts.warnings("correct the labels, or convert them with --crowd-as-instances"):
+        warnings.warn(f"{split}{part}: {text}", stacklevel=2)
+
+
+def interrupted(args: argparse.Namespace) -> str:
+    """Before the first step or after the last; in between, training itself says what it saved."""
+    if args.resume:
+        return f"{args.out} is as it was: run the same command again."
+    return "no step was trained: start it again, with another --out if the run folder is there already."
+
+
+def init_share(args: argparse.Namespace) -> float:
+    """``--init-min-share``, once it and ``--init`` make sense."""
+    from pantile.contracts.errors import UserError
+    from pantile.engine.transfer import MIN_SHARE
+
+    if args.init and args.resume:
+        raise UserError("--init starts a new run and --resume continues one: leave one of them out.")
+    if args.init_min_share is None:
+        return MIN_SHARE
+    if not args.init:
+        raise UserError("--init-min-share goes with --init: name the weights to start from, or leave it out.")
+    if not 0 <= args.init_min_share <= 1:
+        raise UserError(f"--init-min-share is {args.init_min_share:g}: give a share from 0 to 1.")
+    return args.init_min_share
 
 
 def starting_config(args: argparse.Namespace) -> object:
@@ -72,7 +125,7 @@ def data_record(args: argparse.Namespace) -> object:
     from pantile.engine.run_record import RunRecord, load_record
 
     if args.data is not None:
-        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit)
+        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing)
     if args.resume:
         return load_record(args.out)
     raise UserError("--data is missing: name the folder of a labelled data set, or `scenes` for generated images.")

@@ -1,7 +1,9 @@
 """What models give. One frozen type per kind of model; a technique reads and replaces these, never a model."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from pantile.contracts.assignment import Assignment
@@ -37,6 +39,24 @@ class LabelMix:
 
     soft: Tensor
     weight: float
+
+    def mixed_with(self, other: "LabelMix") -> "LabelMix":
+        """Both at once, in any order and grouping: what is left of the one-hot target is the product of what each
+        leaves, and the rest is shared in the ratio of ``-log(1 - weight)``, which for small weights is that of the
+        weights.
+
+        Applied one after the other, the later mix would also dilute the earlier one's soft part, so that the result
+        would depend on the order of techniques. Two mixes of weight 1 share equally.
+        """
+        if self.weight == other.weight:
+            share = 0.5
+        elif max(self.weight, other.weight) == 1.0:
+            share = float(self.weight == 1.0)
+        else:
+            ours, theirs = -math.log1p(-self.weight), -math.log1p(-other.weight)
+            share = ours / (ours + theirs)
+        weight = 1 - (1 - self.weight) * (1 - other.weight)
+        return LabelMix(torch.lerp(other.soft, self.soft, share), weight)
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,10 @@ class MaskOutput:
     mask_affine: tuple[Tensor, Tensor] | None = None
     positions: PositionMaps | None = None
     assignment: Assignment | None = None
+
+    def softened(self, mix: LabelMix) -> "MaskOutput":
+        """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""
+        return replace(self, label_mix=mix if self.label_mix is None else self.label_mix.mixed_with(mix))
 
     @property
     def num_queries(self) -> int:

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,39 @@ class PanopticTargets:
         classes: (B, R) int64 class index of each row, -1 where the table is padded; R >= 0 is the batch's longest.
         crowd: (B, R) bool.
         names: the images' names, for messages.
+        padding: (B, H, W) bool, true where the network's input shows no image; None where that is nowhere.
     """
 
     ids: Tensor
     classes: Tensor
     crowd: Tensor
     names: tuple[str, ...]
+    padding: Tensor | None = None
+
+    @classmethod
+    def from_maps(
+        cls, maps: Sequence[PanopticMap], taxonomy: Taxonomy, names: Sequence[str] | None = None
+    ) -> "PanopticTargets":
+        """Of maps whose ids are any numbers, as ``open_dataset(...)`` and ``PanopticMap`` have them.
+
+        Args:
+            maps: of one size. Pixels of an id without a row of the table are void.
+            taxonomy: K classes; decides which class indices there are.
+            names: for messages; default is the position in the batch.
+
+        Raises:
+            UserError: no maps, other sizes, or a row that names a class which is not there.
+        """
+        names = [f"map {i}" for i in range(len(maps))] if names is None else names
+        tables = [np.array([[s.id, s.class_index, s.is_crowd] for s in m.segments]).reshape(-1, 3) for m in maps]
+        ids = [torch.from_numpy(_rows_of_ids(m.ids, table[:, 0])) for m, table in zip(maps, tables, strict=True)]
+        return collate_targets(
+            ids,
+            [torch.from_numpy(table[:, 1].astype(np.int64)) for table in tables],
+            [torch.from_numpy(table[:, 2].astype(bool)) for table in tables],
+            names,
+            taxonomy.num_classes,
+        )
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -80,11 +112,16 @@ class PanopticTargets:
             ids=self.ids.to(device, non_blocking=non_blocking),
             classes=self.classes.to(device, non_blocking=non_blocking),
             crowd=self.crowd.to(device, non_blocking=non_blocking),
+            padding=None if self.padding is None else self.padding.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "PanopticTargets":
         return replace(
-            self, ids=self.ids.pin_memory(), classes=self.classes.pin_memory(), crowd=self.crowd.pin_memory()
+            self,
+            ids=self.ids.pin_memory(),
+            classes=self.classes.pin_memory(),
+            crowd=self.crowd.pin_memory(),
+            padding=None if self.padding is None else self.padding.pin_memory(),
         )
 
     def masks_at(self, size: tuple[int, int]) -> MaskTargets:
@@ -114,19 +151,66 @@ def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def collate_targets(
-    maps: Sequence[Tensor], classes: Sequence[Tensor], crowd: Sequence[Tensor], names: Sequence[str]
+    maps: Sequence[Tensor],
+    classes: Sequence[Tensor],
+    crowd: Sequence[Tensor],
+    names: Sequence[str],
+    num_classes: int | None = None,
+    padding: Tensor | None = None,
 ) -> PanopticTargets:
     """Stacks images of one size and pads their tables.
 
     Args:
         maps: (H, W) integer each, 0 void, r + 1 for row r.
-        classes: (R_i,) int64 each.
+        classes: (R_i,) int64 each, 0..K-1.
         crowd: (R_i,) bool each.
+        names: of the images, for messages.
+        num_classes: K; None where the caller answers for it.
+        padding: (B, H, W) bool, see ``PanopticTargets``.
+
+    Raises:
+        UserError: names the image whose map or table cannot be.
     """
-    rows = max((len(c) for c in classes), default=0)
+    if not len(maps):
+        raise UserError("A batch of targets needs at least one map.")
+    for image_map, image_classes, name in zip(maps, classes, names, strict=True):
+        _check_image(image_map, maps[0].shape, image_classes, name, num_classes)
+    rows = max(len(c) for c in classes)
     padded_classes = torch.full((len(maps), rows), -1, dtype=torch.int64)
     padded_crowd = torch.zeros((len(maps), rows), dtype=torch.bool)
     for image, (image_classes, image_crowd) in enumerate(zip(classes, crowd, strict=True)):
         padded_classes[image, : len(image_classes)] = image_classes
         padded_crowd[image, : len(image_crowd)] = image_crowd
-    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names))
+    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names), padding)
+
+
+def _check_image(ids: Tensor, size: torch.Size, classes: Tensor, name: str, num_classes: int | None) -> None:
+    """One pass over the map and its few rows: what is wrong here would be trained as something else, or end deep
+    inside a kernel."""
+    if ids.ndim != 2 or ids.is_floating_point() or ids.shape != size:
+        raise UserError(
+            f"{name}: the map is {ids.dtype} {tuple(ids.shape)}: give whole numbers of (H, W), of one size in a batch "
+            f"(the first is {tuple(size)})."
+        )
+    least, most = (int(v) for v in classes.aminmax()) if len(classes) else (0, 0)
+    if least < 0 or (num_classes is not None and most >= num_classes):
+        wrong = least if least < 0 else most
+        limit = "" if num_classes is None else f" to {num_classes - 1}"
+        raise UserError(
+            f"{name}: a segment has class index {wrong}, but indices go from 0{limit}; pixels without a class have "
+            "id 0, and numbers that start at 1 are one too large."
+        )
+    low, high = (int(v) for v in ids.aminmax()) if ids.numel() else (0, 0)
+    if low < 0 or high > len(classes):
+        raise UserError(
+            f"{name}: the map holds {low if low < 0 else high}, but its table has {len(classes)} rows: 0 is void, "
+            "r + 1 is row r (PanopticTargets.from_maps takes any ids)."
+        )
+
+
+def _rows_of_ids(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(H, W) of any ids to int32 row numbers from 1; 0 where the id is not known."""
+    order = np.argsort(known)
+    place = np.searchsorted(known, ids, sorter=order)
+    rows = np.append(order, -1)[place]  # behind the last is no row
+    return np.where(np.append(known, -1)[rows] == ids, rows + 1, 0).astype(np.int32) * (ids != 0)

@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
+from pantile.contracts.flags import as_flag
+from pantile.contracts.shortening import short
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +45,7 @@ class Taxonomy:
         for what, values in (("name", self.names), ("id", [c.id for c in self.classes])):
             repeated = sorted({v for v in values if list(values).count(v) > 1})
             if repeated:
-                raise UserError(f"The taxonomy uses the category {what} {repeated[0]!r} twice: make it unique.")
+                raise UserError(f"The taxonomy uses the category {what} {short(repeated[0])} twice: make it unique.")
 
     @classmethod
     def from_coco(cls, categories: Iterable[dict], source: str = "categories") -> "Taxonomy":
@@ -63,13 +66,21 @@ class Taxonomy:
                     "COCO-panoptic categories need id, name and isthing."
                 )
             identifier, is_thing = category["id"], category["isthing"]
+            where, name, flag = f"{source}: category number {position}", category["name"], as_flag(is_thing)
             if isinstance(identifier, bool) or not isinstance(identifier, int) or identifier < 0:
-                raise UserError(f"{source}: category number {position} has the id {identifier!r}: give a whole number.")
-            if is_thing not in (0, 1, "0", "1"):
-                raise UserError(f"{source}: category number {position} has isthing {is_thing!r}: write 1 or 0.")
-            color = _color(category.get("color") or default_color(position), f"{source}: category number {position}")
-            classes.append(ClassInfo(str(category["name"]), is_thing in (1, "1"), identifier, color))
-        return cls(tuple(classes))
+                raise UserError(f"{where} has the id {short(identifier)}: give a whole number.")
+            if isinstance(name, bool) or not isinstance(name, str | int) or name == "" or not is_clean(str(name)):
+                raise UserError(f"{where} has the name {short(name)}: give a text without control characters.")
+            if flag is None:
+                raise UserError(f"{where} has isthing {short(is_thing)}: write 1 or 0.")
+            color = _color(category.get("color") or default_color(position), where)
+            classes.append(ClassInfo(str(name), flag, identifier, color))
+        if not classes:
+            raise UserError(f"{source} names no class: list at least one category.")
+        try:
+            return cls(tuple(classes))
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from None
 
     def to_coco(self) -> list[dict]:
         """The ``categories`` list of a COCO-panoptic JSON."""
@@ -122,10 +133,10 @@ class Taxonomy:
 
 
 def _color(color: Sequence, where: str) -> tuple[int, int, int]:
-    try:
-        red, green, blue = (int(part) for part in color)
-    except (TypeError, ValueError):
-        raise UserError(f"{where} has the color {color!r}: give three numbers from 0 to 255, or none.") from None
+    sound = isinstance(color, list | tuple) and len(color) == 3 and all(part in range(256) for part in color)
+    if not sound:
+        raise UserError(f"{where} has the color {short(color)}: give three whole numbers from 0 to 255, or none.")
+    red, green, blue = map(int, color)
     return red, green, blue
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.output_paths import telling
 
 ORIGINAL_SUFFIXES = (".pkl", ".pth")
 # What a pickle of plain containers and arrays needs; everything else is refused.
@@ -74,7 +75,7 @@ def write_state(path: Path, state: dict[str, Tensor]) -> None:
     path = Path(path)
     if path.suffix not in ORIGINAL_SUFFIXES:
         raise UserError(f"--out {path}: the original repositories read .pkl and .pth; end the name in one of them.")
-    with replacing(path) as temporary:
+    with telling(path, RuntimeError), replacing(path) as temporary:  # torch's word for a full disk
         if path.suffix == ".pth":
             torch.save({"model": state}, temporary)
         else:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.convert.foreign_file import ORIGINAL_SUFFIXES, read_state
 from pantile.convert.optional import require
 
@@ -122,6 +123,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(regular_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); copy the file again.") from None

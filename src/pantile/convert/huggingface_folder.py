@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.output_paths import telling
 from pantile.convert.foreign_checkpoint import FAMILIES
 from pantile.convert.optional import require
 from pantile.convert.sizes import known_backbone
@@ -57,7 +59,8 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     with torch.device("meta"):
         network = network(theirs)
     network.load_state_dict(foreign, assign=True)
-    network.save_pretrained(folder)
+    with telling(folder, SafetensorError):
+        network.save_pretrained(folder)
     _processor(transformers, checkpoint).save_pretrained(folder)
 
 

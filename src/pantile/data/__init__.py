@@ -10,8 +10,10 @@ from pantile.data.fit import FitConfig, fit_placement
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_crops import PairedCropSampler
+from pantile.data.renumbered import Renumbered, with_classes
 from pantile.data.resize import fit_to
 from pantile.data.sampler import InfiniteSampler
+from pantile.data.samples import Sample, Samples
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset, first_images
 from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
@@ -34,6 +36,9 @@ __all__ = [
     "PairedCropSampler",
     "PanopticDataset",
     "PartConfig",
+    "Renumbered",
+    "Sample",
+    "Samples",
     "Scenes",
     "Subset",
     "TrainingSample",
@@ -49,5 +54,6 @@ __all__ = [
     "open_dataset",
     "open_mapillary",
     "training_loader",
+    "with_classes",
     "write_coco_panoptic",
 ]

@@ -26,7 +26,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.classes.ade20k import TAXONOMY
 from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import CocoSplit
-from pantile.data.label_codes import INDEXED_8, RGB_8, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import INDEXED_8, RGB_8, read_label
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 SHORT_NAMES = {long: short for short, long in LONG_NAMES.items()}
@@ -40,12 +41,13 @@ def is_ade20k(root: Path) -> bool:
     return has_split("images") and (has_split("annotations") or any(root.glob("ade20k_panoptic_*.json")))
 
 
-def open_ade20k(root: str | Path, split: str = "train") -> PairedFiles:
+def open_ade20k(root: str | Path, split: str = "train", skip_missing: bool = False) -> PairedFiles:
     """The best form that the folder has: the panoptic JSON, instances, or classes only.
 
     Args:
         root: the folder that holds ``images``.
         split: ``"train"`` or ``"training"``, ``"val"`` or ``"validation"``.
+        skip_missing: leaves out images of which a file is missing, with a warning.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
@@ -57,8 +59,8 @@ def open_ade20k(root: str | Path, split: str = "train") -> PairedFiles:
     check_split(root, image_folder, [*jsons, root / "annotations" / split], split)
     for path in jsons:
         if path.is_file():
-            return _open_json(path, image_folder, _taxonomy(root))
-    return Ade20k(root, split)
+            return _open_json(path, image_folder, _taxonomy(root), skip_missing)
+    return Ade20k(root, split, skip_missing)
 
 
 class Ade20k(PairedFiles):
@@ -67,23 +69,22 @@ class Ade20k(PairedFiles):
     Category ids are the values 1..150 of ``annotations``, image ids the file names without ``.jpg``.
 
     Args:
-        root, split: as for ``open_ade20k``.
+        root, split, skip_missing: as for ``open_ade20k``.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
     """
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         split = LONG_NAMES.get(split, split)
         images = FileSet(root / "images" / split, ".jpg")
         self._semantic = FileSet(root / "annotations" / split, ".png")
         check_split(root, images.folder, [self._semantic.folder], split)
-        super().__init__(_taxonomy(root), paired_keys(images, self._semantic), images)
         self._instances = FileSet(root / "annotations_instance" / split, ".png")
         self.has_instances = self._instances.folder.is_dir()
-        if self.has_instances:
-            paired_keys(images, self._instances)
+        labels = [self._semantic, self._instances] if self.has_instances else [self._semantic]
+        super().__init__(_taxonomy(root), paired_keys(images, *labels, skip_missing=skip_missing), images)
         self._codes = _code_table(self.taxonomy, self.has_instances)
 
     def label_path(self, index: int) -> Path:
@@ -91,10 +92,10 @@ class Ade20k(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        codes = read_label_png(path, INDEXED_8)
+        codes = read_label(path, INDEXED_8)
         if self.has_instances:
             path = self._instances.path(self._keys[index])
-            codes = _paste_instances(codes, read_label_png(path, RGB_8), path)
+            codes = _paste_instances(codes, read_label(path, (RGB_8,)), path)
         return self._codes.to_map(codes, path)
 
 
@@ -145,7 +146,7 @@ def _taxonomy(root: Path) -> Taxonomy:
     return Taxonomy(tuple(replace(info, name=names[str(info.id)]) for info in TAXONOMY.classes))
 
 
-def _open_json(path: Path, image_folder: Path, official: Taxonomy) -> CocoSplit:
+def _open_json(path: Path, image_folder: Path, official: Taxonomy, skip_missing: bool) -> CocoSplit:
     """The preparation shortens names in its own way; ours stay, so that a checkpoint fits every form of the data.
 
     Its category ids count from 0 and are kept.
@@ -159,4 +160,5 @@ def _open_json(path: Path, image_folder: Path, official: Taxonomy) -> CocoSplit:
             "it anew, or move it away to read the folders annotations and annotations_instance instead."
         )
     taxonomy = Taxonomy(tuple(replace(info, id=info.id - 1) for info in official.classes))
-    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, np.arange(len(taxonomy)))
+    every = np.arange(len(taxonomy))
+    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, every, skip_missing)

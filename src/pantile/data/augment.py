@@ -8,7 +8,6 @@ draw, so that its large-scale jittering sees the crops along the image's diagona
 """
 
 import numpy as np
-import torch
 import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
@@ -26,6 +25,7 @@ def augment(
     rng: np.random.Generator,
     scale_factor: float = 1.0,
     focus: FocusBox | None = None,
+    canvas: tuple[int, int] | None = None,
 ) -> tuple[Tensor, LabelRows]:
     """One image through the whole recipe, but for copy-paste.
 
@@ -34,10 +34,13 @@ def augment(
         labels: rows of the same size.
         scale_factor: multiplies the random scale.
         focus: the segment that the crop contains, and that with ``config.pairs`` decides the scale.
+        canvas: (height, width) of the result; None is what ``config.pad`` says.
 
     Returns:
-        (3, *crop) uint8 image and (*crop) label rows; rows may be without pixels now.
+        (C, *canvas) uint8 image and label rows; rows may be without pixels now. With ``config.pad`` "batch" and
+        without ``canvas`` the image is as large as it became, at most ``config.crop``.
     """
+    limit = config.crop if canvas is None else canvas
     if config.part is not None and rng.random() < config.part.probability:
         part = draw_part((image.shape[0], image.shape[1]), config.part, rng)
         image, labels = part.of(image), LabelRows(part.of(labels.ids), labels.classes, labels.crowd)
@@ -47,7 +50,7 @@ def augment(
     else:
         scale = image_scale(source, config, rng, scale_factor)
     center = None if focus is None else focus.center
-    window, ids = draw_crop(labels, config.crop, scale, config.single_category_max_area, rng, center)
+    window, ids = draw_crop(labels, limit, scale, config.single_category_max_area, rng, center)
     pixels = image_tensor(np.array(window.of(image)))
     # jitter is pointwise, so it is done at whichever of the two resolutions has fewer pixels
     jitter_early = window.height * window.width < window.out_height * window.out_width
@@ -60,24 +63,37 @@ def augment(
         pixels = color_policy(pixels, rng, config.policy_magnitude)
     if rng.random() < config.flip:
         pixels, ids = F.horizontal_flip(pixels), ids[:, ::-1]
-    top, left = _pad_offset(window.out_size, config, rng)
-    return place(pixels, ids, config.crop, top, left, labels)
+    labels = LabelRows(np.ascontiguousarray(ids), labels.classes, labels.crowd)
+    if config.pad == "batch" and canvas is None:
+        return pixels, labels
+    top, left = _pad_offset(window.out_size, limit, config, rng)
+    return place(pixels, labels, limit, top, left, config.pad_value)
 
 
 def place(
-    pixels: Tensor, ids: np.ndarray, size: tuple[int, int], top: int, left: int, labels: LabelRows
+    pixels: Tensor, labels: LabelRows, size: tuple[int, int], top: int, left: int, pad_value: int | None = None
 ) -> tuple[Tensor, LabelRows]:
-    """Puts an image and its ids on a canvas of grey and void."""
-    height, width = ids.shape
-    canvas = torch.full((len(pixels), *size), PAD_VALUE, dtype=torch.uint8)
-    canvas[:, top : top + height, left : left + width] = pixels
-    canvas_ids = np.zeros(size, dtype=np.int16)
-    canvas_ids[top : top + height, left : left + width] = ids
-    return canvas, LabelRows(canvas_ids, labels.classes, labels.crowd)
+    """Puts an image and its labels on a canvas of padding and void.
+
+    Args:
+        pad_value: of the padding, which then counts as image; None makes it padding.
+    """
+    inside = (slice(top, top + labels.ids.shape[0]), slice(left, left + labels.ids.shape[1]))
+    canvas = pixels.new_full((len(pixels), *size), PAD_VALUE if pad_value is None else pad_value)
+    canvas[:, *inside] = pixels
+    ids = np.zeros(size, dtype=np.int16)
+    ids[inside] = labels.ids
+    padding = None
+    if pad_value is None and labels.ids.shape != tuple(size):
+        padding = np.ones(size, dtype=bool)
+        padding[inside] = False
+    return canvas, LabelRows(ids, labels.classes, labels.crowd, padding)
 
 
-def _pad_offset(content: tuple[int, int], config: AugmentConfig, rng: np.random.Generator) -> tuple[int, int]:
+def _pad_offset(
+    content: tuple[int, int], size: tuple[int, int], config: AugmentConfig, rng: np.random.Generator
+) -> tuple[int, int]:
     if config.pad_position == "bottom_right":
         return 0, 0
-    free = [limit - length for limit, length in zip(config.crop, content, strict=True)]
+    free = [limit - length for limit, length in zip(size, content, strict=True)]
     return int(rng.integers(free[0] + 1)), int(rng.integers(free[1] + 1))

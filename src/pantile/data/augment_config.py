@@ -85,8 +85,9 @@ class AugmentConfig:
     relative to "fit", pad_position "bottom_right", neither colour nor copy-paste nor redraws.
 
     Attributes:
-        crop: (height, width) of the sample in pixels. 32k+1 keeps corners aligned at every stride (kMaX: 1281 or 641
-            squared on COCO and ADE20K, 1025x2049 on Cityscapes); any size works.
+        crop: (height, width) of the sample in pixels, with ``pad`` "batch" the largest that it may have. 32k+1 keeps
+            corners aligned at every stride (kMaX: 1281 or 641 squared on COCO and ADE20K, 1025x2049 on Cityscapes);
+            any size works.
         scale_range: smallest and largest random scale (ReMaX, deeplab2: 0.3-1.7 on COCO; 0.5-2.0 on Cityscapes and
             ADE20K; the PyTorch port of kMaX: 0.2-2.0 on COCO).
         scale_step: spacing of the scales within the range, 0 for any (deeplab2: 0.1).
@@ -102,13 +103,23 @@ class AugmentConfig:
             shows fewer than two classes, is drawn anew, up to ten draws; then it is kept (mmsegmentation: 0.75).
             1 takes every crop (Mask2Former).
         crop_on_thing: the crop contains the centre of a random thing of the image, where it has one (Panoptic FCN on
-            Cityscapes). With ``pairs`` it has no effect: they choose what a crop contains.
+            Cityscapes and Mapillary Vistas). With ``pairs`` it has no effect: they choose what a crop contains.
         flip: probability of a horizontal flip.
         ssd_jitter: the colour jitter of SSD (PyTorch port of kMaX; Mask2Former but for COCO).
         policy_magnitude: strength of the AutoAugment colour policy: 0 is off, 0.2 are the magnitudes that SWideRNet
-            prints (Table 2) and that deeplab2 uses on Cityscapes, 1 is what deeplab2 uses on COCO.
+            prints (Table 2) and that deeplab2 uses on Cityscapes and for Panoptic-DeepLab, 1 is what deeplab2's
+            kMaX-DeepLab has on COCO and ADE20K.
         pad_position: where a small image lies: "random" anywhere (deeplab2), so that pasted segments land anywhere, or
             "bottom_right" with all padding there (PyTorch port of kMaX, Mask2Former).
+        pad: what a smaller image is padded to: "crop", every sample to the crop; or "batch", the images that a device
+            sees at once to the largest of them, at the bottom and right (detectron2; MaskFormer and Panoptic FCN on
+            COCO). So with "batch" the loss of an image depends on its neighbours as far as the network and the
+            criterion look at padding, and on ``training.device_batch``: a device's batch of one or two images, as in
+            the originals, has least of it.
+        pad_multiple: with ``pad`` "batch", both sides become multiples of this.
+        pad_value: 0..255, what ``pad`` "crop" pads with, before the normalisation (Mask2Former, and MaskFormer where
+            it crops: 128). None pads with 0 after the normalisation, which is the mean colour (kMaX-DeepLab,
+            deeplab2), as "batch" and all inference do.
         copy_paste: probability of panoptic copy-paste from a second image (kMaX: always).
         copy_paste_scale: the second image's scale is multiplied by this (kMaX: 0.5).
         min_pixels: a target with fewer pixels after the crop is removed and becomes void.
@@ -116,6 +127,7 @@ class AugmentConfig:
             image; then it is kept. 0 keeps every sample, also images without any object.
         min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
             stride 4, thus 65536).
+        filter_empty: images without a thing that is no crowd are never drawn (detectron2 in instance segmentation).
         part: a random part of the image first (DETR, MaskFormer on COCO). None is off.
         pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
             come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
@@ -134,11 +146,15 @@ class AugmentConfig:
     ssd_jitter: bool = True
     policy_magnitude: float = 0.0
     pad_position: Literal["random", "bottom_right"] = "random"
+    pad: Literal["crop", "batch"] = "crop"
+    pad_multiple: int = 32
+    pad_value: int | None = None
     copy_paste: float = 1.0
     copy_paste_scale: float = 0.5
     min_pixels: int = 1
     redraws: int = 10
     min_labelled_pixels: int = 1
+    filter_empty: bool = False
     part: PartConfig | None = None
     pairs: PairConfig | None = None
 
@@ -161,6 +177,14 @@ class AugmentConfig:
             )
         if self.copy_paste_scale <= 0:
             raise UserError(f"augment.copy_paste_scale is {self.copy_paste_scale}: it must be above 0.")
+        if self.pad == "batch" and self.pad_position != "bottom_right":
+            raise UserError(
+                "augment.pad=batch pads at the bottom and right: set augment.pad_position=bottom_right, too."
+            )
+        if self.pad_multiple < 1:
+            raise UserError(f"augment.pad_multiple is {self.pad_multiple}: it must be at least 1 pixel.")
+        if self.pad_value is not None and not 0 <= self.pad_value <= 255:
+            raise UserError(f"augment.pad_value is {self.pad_value}: give 0..255, or null for the mean colour.")
         for field in ("flip", "copy_paste"):
             if not 0 <= getattr(self, field) <= 1:
                 raise UserError(f"augment.{field} is {getattr(self, field)}: a probability lies in 0..1.")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.data.classes.cityscapes import NUM_LABELS, TAXONOMY
-from pantile.data.label_codes import GREY_16, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import GREY_16, read_label
 from pantile.data.paired_files import FileSet, PairedFiles, check_split, no_labels, paired_keys
 
 INSTANCES_PER_LABEL = 1000
@@ -31,18 +32,19 @@ class Cityscapes(PairedFiles):
 
     Args:
         root: the folder that holds ``leftImg8bit`` and ``gtFine``.
+        skip_missing: leaves out images without label, and labels without image, with a warning.
         split: ``"train"`` or ``"val"``. The archive's ``test`` labels are placeholders, which is refused.
 
     Raises:
         UserError: a missing split or file, or a split without labels.
     """
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         images = FileSet(root / "leftImg8bit" / split, "_leftImg8bit.png", depth=1)
         self._labels = FileSet(root / "gtFine" / split, "_gtFine_instanceIds.png", depth=1)
         check_split(root, images.folder, [self._labels.folder], split)
-        super().__init__(TAXONOMY, paired_keys(images, self._labels), images)
+        super().__init__(TAXONOMY, paired_keys(images, self._labels, skip_missing=skip_missing), images)
         self._codes = _code_table()
         if split == "test" and not self.load_map(0).segments:
             raise no_labels(root, split, "gtFine/test holds placeholders")
@@ -52,7 +54,7 @@ class Cityscapes(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        return self._codes.to_map(read_label_png(path, GREY_16), path)
+        return self._codes.to_map(read_label(path, (GREY_16,)), path)
 
 
 def _code_table() -> CodeTable:

@@ -4,14 +4,19 @@ What is checked here is everything that needs no pixels. ``area`` and ``bbox`` o
 """
 
 import json
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.flags import as_flag
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.file_names import is_inside
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ class CocoTable:
         columns = (self.segment_ids, self.segment_classes, self.segment_crowd)
         return tuple(Segment(*row) for row in zip(*(c[rows].tolist() for c in columns), strict=True))
 
+    def keep(self, images: Sequence[int]) -> "CocoTable":
+        """These images only, in this order."""
+        rows = [np.arange(self.starts[k], self.starts[k + 1]) for k in images]
+        chosen = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        return replace(
+            self,
+            image_ids=[self.image_ids[k] for k in images],
+            image_names=[self.image_names[k] for k in images],
+            png_names=[self.png_names[k] for k in images],
+            starts=np.concatenate([[0], np.cumsum([len(own) for own in rows])]).astype(np.int64),
+            segment_ids=self.segment_ids[chosen],
+            segment_classes=self.segment_classes[chosen],
+            segment_crowd=self.segment_crowd[chosen],
+        )
+
     def segment_counts(self) -> list[int]:
         """Segments of each image, crowd left out."""
         so_far = np.concatenate([[0], np.cumsum(~self.segment_crowd)])
@@ -65,13 +85,13 @@ def read_coco_json(path: str | Path) -> CocoTable:
     starts, ids, classes, crowd = [0], [], [], []
     for image in data["images"]:
         annotation = annotation_of[image["id"]]
-        where = f"{path}: annotation {annotation['file_name']!r}"
+        where = f"{path}: annotation {short(annotation['file_name'])}"
         own = annotation["segments_info"]
         for segment in own:
             _check_segment(segment, taxonomy, where)
             ids.append(segment["id"])
             classes.append(taxonomy.index_of_id[segment["category_id"]])
-            crowd.append(segment.get("iscrowd", 0) in (1, "1"))
+            crowd.append(bool(as_flag(segment.get("iscrowd"))))
         if len({segment["id"] for segment in own}) < len(own):
             raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
         starts.append(len(ids))
@@ -89,11 +109,13 @@ def read_coco_json(path: str | Path) -> CocoTable:
 
 def _read(path: Path) -> dict:
     try:
-        with path.open(encoding="utf-8") as file:
+        with regular_file(path).open(encoding="utf-8-sig") as file:
             data = json.load(file)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: name the JSON of a COCO-panoptic split.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name the JSON of a COCO-panoptic split.") from None
+    except (ValueError, RecursionError) as error:  # also numbers and nestings beyond what Python reads
         raise UserError(f"{path} is not valid JSON ({error}): write it anew.") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
@@ -117,12 +139,14 @@ def _check_entry(entry: dict, where: str) -> None:
     """Types of an image's or annotation's fields, and names that stay in their folder."""
     name = entry["file_name"]
     if not isinstance(name, str) or not name:
-        raise UserError(f"{where} has the file_name {name!r}: write the file's name as text.")
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise UserError(f"{where} has the file_name {name!r}, which leads out of its folder: write a plain name.")
+        raise UserError(f"{where} has the file_name {short(name)}: write the file's name as text.")
+    if not is_inside(name):
+        raise UserError(f"{where} has the file_name {short(name)}, which leads out of its folder: write a plain name.")
+    if "image_id" in entry and not name.lower().endswith(".png"):
+        raise UserError(f"{where} has the file_name {short(name)}, which is no PNG: name the PNG of the ids.")
     for field in ("id", "image_id"):
         if field in entry and (isinstance(entry[field], bool) or not isinstance(entry[field], int | str)):
-            raise UserError(f"{where} has the {field} {entry[field]!r}: give a whole number or a text.")
+            raise UserError(f"{where} has the {field} {short(entry[field])}: give a whole number or a text.")
     segments = entry.get("segments_info", [])
     if not isinstance(segments, list) or not all(isinstance(segment, dict) for segment in segments):
         raise UserError(f"{where} has segments_info that is no list of objects: write one object per segment.")
@@ -138,25 +162,39 @@ def _annotations_by_image(data: dict, path: Path) -> dict:
     for image in data["images"]:
         if image["id"] not in annotation_of:
             raise UserError(
-                f"{path}: image {image['file_name']!r} (id {image['id']}) has no annotation: "
+                f"{path}: image {short(image['file_name'])} (id {short(image['id'])}) has no annotation: "
                 "add one (an empty segments_info is fine) or remove the image from the JSON."
             )
+    _check_unique_names(data["images"], "id", path)
+    _check_unique_names([annotation_of[image["id"]] for image in data["images"]], "image_id", path)
     unknown = sorted(map(str, annotation_of.keys() - listed))
     if unknown:
-        raise UserError(f"{path} annotates image_id {unknown[0]}, which 'images' does not list: add or remove it.")
+        raise UserError(f"{path} annotates image_id {unknown[0][:80]}, which 'images' does not list: add or remove it.")
     return annotation_of
+
+
+def _check_unique_names(entries: list[dict], key: str, path: Path) -> None:
+    owner: dict[str, int | str] = {}
+    for entry in entries:
+        name = entry["file_name"]
+        if name in owner:
+            raise UserError(
+                f"{path}: the image ids {short(owner[name])} and {short(entry[key])} both have the file "
+                f"{short(name)}: remove one of them or correct its file_name."
+            )
+        owner[name] = entry[key]
 
 
 def _check_segment(segment: dict, taxonomy: Taxonomy, where: str) -> None:
     segment_id, category = segment.get("id"), segment.get("category_id")
-    if segment.get("iscrowd", 0) not in (0, 1, "0", "1", None):
-        raise UserError(f"{where}, segment {segment_id} has iscrowd {segment['iscrowd']!r}: write 0 or 1.")
+    if segment.get("iscrowd") is not None and as_flag(segment["iscrowd"]) is None:
+        raise UserError(f"{where}, segment {short(segment_id)} has iscrowd {short(segment['iscrowd'])}: write 0 or 1.")
     if segment_id == 0:
         raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
     if isinstance(segment_id, bool) or not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
-        raise UserError(f"{where} has a segment with id {segment_id!r}: ids are whole numbers from 1 to {MAX_ID}.")
-    if not isinstance(category, int) or category not in taxonomy.index_of_id:
+        raise UserError(f"{where} has a segment with id {short(segment_id)}: ids are whole numbers from 1 to {MAX_ID}.")
+    if isinstance(category, bool) or not isinstance(category, int) or category not in taxonomy.index_of_id:
         raise UserError(
-            f"{where}, segment {segment_id} has the category_id {category!r}, which 'categories' does not list: "
+            f"{where}, segment {segment_id} has the category_id {short(category)}, which 'categories' does not list: "
             "add the category or correct the segment."
         )

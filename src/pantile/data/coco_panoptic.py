@@ -5,7 +5,7 @@
     root/annotations/panoptic_<split>.json
     root/annotations/panoptic_<split>/*.png     id = R + 256 G + 65536 B, 0 is void
     root/<split>/*                              or root/images/<split>/*
-    root/dataset.yaml                           optional: only ``orientation`` is read, see ``LabelledPhotos``
+    root/dataset.yaml                           optional: what ``described_images`` says of the images
 """
 
 import warnings
@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
+from pantile.contracts.file_names import crossed_names
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.data.coco_json import read_coco_json
-from pantile.data.description import DESCRIPTION, said_orientation
+from pantile.data.described_images import DESCRIPTION, images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.data.label_rows import count_pixels
 from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.missing import present_rows
+from pantile.data.reading import AS_STORED
 
 
 class CocoPanoptic(LabelledPhotos):
@@ -29,29 +32,44 @@ class CocoPanoptic(LabelledPhotos):
         root: the folder that holds ``annotations``.
         split: ``"train"``, ``"val2017"``, ...; ``"val"`` also finds the only ``val<digits>``.
         need_images: False opens a split whose images are absent, for evaluation of maps only.
+        skip_missing: leaves out images whose own file or PNG is missing, with a warning.
+
+    Attributes:
+        description: what ``dataset.yaml`` says of the images; None without it.
+        channels, reading: how images are read; ``bands.read_as`` changes them.
 
     Raises:
         UserError: a missing folder, split or file, or a JSON that is not COCO-panoptic.
 
     Warns:
-        UserWarning: the split has images but not a single segment.
+        UserWarning: the split has images but not a single segment; labels have the names of other images; or files are
+            missing and left out.
     """
 
     _how_to_say = f"write `orientation: stored` into {DESCRIPTION} beside the folders"
 
-    def __init__(self, root: str | Path, split: str = "train", need_images: bool = True) -> None:
+    def __init__(
+        self, root: str | Path, split: str = "train", need_images: bool = True, skip_missing: bool = False
+    ) -> None:
         self.root = Path(root)
         self.split = find_split(self.root, split)
         self.json_path = self.root / "annotations" / f"panoptic_{self.split}.json"
-        self.orientation = said_orientation(self.root)
         self._table = read_coco_json(self.json_path)
+        self.description = images_beside(self.root)
+        self.channels, self.reading = 3, AS_STORED
+        if self.description is not None:
+            self.channels, self.reading = self.description.channels, self.description.reading
+            self.orientation = self.description.orientation
         self.taxonomy = self._table.taxonomy
+        _warn_if_crossed(self.json_path, self._table.image_names, self._table.png_names)
         self._png_folder = _existing(_png_folders(self.root, self.split), "PNGs")
-        _check_listing(self._png_folder, self._table.png_names, self.json_path)
+        what = f"files that {self.json_path} names"
+        needed = [(self._png_folder, self._table.png_names, what)]
         self._image_folder = self.root / self.split
         if need_images:
             self._image_folder = _existing([self.root / self.split, self.root / "images" / self.split], "images")
-            _check_listing(self._image_folder, self._table.image_names, self.json_path)
+            needed.append((self._image_folder, self._table.image_names, what))
+        self._table = self._table.keep(present_rows(needed, skip_missing))
         if len(self) and not len(self._table.segment_ids):
             warnings.warn(f"{self.json_path} has {len(self)} images and no segment at all.", stacklevel=2)
 
@@ -70,6 +88,10 @@ class CocoPanoptic(LabelledPhotos):
 
     def segment_counts(self) -> list[int]:
         return self._table.segment_counts()
+
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        """The table of an image, without its map."""
+        return self._table.segments_of(index)
 
     def label_path(self, index: int) -> Path:
         return self._png_folder / self._table.png_names[index]
@@ -110,7 +132,7 @@ def find_split(root: str | Path, split: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     problem = f"has several splits for {split!r}" if fitting else f"has no split {split!r}"
-    raise UserError(f"{root} {problem}: choose one of {', '.join(fitting or splits)}.")
+    raise NoSplit(f"{root} {problem}", f"one of {', '.join(fitting or splits)}")
 
 
 def check_ids(ids: np.ndarray, segments: tuple[Segment, ...], png: str, table: str) -> None:
@@ -133,6 +155,17 @@ def check_ids(ids: np.ndarray, segments: tuple[Segment, ...], png: str, table: s
         )
 
 
+def _warn_if_crossed(path: Path, images: list[str], labels: list[str]) -> None:
+    crossed = crossed_names(images, labels)
+    if crossed:
+        one = crossed[0][0]
+        warnings.warn(
+            f"{path}: {len(crossed)} of {len(images)} images have a label that is named like another image (such as "
+            f"{images[one]} with {labels[one]}): check that image_id pairs the right ones.",
+            stacklevel=3,
+        )
+
+
 def _png_folders(root: Path, split: str) -> list[Path]:
     return [root / "annotations" / f"panoptic_{split}", root / f"panoptic_{split}"]
 
@@ -142,14 +175,3 @@ def _existing(candidates: list[Path], what: str) -> Path:
         if folder.is_dir():
             return folder
     raise UserError(f"The {what} are missing: neither {' nor '.join(map(str, candidates))} is a folder.")
-
-
-def _check_listing(folder: Path, names: list[str], json_path: Path) -> None:
-    """Missing files are told at opening: one listing of the folder, not one question per file."""
-    present = {entry.name for entry in folder.iterdir()}
-    missing = [name for name in names if (name not in present) and not ("/" in name and (folder / name).is_file())]
-    if missing:
-        raise UserError(
-            f"{folder / missing[0]} does not exist ({len(missing)} of the {len(names)} files that {json_path} names "
-            "are missing): restore the files or remove their entries from the JSON."
-        )

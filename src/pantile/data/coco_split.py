@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pantile.contracts.panoptic import VOID_ID, PanopticMap
+from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_json import CocoTable
 from pantile.data.coco_panoptic import check_ids
 from pantile.data.image_files import read_panoptic_png
-from pantile.data.paired_files import FileSet, PairedFiles, check_present
+from pantile.data.missing import present_rows
+from pantile.data.paired_files import FileSet, PairedFiles
 
 VOID_CLASS = -1
 
@@ -24,6 +25,7 @@ class CocoSplit(PairedFiles):
         png_folder: where the id PNGs lie.
         image_folder: where the images lie.
         taxonomy: the data set's classes.
+        skip_missing: leaves out images whose own file or PNG is missing, with a warning.
         class_of_category: (categories of the JSON,) class index in ``taxonomy``, or -1 for one whose segments are void.
 
     Raises:
@@ -38,11 +40,14 @@ class CocoSplit(PairedFiles):
         image_folder: Path,
         taxonomy: Taxonomy,
         class_of_category: np.ndarray,
+        skip_missing: bool = False,
     ) -> None:
-        images = FileSet(image_folder, suffix="")
-        super().__init__(taxonomy, table.image_names, images)
-        check_present(images, set(table.image_names), f"images that {json_path} names")
-        check_present(FileSet(png_folder, suffix=""), set(table.png_names), f"PNGs that {json_path} names")
+        needed = [
+            (image_folder, table.image_names, f"images that {json_path} names"),
+            (png_folder, table.png_names, f"PNGs that {json_path} names"),
+        ]
+        table = table.keep(present_rows(needed, skip_missing))
+        super().__init__(taxonomy, table.image_names, FileSet(image_folder, suffix=""))
         classes = class_of_category[table.segment_classes]
         self._table = replace(table, taxonomy=taxonomy, segment_classes=classes)
         self._json_path = json_path
@@ -55,6 +60,10 @@ class CocoSplit(PairedFiles):
         not_counted = self._table.segment_crowd | (self._table.segment_classes == VOID_CLASS)
         return replace(self._table, segment_crowd=not_counted).segment_counts()
 
+    def segments_of(self, index: int) -> tuple[Segment, ...]:
+        """The table of an image, without its map; void left out."""
+        return tuple(own for own in self._table.segments_of(index) if own.class_index != VOID_CLASS)
+
     def label_path(self, index: int) -> Path:
         return self._png_folder / self._table.png_names[index]
 
@@ -65,4 +74,4 @@ class CocoSplit(PairedFiles):
         void = [segment.id for segment in segments if segment.class_index == VOID_CLASS]
         if void:
             ids[np.isin(ids, void)] = VOID_ID
-        return PanopticMap(ids, tuple(segment for segment in segments if segment.class_index != VOID_CLASS))
+        return PanopticMap(ids, self.segments_of(index))

@@ -58,7 +58,8 @@ def paste(
     pasted = new_id.take(source.ids)
     covered = pasted > 0
     ids = pasted + labels.ids * ~covered
-    rows = LabelRows(ids, np.array(classes, dtype=np.int64), np.array(crowd, dtype=bool))
+    padding = None if labels.padding is None else labels.padding & ~covered
+    rows = LabelRows(ids, np.array(classes, dtype=np.int64), np.array(crowd, dtype=bool), padding)
     return _select(covered, source_image, image), rows
 
 

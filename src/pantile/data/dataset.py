@@ -1,20 +1,22 @@
 """PanopticDataset: what every room asks of a data set, and ``open_dataset``, which opens one by folder or by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.ade20k import is_ade20k, open_ade20k
 from pantile.data.cityscapes import Cityscapes, is_cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic
-from pantile.data.description import DESCRIPTION, DescribedFolder, is_described
+from pantile.data.described_images import DESCRIPTION
+from pantile.data.description import DescribedFolder, is_described
 from pantile.data.mapillary import is_mapillary, open_mapillary
+from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes
 
 
@@ -50,6 +52,12 @@ class PanopticDataset(Protocol):
         """The image, as ``load_image`` gives it, and the map of the same size, whose ids and table agree."""
         ...
 
+    def __getitem__(self, index: int) -> Sample:
+        """``load(index)`` with names; as in ``Samples``, the base class that has this and ``__iter__``."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -59,21 +67,26 @@ class Layout:
         name: of the data set or format.
         marks: what gives it away, for messages.
         fits: whether a path has these marks.
-        open: path and split to the data set; raises UserError for whatever is wrong inside.
+        open: path, split and whether images of which a file is missing are left out to the data set; raises UserError
+            for whatever is wrong inside.
     """
 
     name: str
     marks: str
     fits: Callable[[Path], bool]
-    open: Callable[[Path, str], PanopticDataset]
+    open: Callable[[Path, str, bool], PanopticDataset]
 
 
 def is_coco_panoptic(root: Path) -> bool:
     return any((root / "annotations").glob("panoptic_*.json"))
 
 
+def _open_coco(root: Path, split: str, skip_missing: bool) -> CocoPanoptic:
+    return CocoPanoptic(root, split, skip_missing=skip_missing)
+
+
 LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic comes before what it was made from
-    Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, CocoPanoptic),
+    Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, _open_coco),
     Layout("described folder", DESCRIPTION, is_described, DescribedFolder),
     Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
     Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
@@ -81,7 +94,9 @@ LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic come
 )
 
 
-def open_dataset(source: str | Path, split: str = "train") -> PanopticDataset:
+def open_dataset(
+    source: str | Path, split: str = "train", skip_missing: bool = False, option: str | None = None
+) -> PanopticDataset:
     """Opens a data set whose layout it finds out, or the generated scenes.
 
     Args:
@@ -89,6 +104,8 @@ def open_dataset(source: str | Path, split: str = "train") -> PanopticDataset:
             ``"scenes"`` or ``"scenes:N"`` for N generated images (write ``./scenes`` for a folder of that name).
         split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
             different splits share no image.
+        skip_missing: images of which a file is missing are left out, with a warning that says how many.
+        option: of the command line, by which the split was chosen, for messages.
 
     Raises:
         UserError: the folder or the split does not exist, the split has no labels, or no layout fits.
@@ -104,6 +121,9 @@ def open_dataset(source: str | Path, split: str = "train") -> PanopticDataset:
         raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")
     for layout in LAYOUTS:
         if layout.fits(path):
-            return layout.open(path, split)
+            try:
+                return layout.open(path, split, skip_missing)
+            except NoSplit as error:
+                raise NoSplit(error.problem, error.choices, option) from None
     looked_for = ", no ".join(f"{layout.marks} ({layout.name})" for layout in LAYOUTS)
     raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")

@@ -12,11 +12,7 @@ The file lists the classes; everything else has a default::
     classes:
       - {name: window, thing: true, id: 1, color: [70, 200, 230]}
       - {name: wall, thing: false}           # the id is the position from 1 where no class has one
-    channels: 3                              # 1 grey, 3 RGB, 4 RGBA or CMYK
-    mean: [127.5, 127.5, 127.5]              # per channel, on the 0..255 scale; the model's own where it is RGB,
-    std: [127.5, 127.5, 127.5]               # else half the scale
-    orientation: upright                     # or stored: what labels of photos with an orientation tag (EXIF) lie on,
-                                             # where the sizes of both cannot tell, see ``LabelledPhotos``
+    channels: 3                              # and what else ``described_images`` says of the images
 
 Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing is a pair of class and number, so
 numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
@@ -25,31 +21,24 @@ numbers may count per class or per image; without instance PNGs every region of 
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
-from pantile.data.image_files import Frame, read_image
-from pantile.data.label_codes import GREY_16, INDEXED_8, read_label_png
+from pantile.data.described_images import DESCRIPTION, DescribedImages, ImageFields, described_images, read_fields
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.data.label_files import GREY_16, INDEXED_8, read_label
+from pantile.data.missing import MissingFiles
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
-DESCRIPTION = "dataset.yaml"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VOID_VALUES = (0, 255)
-CHANNELS = (1, 3, 4)
 NUMBERS = 2**16  # that a 16-bit PNG can hold
 
 Byte = Annotated[StrictInt, Field(ge=0, le=255)]
-Value = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
-Spread = Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)]
-
-
-Content = TypeVar("Content", bound=BaseModel)
 
 
 class _Class(BaseModel):
@@ -61,36 +50,19 @@ class _Class(BaseModel):
     color: Annotated[list[Byte], Field(min_length=3, max_length=3)] | None = None
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _File(ImageFields):
     classes: Annotated[list[_Class], Field(min_length=1)]
-    channels: StrictInt = 3
-    mean: list[Value] | None = None
-    std: list[Spread] | None = None
-    orientation: Literal["upright", "stored"] | None = None
-
-
-class _OrientationAlone(BaseModel):
-    orientation: Literal["upright", "stored"] | None = None
 
 
 @dataclass(frozen=True)
-class Description:
-    """What ``dataset.yaml`` says.
+class Description(DescribedImages):
+    """What ``dataset.yaml`` says: of the images, and the classes.
 
     Attributes:
         taxonomy: the classes in the file's order; ids 0..255.
-        channels: of the images.
-        mean, std: per channel, on the 0..255 scale; None where the file does not say.
-        orientation: ``"upright"``, ``"stored"``, or None where the file does not say.
     """
 
     taxonomy: Taxonomy
-    channels: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    orientation: str | None = None
 
 
 def read_description(path: Path) -> Description:
@@ -98,40 +70,8 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: the file cannot be read, is not YAML, or has a missing, unknown or impossible field.
     """
-    content = _read(path, _File)
-    if content.channels not in CHANNELS:
-        raise UserError(f"{path}: channels is {content.channels}: write 1 (grey), 3 (RGB) or 4 (RGBA or CMYK).")
-    for field in ("mean", "std"):
-        values = getattr(content, field)
-        if values is not None and len(values) != content.channels:
-            raise UserError(
-                f"{path}: {field} has {len(values)} values, but channels is {content.channels}: give one per channel."
-            )
-    mean, std = (values and tuple(values) for values in (content.mean, content.std))
-    return Description(_taxonomy(content.classes, path), content.channels, mean, std, content.orientation)
-
-
-def said_orientation(root: Path) -> str | None:
-    """The field ``orientation`` of the ``dataset.yaml`` of a folder whose classes are told elsewhere.
-
-    Raises:
-        UserError: the file cannot be read, is not YAML, or says something else.
-    """
-    path = root / DESCRIPTION
-    return _read(path, _OrientationAlone).orientation if path.is_file() else None
-
-
-def _read(path: Path, model: type[Content]) -> Content:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): write one that lists the classes.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from None
+    content = read_fields(path, _File)
+    return Description(**vars(described_images(content, path)), taxonomy=_taxonomy(content.classes, path))
 
 
 def is_described(root: Path) -> bool:
@@ -150,6 +90,7 @@ class DescribedFolder(PairedFiles):
     Args:
         root: the folder that holds ``dataset.yaml``.
         split: a folder of ``semantic``.
+        skip_missing: leaves out images of which a file is missing, and labels without image, with a warning.
 
     Attributes:
         description: what the file says; ``bands.for_data`` gives its channels, mean and std to a model's config.
@@ -160,57 +101,56 @@ class DescribedFolder(PairedFiles):
 
     _how_to_say = f"write `orientation: stored` into {DESCRIPTION}"
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
+    def __init__(self, root: str | Path, split: str = "train", skip_missing: bool = False) -> None:
         root = Path(root)
         self.description = read_description(root / DESCRIPTION)
         splits = described_splits(root)
         if split not in splits:
-            raise UserError(
-                f"{root} has no split {split!r}: "
-                + (f"choose one of {', '.join(splits)}." if splits else "put label PNGs into semantic/<split>.")
-            )
+            if splits:
+                raise NoSplit(f"{root} has no split {split!r}", f"one of {', '.join(splits)}")
+            raise UserError(f"{root} has no split {split!r}: put label PNGs into semantic/<split>.")
         self._semantic = FileSet(root / "semantic" / split, ".png")
         self._instances = FileSet(root / "instances" / split, ".png")
         self._image_paths = _images_by_stem(root / "images" / split)
         super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
+        self.channels, self.reading = self.description.channels, self.description.reading
+        self._keys = sorted(self._check_partners(root / DESCRIPTION, skip_missing))
         self.orientation = self.description.orientation
-        self._check_partners(root / DESCRIPTION)
 
-    def _check_partners(self, description: Path) -> None:
-        """Every image has its labels and every label its image."""
-        images = self._image_paths.keys()
+    def _check_partners(self, description: Path, skip_missing: bool) -> set[str]:
+        """Every image has its labels and every label its image. Returns the stems that do."""
+        images, folder = set(self._image_paths), self._images.folder
         if not images:
-            raise UserError(f"{self._images.folder} has no image: put the images of the labels there.")
-        check_present(self._semantic, set(images), f"labels of the images in {self._images.folder}")
+            raise UserError(f"{folder} has no image: put the images of the labels there.")
+        kept = check_present(self._semantic, images, f"labels of the images in {folder}", skip_missing)
         alone = sorted(self._semantic.keys() - images)
-        if alone:
+        if alone and not skip_missing:
             raise UserError(
-                f"{self._semantic.path(alone[0])} has no image of that name in {self._images.folder} ({len(alone)} "
-                "such labels): add the image or remove the label."
+                f"{self._semantic.path(alone[0])} has no image of that name in {folder} ({len(alone)} such labels): "
+                "add the image or remove the label, or leave them out with --skip-missing."
+            )
+        if alone:
+            warnings.warn(
+                f"{len(alone)} labels without an image in {folder} were left out.", MissingFiles, stacklevel=3
             )
         self._separated = self._instances.folder.is_dir()
         if self._separated:
-            check_present(self._instances, set(images), f"instance PNGs of the images in {self._images.folder}")
+            kept &= check_present(self._instances, images, f"instance PNGs of the images in {folder}", skip_missing)
         elif self.taxonomy.thing_indices:
             warnings.warn(
                 f"{self._instances.folder} does not exist, so every region of the things of {description} is crowd: "
                 "nothing separates them.",
                 stacklevel=3,
             )
+        if not kept:
+            raise UserError(f"{folder} has no image that has all its labels: restore them.")
+        return kept
 
     def image_path(self, index: int) -> Path:
         return self._image_paths[self._keys[index]]
 
     def label_path(self, index: int) -> Path:
         return self._semantic.path(self._keys[index])
-
-    def read_photo(self, path: Path, frame: Frame) -> np.ndarray:
-        """(H, W, channels) uint8; grey and palette images become RGB where ``channels`` is 3.
-
-        Raises:
-            UserError: the file is broken, or has another number of channels.
-        """
-        return read_image(path, self.description.channels, frame)
 
     def load_map(self, index: int) -> PanopticMap:
         """Ids count from 1 by class id, then by number.
@@ -219,10 +159,10 @@ class DescribedFolder(PairedFiles):
             UserError: a PNG is broken or of another depth, the two differ in size, or a value is no class.
         """
         path = self.label_path(index)
-        classes = read_label_png(path, INDEXED_8).astype(np.int64)
+        classes = read_label(path, INDEXED_8).astype(np.int64)
         if not self._separated:
             return self._to_map(classes, np.zeros_like(classes), path)
-        numbers = read_label_png(self._instances.path(self._keys[index]), GREY_16).astype(np.int64)
+        numbers = read_label(self._instances.path(self._keys[index]), (GREY_16,)).astype(np.int64)
         if numbers.shape != classes.shape:
             raise UserError(
                 f"{path} is {classes.shape[1]}x{classes.shape[0]} pixels but its instance PNG is "
@@ -282,17 +222,3 @@ def _taxonomy(classes: list[_Class], path: Path) -> Taxonomy:
         return Taxonomy(tuple(infos))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first mistake: where it is and what should be there."""
-    first = error.errors(include_url=False)[0]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "missing":
-        return f"the field {where} is missing, so add it."
-    if first["type"] == "extra_forbidden":
-        return f"the field {where} is not known: remove it or correct its name."
-    found = " ".join(repr(first["input"]).split())
-    found = found if len(found) <= 60 else f"{found[:57]}..."
-    wanted = first["msg"].replace("Input should", "it should")
-    return f"{where or 'the file'} is {found}, but {wanted[0].lower()}{wanted[1:]}."

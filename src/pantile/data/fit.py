@@ -57,15 +57,24 @@ def fit_placement(original: tuple[int, int], size: tuple[int, int] | FitConfig) 
 
 
 def fit_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The largest (height, width) of ``original``'s aspect within ``size``, rounded to whole pixels."""
-    scale = min(size[0] / original[0], size[1] / original[1])
-    height, width = (min(max(round(o * scale), 1), s) for o, s in zip(original, size, strict=True))
+    """The largest (height, width) of ``original``'s aspect within ``size``, in whole pixels, in exact arithmetic."""
+    scale = min(Fraction(size[0], original[0]), Fraction(size[1], original[1]))
+    height, width = (min(max(half_up(o * scale), 1), s) for o, s in zip(original, size, strict=True))
     return height, width
 
 
+def half_up(length: float | Fraction) -> int:
+    """A length of at least 0 in whole pixels; a half is rounded up, as in detectron2's resize by the shortest edge.
+
+    Every size of a resize is rounded so. deeplab2 rounds down and detectron2's random scales round halves to the even
+    number, which is up to a pixel less of the image.
+    """
+    return int(length + Fraction(1, 2)) if isinstance(length, Fraction) else int(length + 0.5)
+
+
 def _fit_sides(original: tuple[int, int], config: FitConfig) -> tuple[int, int]:
-    """(height, width) after the resize; halves are rounded up, in exact arithmetic."""
+    """(height, width) after the resize, in exact arithmetic."""
     limits = ((config.short_side, min(original)), (config.long_side, max(original)))
     scale = min(Fraction(limit, side) for limit, side in limits if limit is not None)
-    height, width = (max(int(length * scale + Fraction(1, 2)), 1) for length in original)
+    height, width = (max(half_up(length * scale), 1) for length in original)
     return height, width

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
@@ -13,11 +12,6 @@ from pantile.data.label_rows import runs
 
 NUM_CODES = 2**17  # all of a 16-bit PNG, and room for two 8-bit channels beside an 8-bit class (ADE20K)
 UNKNOWN = -1
-
-INDEXED_8 = ("L", "P")  # Pillow's names; a palette is only there for looking at
-GREY_16 = ("I;16", "I;16B", "I")
-RGB_8 = ("RGB",)
-BITS = {INDEXED_8: "8 bits and one channel", GREY_16: "16 bits and one channel", RGB_8: "8 bits and three channels"}
 
 
 @dataclass(frozen=True)
@@ -75,32 +69,3 @@ class CodeTable:
             if segment_id != VOID_ID
         ]
         return PanopticMap(np.repeat(run_ids, lengths).reshape(codes.shape), tuple(segments))
-
-
-def read_label_png(path: Path, modes: tuple[str, ...]) -> np.ndarray:
-    """Pixel values as stored; of a palette PNG the indices, not the colours.
-
-    Args:
-        path: the file.
-        modes: INDEXED_8, GREY_16 or RGB_8: what the format prescribes.
-
-    Returns:
-        (H, W) uint8, (H, W) uint16 or (H, W, 3) uint8.
-
-    Raises:
-        UserError: the file is missing, broken, or of another depth.
-    """
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            pixels = np.asarray(image)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: restore the file from the data set's archive.") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on a file that is cut short or garbled
-        raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
-    if mode not in modes:
-        raise UserError(
-            f"{path} has colour mode {mode!r}, but this label needs {BITS[modes]} a pixel: replace the file by the "
-            "original (another program may have saved it anew)."
-        )
-    return pixels.astype(np.uint16, copy=False) if modes == GREY_16 else pixels

@@ -17,11 +17,13 @@ class LabelRows:
         ids: (H, W) int16; 0 is void, r + 1 is row r.
         classes: (R,) int64 class index.
         crowd: (R,) bool.
+        padding: (H, W) bool, true where there is no image; None where that is nowhere.
     """
 
     ids: np.ndarray
     classes: np.ndarray
     crowd: np.ndarray
+    padding: np.ndarray | None = None
 
     def areas(self) -> np.ndarray:
         """(R,) int64: pixels of each row."""
@@ -34,7 +36,7 @@ class LabelRows:
             return self
         new_ids = np.zeros(len(kept) + 1, dtype=np.int16)
         new_ids[1:][kept] = np.arange(1, kept.sum() + 1)
-        return LabelRows(new_ids.take(self.ids), self.classes[kept], self.crowd[kept])
+        return LabelRows(new_ids.take(self.ids), self.classes[kept], self.crowd[kept], self.padding)
 
 
 def label_rows(panoptic: PanopticMap, taxonomy: Taxonomy) -> LabelRows:

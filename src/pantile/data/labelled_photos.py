@@ -9,15 +9,17 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
-from pantile.data.image_files import Frame, read_image, read_orientation, stored_size
+from pantile.data.image_files import read_image, read_orientation, stored_size
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, mismatch
+from pantile.data.reading import AS_STORED, Reading
+from pantile.data.samples import Samples
 
 MOST_COUNTED = 2000  # images whose heads are read for one warning
 LOOKED_AT_AHEAD = 64
 NAMED = 3
 
 
-class LabelledPhotos(ABC):
+class LabelledPhotos(Samples, ABC):
     """Label maps never move; a photo whose orientation tag says that it was stored turned is fitted to its map.
 
     The map's own size says whether it was drawn on the upright picture or on the stored pixels. Where it fits both
@@ -27,14 +29,14 @@ class LabelledPhotos(ABC):
     Attributes:
         orientation: ``"upright"``, ``"stored"`` or None, see above.
         told_unsure: the warning was given, or is not wanted because somebody tells it in another way.
+        channels, reading: how images are read; ``bands.read_as`` changes them.
     """
 
     orientation: str | None = None
+    channels: int = 3
+    reading: Reading = AS_STORED
     told_unsure = False
     _how_to_say = "write it with `pantile data convert --orientation stored`"
-
-    @abstractmethod
-    def __len__(self) -> int: ...
 
     @abstractmethod
     def name_of(self, index: int) -> str: ...
@@ -50,10 +52,6 @@ class LabelledPhotos(ABC):
     @abstractmethod
     def load_map(self, index: int) -> PanopticMap:
         """The map alone, without decoding the image."""
-
-    def read_photo(self, path: Path, frame: Frame) -> np.ndarray:
-        """(H, W, C) uint8 in a frame."""
-        return read_image(path, frame=frame)
 
     def load_image(self, index: int) -> np.ndarray:
         """(H, W, C) uint8, as ``load`` gives it.
@@ -96,7 +94,7 @@ class LabelledPhotos(ABC):
             choice = self.choose(found, label_size())
             return UPRIGHT if choice is None else choice.frame
 
-        return self.read_photo(self.image_path(index), frame), seen[0]
+        return read_image(self.image_path(index), self.channels, self.reading, frame), seen[0]
 
     def _tell_unsure(self) -> None:
         """Once per data set and process, at the first such image: most data sets have none, and pay nothing."""

@@ -1,11 +1,14 @@
 """DataLoaders for training and evaluation."""
 
+from functools import partial
+
 from torch.utils.data import Sampler
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
+from pantile.data.filter_empty import images_with_things
 from pantile.data.fit import FitConfig
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.loader import Loader
@@ -28,9 +31,11 @@ def training_loader(
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Loader:
-    """Endless batches of ``(images (B, 3, H, W) uint8, PanopticTargets)``.
+    """Endless batches of ``(images (B, C, H, W) uint8, PanopticTargets)``, of one size, or with ``config.pad`` "batch"
+    each of its own.
 
-    With ``config.pairs``, images 2i and 2i + 1 of a batch are partners, and the labels may be read once beforehand.
+    With ``config.pairs``, images 2i and 2i + 1 of a batch are partners. For these, and for ``config.filter_empty``, the
+    labels may be read once beforehand.
     Sharding is done here: under Lightning, pass ``use_distributed_sampler=False`` to the Trainer.
 
     Args:
@@ -39,14 +44,17 @@ def training_loader(
         workers: loading processes; 0 loads in the training process.
 
     Raises:
-        UserError: nothing to draw from, or paired crops with an odd batch.
+        UserError: nothing to draw from (with ``config.filter_empty`` nothing with things), or paired crops with an odd
+            batch.
     """
     _tell_ahead(dataset, workers)
+    if config.filter_empty:
+        dataset = images_with_things(dataset, workers, tell=rank == 0)
     return Loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,
         sampler=_sampler(dataset, config, batch_size, seed, start, rank, world_size, workers),
-        collate_fn=collate,
+        collate_fn=partial(collate, multiple=config.pad_multiple if config.pad == "batch" else 1),
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import VOID_CLASS, CocoSplit
-from pantile.data.label_codes import GREY_16, CodeTable, read_label_png
+from pantile.data.label_codes import CodeTable
+from pantile.data.label_files import GREY_16, read_label
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 INSTANCES_PER_LABEL = 256
@@ -67,12 +69,13 @@ def is_mapillary(source: Path) -> bool:
     return bool(_configs(source)) and any((root / split).is_dir() for split in ("training", "validation", "testing"))
 
 
-def open_mapillary(source: str | Path, split: str = "train") -> PairedFiles:
+def open_mapillary(source: str | Path, split: str = "train", skip_missing: bool = False) -> PairedFiles:
     """The panoptic JSON of a split, or its instances where that is missing.
 
     Args:
         source: the folder with the config, or the config itself: the archive of version 2.0 holds both versions.
         split: ``"train"`` or ``"training"``, ``"val"`` or ``"validation"``.
+        skip_missing: leaves out images of which a file is missing, with a warning.
 
     Raises:
         UserError: a missing config, split or file, a split without labels, or two versions to choose from.
@@ -95,8 +98,9 @@ def open_mapillary(source: str | Path, split: str = "train") -> PairedFiles:
     check_split(root, folder / "images", [*jsons, *instances], split)
     for path in jsons:
         if path.is_file():
-            return _open_json(path, folder / "images", labels, config)
-    return MapillaryInstances(folder / "images", next(path for path in instances if path.is_dir()), labels)
+            return _open_json(path, folder / "images", labels, config, skip_missing)
+    instance_folder = next(path for path in instances if path.is_dir())
+    return MapillaryInstances(folder / "images", instance_folder, labels, skip_missing)
 
 
 class MapillaryInstances(PairedFiles):
@@ -105,15 +109,18 @@ class MapillaryInstances(PairedFiles):
     Args:
         image_folder, instance_folder: where the files lie.
         labels: of the config.
+        skip_missing: leaves out images of which a file is missing, with a warning.
 
     Raises:
         UserError: a missing file.
     """
 
-    def __init__(self, image_folder: Path, instance_folder: Path, labels: list[Label]) -> None:
+    def __init__(
+        self, image_folder: Path, instance_folder: Path, labels: list[Label], skip_missing: bool = False
+    ) -> None:
         images = FileSet(image_folder, ".jpg")
         self._labels = FileSet(instance_folder, ".png")
-        super().__init__(_taxonomy(labels), paired_keys(images, self._labels), images)
+        super().__init__(_taxonomy(labels), paired_keys(images, self._labels, skip_missing=skip_missing), images)
         self._codes = _code_table(labels, self.taxonomy)
 
     def label_path(self, index: int) -> Path:
@@ -121,7 +128,7 @@ class MapillaryInstances(PairedFiles):
 
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
-        return self._codes.to_map(read_label_png(path, GREY_16), path)
+        return self._codes.to_map(read_label(path, (GREY_16,)), path)
 
 
 def _config_names() -> list[str]:
@@ -138,7 +145,7 @@ def _configs(source: Path) -> list[Path]:
 
 def _read_config(path: Path) -> list[Label]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        entries = json.loads(regular_file(path).read_text(encoding="utf-8"))["labels"]
         return [
             Label(
                 str(entry["name"]),
@@ -181,7 +188,7 @@ def _code_table(labels: list[Label], taxonomy: Taxonomy) -> CodeTable:
     return table
 
 
-def _open_json(path: Path, image_folder: Path, labels: list[Label], config: Path) -> CocoSplit:
+def _open_json(path: Path, image_folder: Path, labels: list[Label], config: Path, skip_missing: bool) -> CocoSplit:
     """Classes are the config's, whichever form is read; categories of the JSON find theirs by name.
 
     1.2 calls a category by its readable name, 2.0 by its name for machines.
@@ -200,4 +207,5 @@ def _open_json(path: Path, image_folder: Path, labels: list[Label], config: Path
         k: category.id for k, category in zip(class_of_category, table.taxonomy.classes, strict=True) if k != VOID_CLASS
     }
     classes = (replace(info, id=id_of_class.get(k, info.id)) for k, info in enumerate(taxonomy.classes))
-    return CocoSplit(path, table, path.parent, image_folder, Taxonomy(tuple(classes)), np.array(class_of_category))
+    taxonomy, of_category = Taxonomy(tuple(classes)), np.array(class_of_category)
+    return CocoSplit(path, table, path.parent, image_folder, taxonomy, of_category, skip_missing)

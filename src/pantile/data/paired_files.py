@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.missing import settle_missing
 
 LONG_NAMES = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -34,8 +35,13 @@ class FileSet:
         return {file.relative_to(self.folder).as_posix().removesuffix(self.suffix) for file in files}
 
 
-def paired_keys(images: FileSet, labels: FileSet) -> list[str]:
+def paired_keys(images: FileSet, *labels: FileSet, skip_missing: bool = False) -> list[str]:
     """Keys of the images, sorted.
+
+    Args:
+        images: one file per key.
+        labels: each has one file per key.
+        skip_missing: leaves out keys that lack a file, with a warning.
 
     Raises:
         UserError: no image at all, an image without label, or a label without image (a score on a part of the
@@ -44,23 +50,27 @@ def paired_keys(images: FileSet, labels: FileSet) -> list[str]:
     image_keys = images.keys()
     if not image_keys:
         raise UserError(f"{images.folder} has no image {'*/' * images.depth}*{images.suffix}: unpack the images there.")
-    check_present(labels, image_keys, f"labels of the images in {images.folder}")
-    check_present(images, labels.keys(), f"images of the labels in {labels.folder}")
-    return sorted(image_keys)
+    kept = set(image_keys)
+    for own in labels:
+        kept &= check_present(own, image_keys, f"labels of the images in {images.folder}", skip_missing)
+        check_present(images, own.keys(), f"images of the labels in {own.folder}", skip_missing)
+    if not kept:
+        raise UserError(f"{images.folder} has no image that has all its labels: restore them.")
+    return sorted(kept)
 
 
-def check_present(files: FileSet, needed: set[str], what: str) -> None:
+def check_present(files: FileSet, needed: set[str], what: str, skip_missing: bool = False) -> set[str]:
     """Missing files are told at opening: one listing of the folder, not one question per file.
 
+    Returns:
+        Keys of ``needed`` that exist.
+
     Raises:
-        UserError: names the first file that is missing, and how many.
+        UserError: names files that are missing, and how many, unless they may be skipped.
     """
     missing = sorted(needed - files.keys())
-    if missing:
-        raise UserError(
-            f"{files.path(missing[0])} does not exist ({len(missing)} of the {len(needed)} {what} are missing): "
-            "restore the files from the data set's archive."
-        )
+    settle_missing([files.path(key) for key in missing], len(needed), what, skip_missing)
+    return needed - set(missing)
 
 
 def check_split(root: Path, folder: Path, labels: Sequence[Path], split: str) -> None:
@@ -76,16 +86,14 @@ def check_split(root: Path, folder: Path, labels: Sequence[Path], split: str) ->
         UserError: there is no such split, or it has no labels.
     """
     if not folder.is_dir():
-        raise UserError(f"{root} has no split {split!r} ({folder} is not a folder): choose train or val.")
+        raise NoSplit(f"{root} has no split {split!r} ({folder} is not a folder)", "train or val")
     if not any(path.exists() for path in labels):
         raise no_labels(root, split, f"there is no {' and no '.join(map(str, labels))}")
 
 
-def no_labels(root: Path, split: str, reason: str) -> UserError:
-    return UserError(
-        f"{root}: the split {split!r} has no labels ({reason}), so nothing can be trained or evaluated on it: "
-        "choose train or val."
-    )
+def no_labels(root: Path, split: str, reason: str) -> NoSplit:
+    problem = f"{root}: the split {split!r} has no labels ({reason}), so nothing can be trained or evaluated on it"
+    return NoSplit(problem, "train or val")
 
 
 class PairedFiles(LabelledPhotos):
@@ -95,6 +103,9 @@ class PairedFiles(LabelledPhotos):
         taxonomy: the classes.
         keys: one per image, in order; the last part of a key is the image's id.
         images: the image files of the keys.
+
+    Attributes:
+        channels, reading: how images are read; ``bands.read_as`` changes them.
     """
 
     def __init__(self, taxonomy: Taxonomy, keys: list[str], images: FileSet) -> None:

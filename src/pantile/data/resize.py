@@ -8,7 +8,8 @@ from torch import Tensor
 from pantile.contracts.placement import Placement
 from pantile.data.fit import FitConfig, fit_placement
 
-PAD_VALUE = 127  # grey, next to the mean of the input normalisation x / 127.5 - 1
+#: what padding looks like. Networks never see it: they get 0 there, after the normalisation (``PanopticTask``)
+PAD_VALUE = 127
 
 
 def image_tensor(image: np.ndarray) -> Tensor:
@@ -45,7 +46,7 @@ def _under_centres(full: int, new: int) -> np.ndarray:
 
 
 def pad_bottom_right(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(C, h, w) uint8 to (C, *size) with ``PAD_VALUE`` to the right and below."""
+    """(C, h, w) to (C, *size) with ``PAD_VALUE`` to the right and below."""
     return F.pad(image, [0, 0, size[1] - image.shape[-1], size[0] - image.shape[-2]], fill=PAD_VALUE)
 
 

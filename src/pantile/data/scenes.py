@@ -15,6 +15,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.data.label_rows import count_pixels
+from pantile.data.samples import Samples
 from pantile.data.scene_shapes import THINGS, ThingKind
 from pantile.data.scene_textures import STUFF, random_color, smooth_noise
 
@@ -23,7 +24,7 @@ STUFF_NAMES = tuple(STUFF)
 MIN_VISIBLE_PIXELS = 8  # a thing of which less is seen becomes void: nobody could name it
 
 
-class Scenes:
+class Scenes(Samples):
     """Generated scenes as a data set: seven thing classes, five stuff classes.
 
     Args:

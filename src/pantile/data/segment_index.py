@@ -29,6 +29,7 @@ from pantile.data.coco_split import VOID_CLASS, CocoSplit
 from pantile.data.dataset import PanopticDataset
 from pantile.data.loader import Loader
 from pantile.data.paired_files import FileSet, PairedFiles
+from pantile.data.renumbered import Renumbered
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset
 
@@ -78,9 +79,7 @@ def segment_index(
     Warns:
         UserWarning: the cache folder cannot be used; the index is built all the same.
     """
-    whole, indices = _resolve(dataset)
-    presence = _listed(whole)
-    presence = _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
+    presence = class_presence(dataset, workers, cache, progress)
     if not presence.any():
         raise UserError(
             f"None of the {len(dataset)} training images has a segment that is no crowd, so no crop can be made around "
@@ -89,13 +88,25 @@ def segment_index(
     return SegmentIndex.of_presence(presence)
 
 
-def _resolve(dataset: PanopticDataset) -> tuple[PanopticDataset, np.ndarray]:
-    """The data set below any subsets, and which of its images are meant."""
-    indices = np.arange(len(dataset))
+def class_presence(
+    dataset: PanopticDataset, workers: int = 0, cache: Path | None = None, progress: bool = False
+) -> np.ndarray:
+    """(images, classes) bool: which classes an image shows, crowd left out. Arguments as for ``segment_index``."""
+    whole, indices, order = _resolve(dataset)
+    presence = _listed(whole)
+    presence = _read(whole, indices, workers, cache, progress) if presence is None else presence[indices]
+    return presence[:, order]
+
+
+def _resolve(dataset: PanopticDataset) -> tuple[PanopticDataset, np.ndarray, np.ndarray]:
+    """The data set below any subsets, which of its images are meant, and its class index of each class."""
+    indices, order = np.arange(len(dataset)), np.arange(len(dataset.taxonomy))
     while isinstance(dataset, Subset):
+        if isinstance(dataset, Renumbered):
+            order = np.argsort(dataset.order)[order]
         indices = np.asarray(dataset.indices, dtype=np.int64)[indices]
         dataset = dataset.dataset
-    return dataset, indices
+    return dataset, indices, order
 
 
 @singledispatch

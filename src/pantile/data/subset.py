@@ -7,9 +7,10 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.data.dataset import PanopticDataset
+from pantile.data.samples import Samples
 
 
-class Subset:
+class Subset(Samples):
     """The images ``indices`` of another data set, in that order."""
 
     def __init__(self, dataset: PanopticDataset, indices: Sequence[int]) -> None:

@@ -15,7 +15,9 @@ from pantile.contracts.targets import PanopticTargets, collate_targets
 from pantile.data.augment import AugmentConfig, augment
 from pantile.data.copy_paste import choose_rows, paste
 from pantile.data.dataset import PanopticDataset
+from pantile.data.fit import half_up
 from pantile.data.label_rows import LabelRows, label_rows
+from pantile.data.resize import PAD_VALUE
 from pantile.data.sampler import Draw, Focus
 from pantile.data.windows import FocusBox
 
@@ -29,6 +31,7 @@ class TrainingSample(NamedTuple):
         classes: (R,) int64 class index of each row.
         crowd: (R,) bool.
         name: the image's name.
+        padding: (H, W) bool, true where there is no image; None where that is nowhere.
     """
 
     image: Tensor
@@ -36,6 +39,7 @@ class TrainingSample(NamedTuple):
     classes: Tensor
     crowd: Tensor
     name: str
+    padding: Tensor | None = None
 
 
 class TrainingSamples(Dataset):
@@ -80,7 +84,8 @@ class TrainingSamples(Dataset):
         image, labels = self._augmented(dataset_index, rng, focus=focus)
         if self.config.copy_paste > 0 and rng.random() < self.config.copy_paste:
             other = int(rng.integers(len(self.dataset)))
-            source_image, source = self._augmented(other, rng, self.config.copy_paste_scale)
+            canvas = (image.shape[-2], image.shape[-1])
+            source_image, source = self._augmented(other, rng, self.config.copy_paste_scale, canvas=canvas)
             chosen = choose_rows(source, self.dataset.taxonomy, rng)
             image, labels = paste(image, labels, source_image, source, chosen, self.dataset.taxonomy)
         areas = labels.areas()
@@ -92,11 +97,17 @@ class TrainingSamples(Dataset):
             classes=torch.from_numpy(labels.classes),
             crowd=torch.from_numpy(labels.crowd),
             name=self.dataset.name_of(dataset_index),
+            padding=None if labels.padding is None else torch.from_numpy(labels.padding),
         )
         return sample, labelled
 
     def _augmented(
-        self, dataset_index: int, rng: np.random.Generator, scale_factor: float = 1.0, focus: Focus | None = None
+        self,
+        dataset_index: int,
+        rng: np.random.Generator,
+        scale_factor: float = 1.0,
+        focus: Focus | None = None,
+        canvas: tuple[int, int] | None = None,
     ) -> tuple[Tensor, LabelRows]:
         image, panoptic = self.dataset.load(dataset_index)
         rows = label_rows(panoptic, self.dataset.taxonomy)
@@ -107,7 +118,7 @@ class TrainingSamples(Dataset):
             self._tell_small(panoptic.size, self.dataset.name_of(dataset_index))
         if self.config.crop_on_thing and self.config.pairs is None:
             box = _box_of_one(panoptic, self.dataset.taxonomy.thing_indices, rng)
-        return augment(image, rows, self.config, rng, scale_factor, box)
+        return augment(image, rows, self.config, rng, scale_factor, box, canvas)
 
     def _focus_box(self, panoptic: PanopticMap, focus: Focus, rng: np.random.Generator, name: str) -> FocusBox:
         """A random segment of the class, never crowd."""
@@ -127,8 +138,8 @@ class TrainingSamples(Dataset):
         """
         config, worker = self.config, get_worker_info()
         largest = config.scale_range[1]
-        relative = config.scale_relative_to != "native" or config.short_side
-        fills = any(round(full * largest) >= limit for full, limit in zip(size, config.crop, strict=True))
+        relative = config.scale_relative_to != "native" or config.short_side or config.pad == "batch"
+        fills = any(half_up(full * largest) >= limit for full, limit in zip(size, config.crop, strict=True))
         if relative or fills or (worker is not None and worker.id > 0):
             return
         self._told_small = True
@@ -153,7 +164,22 @@ def _box_of_one(
     return FocusBox(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, target_size)
 
 
-def collate(samples: Sequence[TrainingSample]) -> tuple[Tensor, PanopticTargets]:
-    """A batch: (B, 3, H, W) uint8 images and their targets."""
-    images, ids, classes, crowd, names = zip(*samples, strict=True)
-    return torch.stack(images), collate_targets(ids, classes, crowd, names)
+def collate(samples: Sequence[TrainingSample], multiple: int = 1) -> tuple[Tensor, PanopticTargets]:
+    """A batch: (B, C, H, W) uint8 images and their targets.
+
+    Images lie at the top left. H and W are those of the largest, rounded up to multiples of ``multiple``; what is left
+    is padding and void.
+    """
+    images, ids, classes, crowd, names, paddings = zip(*samples, strict=True)
+    heights, widths = zip(*(image.shape[-2:] for image in images), strict=True)
+    height, width = (-(-max(sides) // multiple) * multiple for sides in (heights, widths))
+    if min(heights) == height and min(widths) == width and all(padding is None for padding in paddings):
+        return torch.stack(images), collate_targets(ids, classes, crowd, names)
+    canvas = images[0].new_full((len(images), images[0].shape[0], height, width), PAD_VALUE)
+    maps = ids[0].new_zeros(len(images), height, width)
+    padding = torch.ones(len(images), height, width, dtype=torch.bool)
+    for number, (h, w) in enumerate(zip(heights, widths, strict=True)):
+        canvas[number, :, :h, :w] = images[number]
+        maps[number, :h, :w] = ids[number]
+        padding[number, :h, :w] = False if paddings[number] is None else paddings[number]
+    return canvas, collate_targets(tuple(maps), classes, crowd, names, padding=padding)

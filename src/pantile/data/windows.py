@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pantile.data.augment_config import AugmentConfig, PartConfig
+from pantile.data.fit import half_up
 from pantile.data.label_rows import LabelRows
 from pantile.data.resize import resize_ids
 
@@ -114,10 +115,10 @@ def draw_window(
     """
     parts = []
     for axis, (full, limit) in enumerate(zip(source, crop, strict=True)):
-        if round(full * scale) <= limit:
-            parts.append((0, full, max(round(full * scale), 1)))
+        if half_up(full * scale) <= limit:
+            parts.append((0, full, max(half_up(full * scale), 1)))
         else:
-            length = min(max(round(limit / scale), 1), full)
+            length = min(max(half_up(limit / scale), 1), full)
             first, last = 0, full - length
             if center is not None:
                 first, last = max(center[axis] - length + 1, 0), min(last, center[axis])
@@ -130,7 +131,7 @@ def draw_part(source: tuple[int, int], config: PartConfig, rng: np.random.Genera
     """The part of an image of (height, width) pixels that stands for it; it is not resized."""
     scale = config.short_side[rng.integers(len(config.short_side))] / min(source)
     low, high = config.sides
-    scaled = [round(length * scale) for length in source]
+    scaled = [half_up(length * scale) for length in source]
     size = tuple(int(rng.integers(min(length, low), min(length, high) + 1)) for length in scaled)
     return draw_window(source, size, scale, rng)
 

@@ -48,14 +48,17 @@ def write_coco_panoptic(
     image_folder.mkdir(parents=True, exist_ok=True)
     png_folder.mkdir(parents=True, exist_ok=True)
 
-    images, annotations, used = [], [], set()
+    images, annotations, used = [], [], {}
     for index in range(len(dataset)) if indices is None else indices:
         image, panoptic = dataset.load(index)
         stem = _flat_stem(dataset.name_of(index))
-        if stem in used:
-            raise UserError(f"Two images of the data set would be written as {stem!r}: make their names unique.")
-        used.add(stem)
         image_name, png_name, image_id = f"{stem}.{image_format}", f"{stem}.png", dataset.image_id(index)
+        if stem in used:
+            raise UserError(
+                f"The images with the ids {used[stem]} and {image_id} would both be written as {stem!r}: make their "
+                "names unique."
+            )
+        used[stem] = image_id
         save_image(image, image_folder / image_name)
         save_image(ids_to_rgb(panoptic.ids), png_folder / png_name)
         height, width = panoptic.size

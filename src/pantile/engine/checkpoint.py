@@ -1,25 +1,30 @@
 """Files that hold a trained model: training checkpoints, and weights alone as safetensors. Neither executes code.
 
-A run folder holds ``checkpoints/last.ckpt`` (to resume), ``weights.safetensors`` (of the best validation) and
-``config.yaml``. Every file carries the taxonomy and the resolved config.
+A run folder holds ``weights.safetensors`` (of the best validation), ``last.safetensors`` (of the newest one),
+``checkpoints/last.ckpt`` (to resume) and ``config.yaml``; docs/runs.md tells of every file. Each carries the taxonomy
+and the resolved config.
 """
 
 import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.engine.config import RunConfig, from_dict, to_dict
 
-WEIGHTS = "weights.safetensors"
+Choice = Literal["best", "last"]
+WEIGHTS, LAST_WEIGHTS = "weights.safetensors", "last.safetensors"
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -30,6 +35,9 @@ class Checkpoint:
     Attributes:
         state: ``model.*`` and ``techniques.*`` tensors.
         step: optimizer steps that made it, or None.
+        metric: by which validations were compared, such as "pq"; None where nothing was measured.
+        value: of the metric at ``step``, 0..1; None where it was not measured there.
+        choice: "best" or "last" where the file was chosen from a run folder, else None.
     """
 
     path: Path
@@ -37,41 +45,94 @@ class Checkpoint:
     taxonomy: Taxonomy
     state: dict[str, Tensor]
     step: int | None = None
+    metric: str | None = None
+    value: float | None = None
+    choice: Choice | None = None
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under ``prefix.``, without it."""
         return {k.removeprefix(f"{prefix}."): v for k, v in self.state.items() if k.startswith(f"{prefix}.")}
 
+    def describe(self) -> str:
+        """Such as "weights of step 45 of 60, PQ 40.2 (best validation): runs/a/weights.safetensors"."""
+        made = "weights" if self.step is None else f"weights of step {self.step} of {self.config.training.steps}"
+        if self.value is not None:
+            made += f", {metric_title(self.metric)} {100 * self.value:.1f}"
+        elif self.step is not None:
+            made += ", not measured"
+        chosen = {"best": " (best validation)", "last": " (last)", None: ""}[self.choice]
+        return f"{made}{chosen}: {self.path}"
 
-def save_weights(path: Path, state: dict[str, Tensor], config: RunConfig, taxonomy: Taxonomy, step: int | None) -> None:
-    """Writes a safetensors file with config and taxonomy in its header; atomic."""
+
+def metric_title(name: str) -> str:
+    """``pq_things`` -> "PQ things"."""
+    first, *rest = name.split("_")
+    return " ".join([first.upper(), *rest])
+
+
+def save_weights(
+    path: Path,
+    state: dict[str, Tensor],
+    config: RunConfig,
+    taxonomy: Taxonomy,
+    step: int | None,
+    measured: tuple[str, float | None] | None = None,
+) -> None:
+    """Writes a safetensors file with config and taxonomy in its header; atomic.
+
+    Args:
+        measured: name and value of the metric at ``step``.
+    """
+    metric, value = measured or (None, None)
     header = {"config": to_dict(config), "taxonomy": taxonomy.to_dict(), "step": step}
+    header |= {"metric": metric, "value": value}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"pantile": json.dumps(header)})
+    with telling(path, SafetensorError):
+        content = save(tensors, metadata={"pantile": json.dumps(header)})
+    with replacing(path) as temporary:  # safetensors' own files have mode 0600 and stay when killed
+        temporary.write_bytes(content)
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoint:
     """Reads a run folder, a training checkpoint (``.ckpt``) or a weights file (``.safetensors``).
 
+    Args:
+        weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its newest. Where
+            a run has no validation behind it yet, both are its newest checkpoint.
+
     Raises:
-        UserError: the path does not exist, is damaged, or was not made by this package.
+        UserError: the path does not exist, is damaged, or was not made by this package; ``weights`` for a file.
     """
-    found = _resolve(Path(path))
+    found, choice = _resolve(Path(path), weights)
     header, state = _read_safetensors(found) if found.suffix == ".safetensors" else _read_lightning(found)
     config = from_dict(header["config"], source=str(found))
-    return Checkpoint(found, config, Taxonomy.from_dict(header["taxonomy"]), state, header.get("step"))
+    measured = {name: header.get(name) for name in ("step", "metric", "value")}
+    return Checkpoint(found, config, Taxonomy.from_dict(header["taxonomy"]), state, **measured, choice=choice)
 
 
-def _resolve(path: Path) -> Path:
+def check_choice(weights: str | None, path: str | Path) -> None:
+    """
+    Raises:
+        UserError: a choice that there is not, or one for what is no run folder.
+    """
+    if weights not in (None, *get_args(Choice)):
+        raise UserError(f"weights={weights!r} is not known: choose from {', '.join(get_args(Choice))}.")
+    if weights is not None and not Path(path).is_dir():
+        raise UserError(f"{path}: `{weights}` chooses among the files of a run folder; leave it out for anything else.")
+
+
+def _resolve(path: Path, weights: Choice | None) -> tuple[Path, Choice | None]:
+    """The file, and what it was chosen as."""
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; give a run folder, a .ckpt or a .safetensors file.")
-    if path.is_dir():
-        for candidate in (path / WEIGHTS, path / LAST):
-            if candidate.exists():
-                return candidate
-        raise UserError(f"{path}: the folder holds neither {WEIGHTS} nor {LAST}; train first or name the file itself.")
-    return path
+    check_choice(weights, path)
+    if not path.is_dir():
+        return regular_file(path), None
+    names = {WEIGHTS: "best", LAST_WEIGHTS: "last", LAST: "last"}
+    for name in [WEIGHTS, LAST_WEIGHTS, LAST] if weights != "last" else [LAST_WEIGHTS, LAST]:
+        if (path / name).exists():
+            return path / name, names[name]
+    raise UserError(f"{path}: the folder holds neither {WEIGHTS} nor {LAST}; train first or name the file itself.")
 
 
 def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:

@@ -12,15 +12,46 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 import yaml
 
+from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.plugins import check_installed, required
+from pantile.contracts.registry import Registry
+from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
-from pantile.losses.registry import CriterionConfig
-from pantile.merge import MergeConfig
-from pantile.models import ModelConfig
-from pantile.techniques import TechniquesConfig
+from pantile.data.reading import Reading
+from pantile.engine.config_lists import list_sentence
+from pantile.losses.criterion import CRITERIA, CriterionConfig
+from pantile.merge.registry import MERGERS, MergeConfig
+from pantile.models import ARCHITECTURES, ModelConfig
+from pantile.techniques import TECHNIQUES, TechniquesConfig
 
-#: groups of which there are several kinds, and the field that tells which
-_TAGS = {"model": "architecture", "criterion": "kind", "merge": "kind"}
+
+@dataclass(frozen=True)
+class Kinds:
+    """A group of fields that comes in several kinds.
+
+    Attributes:
+        registry: of parts with a ``config_class``.
+        tag: the field that names the kind.
+    """
+
+    registry: Registry
+    tag: str
+
+    def classes(self) -> dict[str, type]:
+        return {name: part.config_class for name, part in self.registry.items()}
+
+
+KINDS = {
+    "model": Kinds(ARCHITECTURES, "architecture"),
+    "criterion": Kinds(CRITERIA, "kind"),
+    "merge": Kinds(MERGERS, "kind"),
+}
+
+
+#: beside the fields of a run in files: the packages whose parts it uses
+PLUGINS = "plugins"
 
 
 @dataclass
@@ -30,7 +61,8 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: float = 0.1  # learning rate of the backbone relative to the rest
-    weight_decay: float = 0.05  # on convolution and linear kernels only
+    weight_decay: float = 0.05  # on convolution and linear kernels
+    decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
     eps: float = 1e-8  # of adamw
     momentum: float = 0.9  # of sgd
@@ -53,11 +85,44 @@ class TrainingConfig:
     effective_batch: int = 64  # images per optimizer step over all devices and accumulation
     device_batch: int | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
-    validate_every: float = 0.05  # fraction of the run between validations
+    validate_every: float = 0.05  # fraction of the run between validations; there is always one at the end
+    # of the validations, by which the best weights are chosen; the later of equal ones
+    best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
     validation_images: int | None = None  # at most so many images per validation; None is the whole split
     checkpoint_minutes: float = 5.0  # between checkpoints to resume from
     workers: int = 4  # data loading processes per device
     log_every: int = 10  # optimizer steps between log rows
+
+
+def _read_kind(group: str) -> pydantic.PlainValidator:
+    """Reads a group of ``KINDS`` into the config class that its tag names."""
+
+    def read(value: Any, info: pydantic.ValidationInfo) -> Any:
+        kinds = KINDS[group]
+        name = value.get(kinds.tag) if isinstance(value, dict) else getattr(value, kinds.tag, None)
+        part = kinds.registry.find(name, f"{info.context}: {group}.{kinds.tag}")
+        return _read(part.config_class, value, group, info)
+
+    return pydantic.PlainValidator(read)
+
+
+def _read_techniques(value: Any, info: pydantic.ValidationInfo) -> TechniquesConfig:
+    if not isinstance(value, dict | TechniquesConfig):
+        raise UserError(f"{info.context}: techniques: name each with its settings, not {short(value)}.")
+    configs = dict(value.items())
+    return TechniquesConfig(
+        **{
+            name: None if config is None else _read(TECHNIQUES[name], config, f"techniques.{name}", info)
+            for name, config in configs.items()
+        }
+    )
+
+
+def _read(cls: type, value: Any, prefix: str, info: pydantic.ValidationInfo) -> Any:
+    try:
+        return _adapter(cls).validate_python(value, context=info.context)
+    except pydantic.ValidationError as error:
+        raise _explained(error, info.context, cls, value, f"{prefix}.") from None
 
 
 @dataclass
@@ -65,42 +130,71 @@ class RunConfig:
     """A complete run. Class counts are not here: they come from the data set."""
 
     recipe: str
-    model: Annotated[ModelConfig, pydantic.Field(discriminator=_TAGS["model"])]
+    model: Annotated[ModelConfig, _read_kind("model")]
     augment: AugmentConfig
-    criterion: Annotated[CriterionConfig, pydantic.Field(discriminator=_TAGS["criterion"])]
-    merge: Annotated[MergeConfig, pydantic.Field(discriminator=_TAGS["merge"])]
-    techniques: TechniquesConfig = field(default_factory=TechniquesConfig)
+    criterion: Annotated[CriterionConfig, _read_kind("criterion")]
+    merge: Annotated[MergeConfig, _read_kind("merge")]
+    techniques: Annotated[TechniquesConfig, pydantic.PlainValidator(_read_techniques)] = field(
+        default_factory=TechniquesConfig
+    )
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     seed: int = 1
 
 
 def to_dict(config: RunConfig) -> dict:
-    """Plain containers (tuples become lists), safe for YAML, JSON and ``weights_only`` checkpoints."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """Plain containers (tuples become lists), safe for YAML, JSON and ``weights_only`` checkpoints.
+
+    Where parts of other packages are used, ``plugins`` names them, so that a machine without them can say so.
+    """
+    shallow = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    techniques = {name: dataclasses.asdict(own) if own else None for name, own in config.techniques.items()}
+    rest = {
+        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value for name, value in shallow.items()
+    }
+    data = rest | {"techniques": techniques}
+    if plugins := _plugins(config):
+        data[PLUGINS] = plugins
+    return json.loads(json.dumps(data))
+
+
+def _plugins(config: RunConfig) -> dict[str, str]:
+    """Packages, and their parts that this run uses."""
+    parts = [(kinds.registry, getattr(getattr(config, group), kinds.tag)) for group, kinds in KINDS.items()]
+    return required(parts + [(TECHNIQUES, name) for name, own in config.techniques.items() if own is not None])
 
 
 def from_dict(data: dict, source: str = "the configuration") -> RunConfig:
     """Checks every field's name and type.
 
     Raises:
-        UserError: names the field, what was wrong, and the nearest field where the name is unknown.
+        UserError: names the field, what was wrong, and the nearest field where the name is unknown; or the packages
+            whose parts are needed and missing.
     """
+    check_installed(data.get(PLUGINS) or {}, source)
+    data = {name: value for name, value in data.items() if name != PLUGINS}
     _check_names(data, RunConfig, source, prefix="")
     try:
-        return _adapter().validate_python(data)
+        return _adapter(RunConfig).validate_python(data, context=source)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        # after a group of several kinds, pydantic names the kind as if it were a field
-        where = [str(part) for i, part in enumerate(first["loc"]) if i != 1 or first["loc"][0] not in _TAGS]
-        raise UserError(f"{source}: {'.'.join(where)}: {first['msg']} (got {first['input']!r}).") from None
+        raise _explained(error, source, RunConfig, data) from None
+
+
+def _explained(error: pydantic.ValidationError, source: str, cls: type, value: dict, prefix: str = "") -> UserError:
+    """The first mistake in the fields of ``cls``, which stand below ``prefix`` in the run's."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if sentence := _list_sentence(where, cls, value, prefix):
+        return UserError(f"{source}: {sentence}.")
+    return UserError(f"{source}: {prefix}{'.'.join(where)}: {first['msg']} (got {short(first['input'])}).")
 
 
 @cache
-def _adapter() -> pydantic.TypeAdapter:
+def _adapter(cls: type) -> pydantic.TypeAdapter:
     """Made at first use: it takes a third of a second."""
-    return pydantic.TypeAdapter(RunConfig)
+    return pydantic.TypeAdapter(cls)
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
@@ -139,16 +233,17 @@ def without_download(config: RunConfig) -> RunConfig:
 
 
 def save_yaml(config: RunConfig, path: Path) -> None:
-    path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def load_yaml(path: Path) -> RunConfig:
     """Reads what ``save_yaml`` wrote."""
     try:
-        data = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
+        data = yaml.safe_load(regular_file(path).read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; --config takes the config.yaml of a run folder.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected the fields of a run, found {type(data).__name__}.")
@@ -158,18 +253,41 @@ def load_yaml(path: Path) -> RunConfig:
 def field_names(cls: type = RunConfig, prefix: str = "") -> list[str]:
     """Every dotted field of a config class, groups included."""
     names = []
-    for item in dataclasses.fields(cls):
-        names.append(prefix + item.name)
-        for group in _groups(item.type):
-            names += field_names(group, f"{prefix}{item.name}.")
+    for name, annotation in _fields(cls).items():
+        names.append(prefix + name)
+        for group in _groups(name, annotation):
+            names += field_names(group, f"{prefix}{name}.")
     return list(dict.fromkeys(names))
 
 
-def _groups(annotation: Any) -> list[type]:
-    """The dataclasses in an annotation such as ``X``, ``X | None`` or ``X | Y``."""
-    if dataclasses.is_dataclass(annotation):
+def _fields(cls: type) -> dict[str, Any]:
+    """{name: annotation}"""
+    if cls is TechniquesConfig:
+        return dict(TECHNIQUES)
+    return {item.name: item.type for item in dataclasses.fields(cls)}
+
+
+def _groups(name: str, annotation: Any) -> list[type]:
+    """The config classes that a field may hold: of its registry, or in an annotation such as ``X`` or ``X | None``."""
+    if name in KINDS:
+        return list(dict.fromkeys(KINDS[name].classes().values()))
+    if dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig:
         return [annotation]
-    return [group for option in get_args(annotation) for group in _groups(option)]
+    return [group for option in get_args(annotation) for group in _groups(name, option)]
+
+
+def _list_sentence(where: list[str], cls: type, value: Any, prefix: str) -> str | None:
+    """See ``list_sentence``; ``where`` may go on into the list, or name one of several types of it."""
+    for position, part in enumerate(where):
+        found = _fields(cls).get(part)
+        if found is None or not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+        groups = _groups(part, found)
+        if not groups or not isinstance(value, dict):
+            return list_sentence(prefix + ".".join(where[: position + 1]), found, value)
+        cls = _chosen(part, groups, value)
+    return None
 
 
 def _check_path(parts: list[str], source: str) -> None:
@@ -181,21 +299,24 @@ def _check_path(parts: list[str], source: str) -> None:
 
 def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     """Unknown fields get a suggestion; pydantic alone would ignore them."""
-    known = {item.name: item.type for item in dataclasses.fields(cls)}
+    known = _fields(cls)
     for name, value in data.items():
         if name not in known:
-            raise UserError(f"{source}: there is no field {prefix + name!r}{_suggestion(prefix + name, field_names())}")
-        groups = _groups(known[name])
+            own = f"{prefix}{short(name)[1:-1] if isinstance(name, str) else short(name)}"
+            raise UserError(f"{source}: there is no field {own!r}{_suggestion(own, field_names())}")
+        tag = value.get(KINDS[name].tag) if name in KINDS and isinstance(value, dict) else None
+        if tag is not None and not (isinstance(tag, str) and len(tag) <= LIMIT):
+            raise UserError(f"{source}: {name}.{KINDS[name].tag}: {short(tag)} is not the name of a kind.")
+        groups = _groups(name, known[name])
         if isinstance(value, dict) and groups:
-            _check_names(value, _chosen(groups, value, _TAGS.get(name)), source, f"{prefix}{name}.")
+            _check_names(value, _chosen(name, groups, value), source, f"{prefix}{name}.")
 
 
-def _chosen(groups: list[type], value: dict, tag: str | None) -> type:
-    """Of several kinds of a group, the one that the data names; pydantic tells when it is none of them."""
-    for group in groups:
-        if tag is not None and value.get(tag) in get_args(group.__annotations__[tag]):
-            return group
-    return groups[0]
+def _chosen(name: str, groups: list[type], value: dict) -> type:
+    """Of several kinds of a group, the one that the data names; reading it tells when it is none of them."""
+    if name not in KINDS:
+        return groups[0]
+    return KINDS[name].classes().get(value.get(KINDS[name].tag), groups[0])
 
 
 def _suggestion(name: str, known: list[str]) -> str:

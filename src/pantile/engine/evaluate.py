@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
-from pantile.data import PanopticDataset
-from pantile.data.bands import check_bands
+from pantile.data import PanopticDataset, with_classes
+from pantile.data.bands import check_bands, read_as, settle_reading
+from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
@@ -28,6 +30,7 @@ def evaluate(
     views: Views | None = None,
     tasks: frozenset[Task] = ALL_TASKS,
     tiling: Tiling | None = None,
+    reading: Reading | None = None,
 ) -> Evaluation:
     """How good a checkpoint is on a data set: panoptic quality, and what else ``tasks`` asks for.
 
@@ -35,12 +38,18 @@ def evaluate(
         limit: only the first images.
         views: scales and mirror images to average over; None is each image as it is.
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
+        reading: of the images; None is what the data's ``dataset.yaml`` says, else what the model was trained with.
 
     Raises:
-        UserError: the data set's classes are not the checkpoint's.
+        UserError: the data set's classes are not the checkpoint's; their order may differ.
     """
-    check_same_classes(checkpoint, dataset)
-    check_bands(checkpoint.config.model, dataset)
+    dataset = in_its_classes(checkpoint, dataset)
+    channels = checkpoint.config.model.in_channels
+    if reading is None:
+        check_bands(checkpoint.config.model, dataset)
+        settle_reading(dataset, checkpoint.config.images, channels)
+    else:
+        read_as(dataset, reading, channels)
     task = load_task(checkpoint)
     world = processes()
     trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
@@ -60,11 +69,12 @@ def evaluate(
 def load_task(checkpoint: Checkpoint) -> PanopticTask:
     """A task with the checkpoint's weights for inference only: eval mode, batch norms folded into convolutions.
 
-    Strict: every tensor of the model must be there.
+    Raises:
+        UserError: a tensor of the model is missing, left over or of another shape.
     """
     task = PanopticTask(without_download(checkpoint.config), checkpoint.taxonomy)
-    task.model.load_state_dict(checkpoint.part("model"))
-    task.techniques.load_state_dict(checkpoint.part("techniques"))
+    for part, module in (("model", task.model), ("techniques", task.techniques)):
+        _load_all(module, checkpoint.part(part), f"{checkpoint.path}: its {part}")
     task.eval()
     task.model = fold_batch_norms(task.model)
     for technique in task.techniques.values():
@@ -72,19 +82,30 @@ def load_task(checkpoint: Checkpoint) -> PanopticTask:
     return task
 
 
-def check_same_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> None:
-    own, theirs = checkpoint.taxonomy, dataset.taxonomy
-    if own.fingerprint == theirs.fingerprint:
-        return
-    missing = [name for name in theirs.names if name not in own.names]
-    surplus = [name for name in own.names if name not in theirs.names]
-    difference = [f"the model lacks {', '.join(missing[:5])}"] if missing else []
-    difference += [f"the data lacks {', '.join(surplus[:5])}"] if surplus else []
-    raise UserError(
-        f"{checkpoint.path}: its {len(own)} classes are not the data's {len(theirs)} "
-        f"({'; '.join(difference) or 'the order or the thing flags differ'}); "
-        "fine-tune with `pantile train ... --init` first."
+def in_its_classes(checkpoint: Checkpoint, dataset: PanopticDataset) -> PanopticDataset:
+    """The data set with its classes in the order of the checkpoint's.
+
+    Raises:
+        UserError: the classes are not the checkpoint's.
+    """
+    model, remedy = f"the model {checkpoint.path}", "fine-tune with `pantile train ... --init` first"
+    return with_classes(dataset, checkpoint.taxonomy, "the data", model, remedy)
+
+
+def _load_all(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    own = module.state_dict()
+    wrong = (
+        ("lack", [name for name in own if name not in state]),
+        ("have in surplus", [name for name in state if name not in own]),
+        ("have in another shape", [n for n in own if n in state and state[n].shape != own[n].shape]),
     )
+    told = [f"{what} {len(names)} tensors (the first is {names[0]})" for what, names in wrong if names]
+    if told:
+        raise UserError(
+            f"{where} weights {' and '.join(told)}, so it is not the network of its config: leave model.* and "
+            "techniques.* as they were trained, or start a training from it with --init."
+        )
+    module.load_state_dict(state)
 
 
 def _gather(per_image: list[tuple[int, float]], world_size: int) -> list[tuple[int, float]]:

@@ -20,6 +20,8 @@ import torch
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.workers import stay_with_parent
 from pantile.engine.config import RunConfig
 from pantile.models import ModelConfig, create_model, fold_batch_norms
 from pantile.models.cost import count_cost
@@ -118,6 +120,9 @@ def measure(name: str, config: RunConfig, settings: GridSettings) -> Row:
         latency, memory = ours.recv()
     except EOFError:  # killed, by the system or by its own limit
         return row
+    except BaseException:
+        process.kill()
+        raise
     finally:
         process.join()
     if latency is None:
@@ -127,6 +132,7 @@ def measure(name: str, config: RunConfig, settings: GridSettings) -> Row:
 
 def _measure_in_child(pipe: Connection, model_config: ModelConfig, settings: GridSettings) -> None:
     """Sends (seconds, MiB), or (None, None) for a model that is too large."""
+    stay_with_parent()
     torch.set_num_threads(settings.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     limit = int(settings.memory_limit * 2**30)
@@ -173,7 +179,7 @@ def _resume(out: Path, settings: GridSettings) -> list[Row]:
     wanted = json.loads(json.dumps(asdict(settings)))
     record = out / SETTINGS
     if record.exists():
-        found = json.loads(record.read_text())
+        found = _read_settings(record)
         different = [name for name in wanted if found.get(name) != wanted[name]]
         if different:
             name = different[0]
@@ -187,6 +193,16 @@ def _resume(out: Path, settings: GridSettings) -> list[Row]:
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(wanted, indent=2))
     return read_table(out / TABLE) if (out / TABLE).exists() else []
+
+
+def _read_settings(record: Path) -> dict:
+    try:
+        found = json.loads(regular_file(record).read_text())
+    except ValueError as error:
+        raise UserError(f"{record}: not valid JSON ({error}); choose another --out.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{record}: holds no settings of a search; choose another --out.")
+    return found
 
 
 def read_table(path: Path) -> list[Row]:

@@ -3,25 +3,29 @@
 from torch import nn, optim
 
 from pantile.engine.config import OptimizerConfig
+from pantile.models.parameters import names_without_weight_decay
 
 
 def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> list[dict]:
     """Four groups: {backbone, the rest} x {decayed, not decayed}.
 
-    Weight decay is for convolution and linear kernels only: not for norms, biases, relative position tables,
-    cluster centres and layer scale, which ``model.no_weight_decay()`` names or which have one dimension.
+    Weight decay is for convolution and linear kernels, with ``config.decay_biases`` for their biases, too. Norms,
+    relative position tables, cluster centres and layer scale never decay; ``model.no_weight_decay()`` names them.
 
     Args:
         model: has a ``backbone`` submodule and ``no_weight_decay()``.
         others: modules that train with the model, such as a technique's heads.
     """
-    exempt = model.no_weight_decay()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decayed = parameter.ndim > 1 and name not in exempt
-        groups.setdefault((name.startswith("backbone."), decayed), []).append(parameter)
-    for parameter in others.parameters():
-        groups.setdefault((False, parameter.ndim > 1), []).append(parameter)
+
+    def put(module: nn.Module, exempt: set[str], backbone: str | None) -> None:
+        for name, parameter in module.named_parameters():
+            decayed = name not in exempt and (parameter.ndim > 1 or config.decay_biases)
+            in_backbone = backbone is not None and name.startswith(backbone)
+            groups.setdefault((in_backbone, decayed), []).append(parameter)
+
+    put(model, model.no_weight_decay(), "backbone.")
+    put(others, names_without_weight_decay(others), None)
     return [
         {
             "params": parameters,

@@ -1,25 +1,44 @@
-"""Which techniques go with which architectures: what the one needs, the other must have."""
+"""Which techniques go with which architectures: the two are put together, with the defaults of both."""
 
-from dataclasses import fields
-from typing import get_args, get_type_hints
+from dataclasses import dataclass
 
-from pantile.models import ARCHITECTURES
-from pantile.techniques import Technique, TechniquesConfig
+import torch
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import plain_taxonomy
+from pantile.models import ARCHITECTURES, create_model
+from pantile.techniques import TECHNIQUES, TechniquesConfig, build_techniques
+
+_TAXONOMY = plain_taxonomy(["a thing", "stuff"], things=["a thing"])
 
 
-def technique_pairs() -> dict[str, dict[str, bool]]:
-    """{architecture: {technique: whether it can be switched on}}, by the test that ``build_techniques`` makes.
-
-    Nothing but classes is looked at, so what a technique ``needs`` must be an attribute of the model's class.
+@dataclass(frozen=True)
+class Pair:
     """
-    techniques = default_techniques()
-    return {
-        name: {technique: hasattr(model, module.needs) for technique, module in techniques.items()}
-        for name, model in ARCHITECTURES.items()
-    }
+    Attributes:
+        fits: whether the model has what the technique needs.
+        refusal: why the default settings cannot be built, in one sentence; None where they can.
+    """
+
+    fits: bool
+    refusal: str | None
 
 
-def default_techniques() -> dict[str, Technique]:
-    """One module of each technique, not built for any model. The defaults of its config must switch it on."""
-    kinds = get_type_hints(TechniquesConfig)
-    return {field.name: get_args(kinds[field.name])[0]().make() for field in fields(TechniquesConfig)}
+def technique_pairs() -> dict[str, dict[str, Pair]]:
+    """{architecture: {technique: how they go together}}"""
+    return {name: _pairs(model.config_class()) for name, model in sorted(ARCHITECTURES.items())}
+
+
+def _pairs(config: object) -> dict[str, Pair]:
+    with torch.device("meta"):  # no weights, no time
+        model = create_model(config, _TAXONOMY.num_classes, [c.is_thing for c in _TAXONOMY.classes])
+        return {name: _pair(name, model) for name in sorted(TECHNIQUES)}
+
+
+def _pair(name: str, model: torch.nn.Module) -> Pair:
+    config = TECHNIQUES[name]()
+    try:
+        build_techniques(TechniquesConfig(**{name: config}), model, _TAXONOMY)
+    except UserError as refusal:
+        return Pair(hasattr(model, config.make().needs), str(refusal))
+    return Pair(True, None)

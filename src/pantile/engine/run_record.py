@@ -13,6 +13,7 @@ import torch
 from pantile import __version__
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.data import PanopticDataset, first_images, open_dataset
 
 RECORD = "run.json"
@@ -21,7 +22,7 @@ RECORD = "run.json"
 @dataclass
 class RunRecord:
     """Attributes:
-    data, train_split, val_split, limit: as given to ``pantile train``.
+    data, train_split, val_split, limit, skip_missing: as given to ``pantile train``.
     command, started, hardware, versions: for people.
     """
 
@@ -33,9 +34,12 @@ class RunRecord:
     started: str = ""
     hardware: str = ""
     versions: str = ""
+    skip_missing: bool = False
 
     @classmethod
-    def now(cls, data: str, train_split: str, val_split: str, limit: int | None) -> "RunRecord":
+    def now(
+        cls, data: str, train_split: str, val_split: str, limit: int | None, skip_missing: bool = False
+    ) -> "RunRecord":
         location = data if data.startswith("scenes") else str(Path(data).resolve())
         return cls(
             location,
@@ -45,6 +49,7 @@ class RunRecord:
             command=shlex.join(["pantile", *sys.argv[1:]]),
             started=time.strftime("%Y-%m-%d %H:%M"),
             hardware=describe_hardware(),
+            skip_missing=skip_missing,
             versions=f"pantile {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
         )
 
@@ -54,17 +59,18 @@ class RunRecord:
 
     def datasets(self) -> tuple[PanopticDataset, PanopticDataset]:
         """The training and the validation set."""
-        training_set = first_images(open_dataset(self.data, self.train_split), self.limit)
-        return training_set, open_dataset(self.data, self.val_split)
+        training_set = open_dataset(self.data, self.train_split, self.skip_missing, option="--train-split")
+        validation_set = open_dataset(self.data, self.val_split, self.skip_missing, option="--val-split")
+        return first_images(training_set, self.limit), validation_set
 
 
 def load_record(run: Path) -> RunRecord:
     """Raises UserError where the folder is no run."""
     try:
-        return RunRecord(**json.loads((run / RECORD).read_text()))
-    except FileNotFoundError:
+        return RunRecord(**json.loads(regular_file(run / RECORD).read_text()))
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{run}: not a run folder ({RECORD} is missing); give the --out of a training.") from None
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{run / RECORD}: damaged ({error}); restore it from a copy of the run.") from None
 
 

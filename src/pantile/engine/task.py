@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, optim
 
 from pantile.contracts.outputs import ModelOutput
+from pantile.contracts.placement import padding_mask
 from pantile.contracts.predictions import Prediction
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
@@ -22,6 +23,7 @@ from pantile.merge import merge
 from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
+from pantile.techniques.training_losses import losses_of
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -49,10 +51,25 @@ class PanopticTask(L.LightningModule):
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor, **options: bool) -> ModelOutput:
-        """(B, C, H, W) uint8 or float images of 0..255 -> what merge takes. ``options`` go to the model."""
-        output = self.model((images.float() - self.mean) / self.std, **options)
-        return rewrite_all(self.techniques.values(), output)
+    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool) -> ModelOutput:
+        """Images as ``network_input`` takes them -> what merge takes. ``options`` go to the model."""
+        return self.output_of(self.network_input(images, padding), **options)
+
+    def network_input(self, images: Tensor, padding: Tensor | None) -> Tensor:
+        """What the model sees: normalised, then exactly 0 where there is padding, whatever the mean.
+
+        Args:
+            images: (B, C, H, W) uint8 or float of 0..255.
+            padding: (B, H, W) bool, true where there is no image, on any device; None is nowhere.
+        """
+        normalised = (images.float() - self.mean) / self.std
+        if padding is None:
+            return normalised
+        return normalised.masked_fill(padding[:, None].to(normalised.device, non_blocking=True), 0.0)
+
+    def output_of(self, network_input: Tensor, **options: bool) -> ModelOutput:
+        """Model and techniques on what ``network_input`` gave, at this or another size."""
+        return rewrite_all(self.techniques.values(), self.model(network_input, **options))
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
         images, targets = batch
@@ -79,15 +96,7 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
-        raw = self.criterion.choose_queries(self(images), targets)
-        output = raw
-        for technique in self.techniques.values():
-            output = technique.before_loss(output, raw, targets)
-        result = self.criterion(output, targets)
-        losses = dict(result.losses)
-        for name, technique in self.techniques.items():
-            extra = technique.extra_losses(output, targets, result.assignment)
-            losses |= {f"{name}_{term}": value for term, value in extra.items()}
+        losses, result = losses_of(self(images, targets.padding), self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -111,7 +120,8 @@ class PanopticTask(L.LightningModule):
         """What the model says of each image of a batch, averaged over views, in tiles where ``tiling`` is set."""
         if self.tiling is not None:
             return [predict_image(self, image, self.views, self.tiling, self.meters.tasks) for image in batch.images]
-        output = forward_views(self, batch.images, self.views)
+        images = self.network_input(batch.images, padding_mask(batch.placements))
+        output = forward_views(self.output_of, images, self.views)
         return merge(output, self.taxonomy, self.config.merge, batch.placements, self.meters.tasks)
 
     def on_validation_epoch_end(self) -> None:
@@ -143,11 +153,9 @@ class PanopticTask(L.LightningModule):
             clip(parameters, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["pantile"] = {
-            "config": to_dict(self.config),
-            "taxonomy": self.taxonomy.to_dict(),
-            "step": self.global_step,
-        }
+        checkpoint.setdefault("pantile", {}).update(  # callbacks may have added what they know
+            config=to_dict(self.config), taxonomy=self.taxonomy.to_dict(), step=self.global_step
+        )
 
     def _explain_non_finite(self, what: str, targets: PanopticTargets) -> str:
         rate = _decoder_rate(self.trainer.optimizers[0])

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
-from pantile.data.fit import FitConfig, fit_placement
-from pantile.data.resize import pad_bottom_right, resize_image
+from pantile.data.fit import FitConfig, fit_placement, half_up
+from pantile.data.raster_file import RasterImage
+from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
 from pantile.engine.views import Views, forward_views
 from pantile.merge import merge
 from pantile.merge.area_limits import split_area_limits
@@ -102,17 +104,17 @@ def plan_tiles(size: tuple[int, int], tiling: Tiling | None, evaluation_size: tu
         scaled = fitted.content
     else:
         scales = [tiling.scale or 1.0] * 2
-        scaled = tuple(max(round(length * scale), 1) for length, scale in zip(size, scales, strict=True))
+        scaled = tuple(max(half_up(length * scale), 1) for length, scale in zip(size, scales, strict=True))
     if scaled == fitted.content and max(scaled) <= tiling.size:
         return whole
     extents, overlaps = [], []
     for length, scaled_length, scale in zip(size, scaled, scales, strict=True):
         cut = scaled_length > tiling.size
-        extents.append(min(max(round(tiling.size / scale), 1), length - 1) if cut else length)
-        overlaps.append(min(round(tiling.shared / scale), extents[-1] - 1))
+        extents.append(min(max(half_up(tiling.size / scale), 1), length - 1) if cut else length)
+        overlaps.append(min(half_up(tiling.shared / scale), extents[-1] - 1))
     layout = lay_tiles(size, (extents[0], extents[1]), (overlaps[0], overlaps[1]))
     original = layout.windows[0].size
-    content = [min(max(round(o * scale), 1), tiling.size) for o, scale in zip(original, scales, strict=True)]
+    content = [min(max(half_up(o * scale), 1), tiling.size) for o, scale in zip(original, scales, strict=True)]
     padded = [_padded(length, evaluation_size) for length in content]
     return TilePlan(layout, Placement((padded[0], padded[1]), (content[0], content[1]), original))
 
@@ -128,7 +130,7 @@ def _padded(length: int, evaluation_size: tuple[int, int] | FitConfig) -> int:
 
 def predict_image(
     task: "PanopticTask",
-    image: Tensor,
+    image: np.ndarray | RasterImage | Tensor,
     views: Views,
     tiling: Tiling | None = None,
     tasks: frozenset[Task] = frozenset({"panoptic"}),
@@ -136,24 +138,28 @@ def predict_image(
 ) -> Prediction:
     """The prediction of one image at its own size, in tiles where there is more than one.
 
-    Memory: the image and its id map, the network at work on one tile, and the logits of one row of tiles.
+    Memory: the image (of a ``RasterImage`` only a tile) and its id map, the network at work on one tile, and the
+    logits of one row of tiles.
 
     Args:
         task: in eval mode.
-        image: (3, H, W) uint8, on any device.
+        image: (H, W, C) uint8, or a (C, H, W) uint8 tensor on any device.
         views: averaged over within each tile.
         tiling: None takes the image as a whole.
         tasks: what to fill beside the panoptic map.
         track: sees the tiles go by, where there are several.
     """
-    plan = plan_tiles((image.shape[1], image.shape[2]), tiling, task.config.evaluation_size)
+    height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
+    plan = plan_tiles((height, width), tiling, task.config.evaluation_size)
     windows, placement = plan.layout.windows, plan.placement
 
     def output_of(window: Window):
-        crop = resize_image(image[:, *window.slices].cpu(), placement.content)
+        pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
+        crop = resize_image(pixels, placement.content)
         tensor = pad_bottom_right(crop, placement.padded)[None].to(task.device)
         with torch.inference_mode():
-            return forward_views(task, tensor, views)
+            network_input = task.network_input(tensor, padding_mask([placement]))
+            return forward_views(task.output_of, network_input, views)
 
     if len(windows) == 1:
         return merge(output_of(windows[0]), task.taxonomy, task.config.merge, [placement], tasks)[0]

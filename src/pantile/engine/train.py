@@ -1,8 +1,11 @@
 """train(): a config and two data sets in, a run folder out."""
 
 import logging
+import shutil
+import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -12,17 +15,21 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from pantile.contracts.errors import UserError
-from pantile.data import PanopticDataset
-from pantile.data.bands import check_bands
-from pantile.engine.callbacks import RunCheckpoints, StepProgress
+from pantile.contracts.interruption import Wish, handling
+from pantile.data import PanopticDataset, with_classes
+from pantile.data.bands import check_bands, check_reading, read_as
+from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
+from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
 from pantile.engine.processes import processes
+from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
-from pantile.engine.transfer import transfer
+from pantile.engine.transfer import MIN_SHARE, check_share, transfer
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
+from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 
 CONFIG = "config.yaml"
 
@@ -36,34 +43,50 @@ def train(
     resume: bool = False,
     record: RunRecord | None = None,
     callbacks: Sequence[Callback] = (),
+    init_min_share: float = MIN_SHARE,
 ) -> Path:
     """Trains and returns the run folder.
 
     Args:
-        run: receives config.yaml, logs/, checkpoints/last.ckpt and weights.safetensors. Must not exist unless resumed.
+        run: receives what docs/runs.md lists. Must not exist unless resumed.
         init: weights to start from; heads are matched by class name.
         resume: continue ``run`` from its last checkpoint: same stream of samples, same schedule, same curve.
         record: how the run was started; kept in a new run folder for its report.
         callbacks: further Lightning callbacks.
+        init_min_share: 0..1, how much of the model ``init`` has to fill; 0 takes anything.
 
     Raises:
-        UserError: the folder exists, has nothing to resume, or the batch cannot be shared by the processes.
+        UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
+            of the validation set, or of the run to resume, are not those of the training set; or ``init`` fills too
+            little of the model.
+        Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
     world = processes()
-    finished_steps = steps_to_resume(run) if resume else 0
+    start, problem = file_to_resume(run) if resume else (None, None)
+    resumed = load_checkpoint(start) if resume else None
+    finished_steps = (resumed.step or 0) if resume else 0
     if world.rank == 0 and not resume:
         refuse_existing(run)
     for name, dataset in (("training", training_set), ("validation", validation_set)):
         if not len(dataset):
             raise UserError(f"The {name} split has no image: name another split, or add images.")
+        check_reading(config.images, dataset)
+        check_bands(config.model, dataset)
+        read_as(dataset, config.images, config.model.in_channels)
         dataset.load(0)  # a broken folder is told before anything is written
-    check_bands(config.model, training_set)
+    training_set, validation_set = in_one_order(training_set, validation_set, resumed)
+    if resume and world.rank == 0:
+        _tell_start(run, start, problem, finished_steps, config.training.steps)
+        set_aside_later_logs(run, finished_steps)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
     if resume or init is not None:
         config = without_download(config)
+    config = replace(config, model=with_named_weights(config.model))
+    if world.rank == 0 and not resume and init is None:
+        Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
     task = PanopticTask(config, training_set.taxonomy)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
@@ -71,6 +94,7 @@ def train(
         report = transfer(task.model, training_set.taxonomy, init.part("model"), init.taxonomy)
         if world.rank == 0:
             Console(stderr=True).print(report.table())
+        check_share(report, init_min_share, str(init.path))
     if world.rank == 0:
         (run / LAST.parent).mkdir(parents=True, exist_ok=True)
         save_yaml(config, run / CONFIG)
@@ -80,36 +104,68 @@ def train(
         _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
-    trainer = make_trainer(
-        config,
-        max_steps=config.training.steps,
-        accumulate_grad_batches=accumulation,
-        val_check_interval=every,
-        check_val_every_n_epoch=None,
-        gradient_clip_val=config.optimizer.gradient_clip,
-        log_every_n_steps=config.training.log_every,
-        logger=_loggers(run, finished_steps, config.training.log_every),
-        callbacks=[
-            RunCheckpoints(run, config.training.checkpoint_minutes),
-            StepProgress(config.training.steps * accumulation),
-            *callbacks,
-        ],
-    )
-    trainer.fit(
-        task,
-        loader,
-        evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images),
-        ckpt_path=run / LAST if resume else None,
-        weights_only=True,
-    )
+    validation = evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images)
+    wish = Wish("pantile: stopping after this step; Ctrl-C again ends at once.", pause=float(world.total > 1))
+    with handling(wish):
+        files = CheckpointFiles()
+        files.last_is_sound = start in (None, run / LAST)
+        keeper = RunCheckpoints(
+            run,
+            config.training.checkpoint_minutes,
+            config.training.best_metric,
+            validates=config.training.validation_images != 0,
+            wish=wish,
+        )
+        trainer = make_trainer(
+            config,
+            max_steps=config.training.steps,
+            accumulate_grad_batches=accumulation,
+            val_check_interval=every,
+            check_val_every_n_epoch=None,
+            gradient_clip_val=config.optimizer.gradient_clip,
+            log_every_n_steps=config.training.log_every,
+            logger=_loggers(run, finished_steps, config.training.log_every),
+            callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
+            plugins=[files],
+        )
+        try:
+            trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
+        finally:
+            loader.close()
+        if keeper.pending(trainer.global_step):  # resumed after the last step, of which Lightning makes nothing
+            trainer.validate(task, validation, verbose=False)
+        keeper.finish(trainer, task)
+        if wish.number is not None:
+            keeper.stop(trainer)
     return run
+
+
+def _tell_start(run: Path, start: Path, problem: str | None, step: int, steps: int) -> None:
+    if problem is not None:
+        warnings.warn(f"{run / LAST}: cannot be read ({problem}); {start.name} takes its place.", stacklevel=3)
+    print(f"pantile: going on after step {step} of {steps}, from {start}", file=sys.stderr)
 
 
 def steps_to_resume(run: Path) -> int:
     """Optimizer steps that the run's last checkpoint has behind it."""
-    if not (run / LAST).exists():
-        raise UserError(f"{run}: nothing to resume ({LAST} is missing); start it without --resume.")
-    return load_checkpoint(run / LAST).step or 0
+    return load_checkpoint(file_to_resume(run)[0]).step or 0
+
+
+def in_one_order(
+    training_set: PanopticDataset, validation_set: PanopticDataset, resumed: Checkpoint | None
+) -> tuple[PanopticDataset, PanopticDataset]:
+    """Both sets with their classes in one order: that of the resumed run, else of the training set.
+
+    Raises:
+        UserError: their classes are not the same.
+    """
+    taxonomy, wanted_by = training_set.taxonomy, "the training split"
+    if resumed is not None:
+        taxonomy, wanted_by = resumed.taxonomy, f"the run {resumed.path.parent.parent}"
+        remedy = "give back the classes that the run was started with, or start a new run with --init"
+        training_set = with_classes(training_set, taxonomy, "the training split", wanted_by, remedy)
+    remedy = "give both splits the same categories"
+    return training_set, with_classes(validation_set, taxonomy, "the validation split", wanted_by, remedy)
 
 
 def refuse_existing(run: Path) -> None:
@@ -118,7 +174,7 @@ def refuse_existing(run: Path) -> None:
         raise UserError(f"{run}: the run folder exists; continue it with --resume or choose another --out.")
 
 
-def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
+def make_trainer(config: RunConfig, callbacks: Sequence[Callback] = (), **options: object) -> L.Trainer:
     """A Lightning trainer for this process layout; ``options`` go to Lightning."""
     _quiet_lightning()
     world = processes()
@@ -134,6 +190,7 @@ def make_trainer(config: RunConfig, **options: object) -> L.Trainer:
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_model_summary=False,
+        callbacks=[CallersSignals(), *callbacks],
         **options,
     )
 
@@ -143,6 +200,15 @@ def _loggers(run: Path, finished_steps: int, log_every: int) -> list:
     version = f"from_step_{finished_steps:07d}"
     csv = CSVLogger(run, name="logs", version=version, flush_logs_every_n_steps=log_every)
     return [csv, TensorBoardLogger(run, name="tensorboard", version=version)]
+
+
+def set_aside_later_logs(run: Path, step: int) -> None:
+    """Logs of a part that began after ``step``, to which the run goes back, are kept under another name."""
+    for kind in ("logs", "tensorboard"):
+        for folder in (run / kind).glob("from_step_*"):
+            if int(folder.name.removeprefix("from_step_")) > step:
+                shutil.rmtree(aside := folder.with_name(f"abandoned_{folder.name}"), ignore_errors=True)
+                folder.replace(aside)
 
 
 def _explain_batch_norm(device_batch: int, world_size: int) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
-from pantile.merge.views import View, average_views
+from pantile.data.fit import half_up
+from pantile.merge.views import View, average_views, corners_aligned
 
 #: SWideRNet, section 4: COCO and ADE20K; Cityscapes and Mapillary Vistas
 SCALE_SETS = {
@@ -42,22 +43,26 @@ def forward_views(forward: Callable[[Tensor], ModelOutput], images: Tensor, view
 
     Args:
         forward: model and techniques.
-        images: (B, C, H, W), padded as the network wants them.
+        images: (B, C, H, W) float, the network's input: normalised and padded.
     """
     first = forward(images)
-    return first if views.is_single else average_views(first, _others(forward, images, views))
+    if views.is_single:
+        return first
+    aligned = corners_aligned(first, images.shape[-1])
+    return average_views(first, _others(forward, images, views, aligned), aligned)
 
 
-def _others(forward: Callable[[Tensor], ModelOutput], images: Tensor, views: Views) -> Iterator[View]:
+def _others(forward: Callable[[Tensor], ModelOutput], images: Tensor, views: Views, aligned: bool) -> Iterator[View]:
     for scale in sorted({*views.scales, 1.0}):
-        # of n = 32k + 1 pixels floor((n - 1) * scale + 1), which keeps corners aligned
-        size = [max(1, math.floor((n - 1) * scale + 1)) for n in images.shape[-2:]]
-        scaled = images.float() if scale == 1 else _resize(images.float(), size)
+        scaled = images if scale == 1 else _resize(images, scale, aligned)
         if scale != 1:
             yield View(forward(scaled), False)
         if views.flip:
             yield View(forward(scaled.flip(-1)), True)
 
 
-def _resize(images: Tensor, size: list[int]) -> Tensor:
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=True)
+def _resize(images: Tensor, scale: float, aligned: bool) -> Tensor:
+    """Of n = 32k + 1 pixels floor((n - 1) * scale + 1), which keeps corners aligned (deeplab2); of others n * scale."""
+    lengths = images.shape[-2:]
+    size = [math.floor((n - 1) * scale + 1) if aligned else half_up(n * scale) for n in lengths]
+    return F.interpolate(images, size=[max(1, n) for n in size], mode="bilinear", align_corners=aligned)

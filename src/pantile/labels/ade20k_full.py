@@ -20,15 +20,16 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.classes.ade20k import TAXONOMY as CHALLENGE
+from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.class_numbers import Numbering, map_from_numbers
 from pantile.labels.fields import Fields, read_json
-from pantile.labels.image_folders import Pairs, choose_splits, read_pixels
+from pantile.labels.image_folders import Pairs, choose_splits
 from pantile.labels.label_pngs import paired_source
+from pantile.labels.missing import present
 from pantile.labels.source import LabelSource, ReadOptions
 
 SUFFIX = "_seg.png"
-RGB = {"RGB": "8-bit RGB"}
 MAX_CLASS = 25 * 256 + 255
 NO_CROWD = -1
 NUMBERING = Numbering(first=0, last=255, crowd=NO_CROWD, stuff=0, max_class=MAX_CLASS)
@@ -49,7 +50,7 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     if not labels:
         raise UserError(f"{src} has no *{SUFFIX}: name the folder of the full ADE20K.")
     found = choose_splits(labels, options.splits, src)
-    pairs = [_pairs(split, paths) for split, paths in found.items()]
+    pairs = [_pairs(split, paths, options.skip_missing) for split, paths in found.items()]
     jsons = [path.with_name(f"{_key(path)}.json") for paths in found.values() for path in paths]
     rows = read_classes(options.classes) if options.classes else _names(jsons, src)
     given = options.things or options.stuff
@@ -71,19 +72,18 @@ def _key(path: Path) -> str:
     return path.name.removesuffix(SUFFIX)
 
 
-def _pairs(split: str, labels: list[Path]) -> Pairs:
+def _pairs(split: str, labels: list[Path], skip_missing: bool) -> Pairs:
     images = [path.with_name(f"{_key(path)}.jpg") for path in labels]
-    missing = [image for image in images if not image.is_file()]
-    if missing:
-        raise UserError(f"{missing[0]} does not exist ({len(missing)} images are missing): restore it.")
-    return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0)
+    kept, remarks = present(images, f"images of the labels *{SUFFIX}", skip_missing)
+    labels, images = [labels[k] for k in kept], [images[k] for k in kept]
+    return Pairs(split, tuple(map(_key, labels)), tuple(labels), tuple(images), unlabelled=0, remarks=remarks)
 
 
 def _names(paths: list[Path], src: Path) -> list[Fields]:
     """Class number to name, from the objects of all images."""
     names: dict[int, str] = {}
     for path in paths:
-        if not path.is_file():
+        if not path.exists():
             continue
         top = Fields.of(read_json(path, ("utf-8-sig", "latin-1")), str(path))
         annotation = Fields.of(top.get("annotation", "the object of the archive"), f"{path}: annotation")
@@ -111,7 +111,7 @@ def _with_kind(row: Fields) -> Fields:
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    pixels = read_pixels(path, RGB).astype(np.int32)
+    pixels = read_label(path, (RGB_8,)).astype(np.int32)
     if (pixels[..., 0] % 10).any():
         raise UserError(f"{path} has red values that are no multiples of 10: restore the file from the archive.")
     classes = pixels[..., 0] // 10 * 256 + pixels[..., 1]

@@ -1,25 +1,30 @@
 """Checks a folder of panoptic labels: every image in worker processes, then what only shows across images."""
 
-import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.workers import map_in_workers
 from pantile.data.coco_panoptic import available_splits, find_split
+from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import is_coco_panoptic, open_dataset
-from pantile.data.description import described_splits, is_described, said_orientation
+from pantile.data.described_images import images_beside
+from pantile.data.description import described_splits, is_described
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.labels.check_cache import Cache
+from pantile.labels.check_classes import compare_classes
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.check_table import SplitTable, read_split
-from pantile.labels.findings import Finding
+from pantile.labels.findings import KINDS, Finding
+from pantile.labels.missing import noting_missing
+from pantile.labels.report import CROWD_REMEDY
 
 _CHUNK = 8  # images a worker takes at a time
 USUAL_SPLITS = ("train", "val")
@@ -46,12 +51,14 @@ class CheckResult:
     """
     Attributes:
         root: the folder.
+        taxonomies: split to its classes.
         tables: of each split of a COCO-panoptic folder; empty for other layouts.
         images: split to the results of its images, in order.
         others: findings that belong to no image that could be looked at.
     """
 
     root: Path
+    taxonomies: dict[str, Taxonomy] = field(default_factory=dict)
     tables: list[SplitTable] = field(default_factory=list)
     images: dict[str, list[ImageResult]] = field(default_factory=dict)
     others: list[Finding] = field(default_factory=list)
@@ -63,6 +70,11 @@ class CheckResult:
     @property
     def errors(self) -> int:
         return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def unmended(self) -> int:
+        """Errors that a repaired copy has still, or because of which it lacks an image."""
+        return sum(f.severity == "error" and not KINDS[f.kind].mended for f in self.findings)
 
     @property
     def counts(self) -> Counter:
@@ -111,6 +123,7 @@ def check(root: str | Path, options: CheckOptions | None = None) -> CheckResult:
     except RecursionError:
         raise UserError(f"{root}: its JSON nests deeper than can be read: write it anew.") from None
     _compare_contents(result)
+    _count_crowd(result)
     return result
 
 
@@ -122,13 +135,18 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
     for split in dict.fromkeys(names or [find_split(root, "train")]):
         table = read_split(root, split)
         result.tables.append(table)
+        result.taxonomies[split] = table.taxonomy
         result.others.extend(table.findings)
+        if not table.data["images"]:
+            result.others.append(Finding("no-images", split, None, "'images' is empty: nothing to train on"))
+    files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
+    result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
     for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
         if (split := path.stem.removeprefix("panoptic_")) not in names:
             text = "no folder of PNGs belongs to this JSON"
             result.others.append(Finding("split-skipped", path.relative_to(root).as_posix(), split, text))
-    said = said_orientation(root)
-    return [CocoImage(root, t.name, pair, t.things, said) for t in result.tables for pair in t.pairs]
+    images = images_beside(root)
+    return [CocoImage(root, t.name, pair, t.things, images) for t in result.tables for pair in t.pairs]
 
 
 def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[Job]:
@@ -137,16 +155,20 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
     refused = []
     for split in names:
         try:
-            dataset = open_dataset(root, split)
+            with noting_missing(missing := []):
+                dataset = open_dataset(root, split, skip_missing=True)
         except UserError as error:
             if options.splits or is_described(root):
                 raise
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
+        result.others.extend(Finding("files-missing", split, None, text) for text in missing)
+        result.taxonomies[split] = dataset.taxonomy
         if isinstance(dataset, LabelledPhotos):
             dataset.told_unsure = True  # findings say it
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))
+    result.others.extend(compare_classes(result.taxonomies, dict.fromkeys(result.taxonomies, ".")))
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")
     return jobs
@@ -180,32 +202,25 @@ def _in_order(
 
 
 def _run(jobs: list[Job], workers: int) -> Iterator[ImageResult]:
-    """Processes, not threads: decoding and counting hold Python's lock for much of the time."""
-    if workers < 2 or len(jobs) <= _CHUNK:
-        for job in jobs:
-            yield job.check()
-        return
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    chunks = [range(first, min(first + _CHUNK, len(jobs))) for first in range(0, len(jobs), _CHUNK)]
-    context = multiprocessing.get_context(start)
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_adopt, initargs=(jobs,)) as pool:
-        try:
-            for results in pool.map(_check_chunk, chunks):
-                yield from results
-        except BrokenProcessPool:
-            raise UserError("A worker process died, perhaps for lack of memory: use fewer --workers.") from None
+    return map_in_workers(partial(_check_job, jobs), len(jobs), workers, _CHUNK)
 
 
-_JOBS: list[Job]  # of this worker process
+def _check_job(jobs: list[Job], index: int) -> ImageResult:
+    return jobs[index].check()
 
 
-def _adopt(jobs: list[Job]) -> None:
-    global _JOBS
-    _JOBS = jobs
-
-
-def _check_chunk(indices: range) -> list[ImageResult]:
-    return [_JOBS[index].check() for index in indices]
+def _count_crowd(result: CheckResult) -> None:
+    """What only a whole split shows: things of which nothing, or hardly anything, is separated."""
+    for split, images in result.images.items():
+        counts = CrowdCounts(result.taxonomies[split])
+        for own in images:
+            for category, is_crowd, regions, pixels in own.regions:
+                counts.count(counts.taxonomy.index_of_id[category], bool(is_crowd), regions, pixels)
+        for name in counts.only_crowd:
+            text = f"{name}: nothing but crowd, so no training target"
+            result.others.append(Finding("class-only-crowd", split, None, text))
+        if counts.mostly:
+            result.others.append(Finding("mostly-crowd", split, None, f"{counts.mostly}; {CROWD_REMEDY}"))
 
 
 def _compare_contents(result: CheckResult) -> None:

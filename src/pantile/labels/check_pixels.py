@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from scipy import ndimage
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
-from pantile.data.description import DESCRIPTION
+from pantile.data.decoding import decoding
+from pantile.data.described_images import DESCRIPTION, DescribedImages
 from pantile.data.image_files import read_image, read_orientation, read_panoptic_png
 from pantile.data.label_rows import runs
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
+from pantile.data.reading import Unsaid
 from pantile.labels.check_table import Pair, listed_ids, short, usable_rows
 from pantile.labels.findings import MUCH_VOID, TINY_PIXELS, Finding
-from pantile.labels.image_folders import decoding
 
 DIAGONAL = np.ones((3, 3), dtype=int)  # pixels that touch at a corner are one piece
 
@@ -32,6 +34,7 @@ class ImageResult:
         findings: in the order in which they were met.
         content: hash of the decoded pixels, None where they do not decode.
         segments, pixels, void_pixels: of the map; 0 where it does not decode.
+        regions: [category id, crowd or not, segments, pixels] of the map's classes.
     """
 
     file: str
@@ -40,6 +43,7 @@ class ImageResult:
     segments: int = 0
     pixels: int = 0
     void_pixels: int = 0
+    regions: list[list[int]] = field(default_factory=list)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -105,18 +109,18 @@ class CocoImage:
         split: the image's.
         pair: entries and paths.
         things: category id to whether it is a thing.
-        orientation: what ``dataset.yaml`` says of photos that are stored turned.
+        images: what the folder's ``dataset.yaml`` says of the images.
     """
 
     root: Path
     split: str
     pair: Pair
     things: dict[int, bool]
-    orientation: str | None = None
+    images: DescribedImages | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Changes with whatever the result depends on: both files' path, size and time, the entries, the categories."""
+        """Changes with all that the result depends on: both files' path, size and times, entries, categories."""
         files = [_stamp(path) for path in (self.pair.image_path, self.pair.png_path)]
         text = repr(
             (
@@ -125,7 +129,7 @@ class CocoImage:
                 self.pair.image,
                 self.pair.annotation,
                 self.things,
-                self.orientation,
+                self.images,
                 TINY_PIXELS,
                 MUCH_VOID,
             )
@@ -135,11 +139,15 @@ class CocoImage:
     def check(self) -> ImageResult:
         image_file, png_file = (self._below(path) for path in (self.pair.image_path, self.pair.png_path))
         result = ImageResult(image_file)
-        photo = _decode(_read_photo, self.pair.image_path, "image", image_file, result)
+        photo = _decode(self._read_photo, self.pair.image_path, "image", image_file, result)
         ids = _decode(read_panoptic_png, self.pair.png_path, "label", png_file, result)
         image = None
         if photo is not None:
-            choice = None if ids is None else choose_frame(photo[1], ids.shape, self.orientation)
+            choice = (
+                None
+                if ids is None
+                else choose_frame(photo[1], ids.shape, self.images.orientation if self.images else None)
+            )
             tell_rotation(photo[1], choice, image_file, self.pair.image["id"], result)
             image = turn(photo[0], photo[1].tag, STORED, choice.frame if choice else UPRIGHT)
             result.content = content_hash(image)
@@ -157,15 +165,22 @@ class CocoImage:
         self._check_rows(rows, measured, png_file, result)
         crowd = {own for own, row in rows.items() if row["iscrowd"]}
         things = {own for own, row in rows.items() if self.things[row["category_id"]]}
-        look(measured, crowd, things, png_file, result)
+        look(measured, {own: row["category_id"] for own, row in rows.items()}, crowd, things, png_file, result)
         return result
+
+    def _read_photo(self, path: Path) -> tuple[np.ndarray, Orientation]:
+        """Pixels as stored, and how to turn them."""
+        said = (self.images.channels, self.images.reading) if self.images else ()
+        return read_image(path, *said, frame=STORED), read_orientation(path)
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
     def _check_json_size(self, size: tuple[int, int], file: str, result: ImageResult) -> None:
         claimed = tuple(self.pair.image.get(key) for key in ("height", "width"))
-        if not all(_equals(a, b) for a, b in zip(claimed, size, strict=True)):
+        if claimed == (None, None):
+            result.tell("no-size", file, self.pair.image["id"], "the JSON gives no height and width")
+        elif not all(_equals(a, b) for a, b in zip(claimed, size, strict=True)):
             text = f"the JSON says {short(claimed[1])} x {short(claimed[0])} (width x height), the file {_size(size)}"
             result.tell("json-size", file, self.pair.image["id"], text)
 
@@ -178,11 +193,15 @@ class CocoImage:
             if own not in measured.areas:
                 result.tell("row-without-pixels", file, own, "no pixel has it")
                 continue
-            if not _equals(row.get("area"), measured.areas[own]):
+            if row.get("area") is None:
+                result.tell("no-area", file, own, "the JSON gives none")
+            elif not _equals(row["area"], measured.areas[own]):
                 text = f"the JSON says {short(row.get('area'))}, the pixels {measured.areas[own]}"
                 result.tell("wrong-area", file, own, text)
             box, claimed = measured.boxes[own], row.get("bbox")
-            if not (isinstance(claimed, list) and len(claimed) == 4 and all(map(_equals, claimed, box))):
+            if claimed is None:
+                result.tell("no-box", file, own, "the JSON gives none")
+            elif not (isinstance(claimed, list) and len(claimed) == 4 and all(map(_equals, claimed, box))):
                 result.tell("wrong-box", file, own, f"the JSON says {short(claimed)}, the pixels {box}")
 
 
@@ -213,15 +232,11 @@ class OpenedImage:
         measured = measure(panoptic.ids)
         result.segments, result.pixels, result.void_pixels = len(measured.areas), panoptic.ids.size, measured.void
         classes = self.dataset.taxonomy.classes
+        categories = {segment.id: classes[segment.class_index].id for segment in panoptic.segments}
         crowd = {segment.id for segment in panoptic.segments if segment.is_crowd}
         things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
-        look(measured, crowd, things, file, result)
+        look(measured, categories, crowd, things, file, result)
         return result
-
-
-def _read_photo(path: Path) -> tuple[np.ndarray, Orientation]:
-    """Pixels as stored, and how to turn them."""
-    return read_image(path, frame=STORED), read_orientation(path)
 
 
 def tell_rotation(found: Orientation, choice: Choice | None, file: str, own: int | str, result: ImageResult) -> None:
@@ -237,11 +252,19 @@ def tell_rotation(found: Orientation, choice: Choice | None, file: str, own: int
         result.tell("image-rotation-unclear", file, own, f"{tag}, and {both}: say `orientation` in {DESCRIPTION}")
 
 
-def look(measured: Measured, crowd: set[int], things: set[int], file: str, result: ImageResult) -> None:
-    """Notes about the map itself.
+def look(
+    measured: Measured,
+    categories: dict[int, int],
+    crowd: set[int],
+    things: set[int],
+    file: str,
+    result: ImageResult,
+) -> None:
+    """What the map itself tells.
 
     Args:
         measured: its segments.
+        categories: segment id to category id.
         crowd, things: ids of segments.
         file: for the findings.
         result: gets them.
@@ -250,13 +273,21 @@ def look(measured: Measured, crowd: set[int], things: set[int], file: str, resul
         result.tell("empty-image", file, None, "no segment at all")
     elif measured.void > MUCH_VOID * result.pixels:
         result.tell("much-void", file, None, f"{measured.void / result.pixels:.0%} of the pixels are void")
+    regions: Counter = Counter()
+    pixels: Counter = Counter()
     for own, area in measured.areas.items():
+        if own in categories:
+            regions[categories[own], own in crowd] += 1
+            pixels[categories[own], own in crowd] += area
+        if own in crowd and own not in things:
+            result.tell("stuff-crowd", file, own, "stuff is flagged crowd, which training takes for void")
         if own in crowd:
             continue
         if area < TINY_PIXELS:
             result.tell("tiny-segment", file, own, f"{area} pixels")
         if own in things and (pieces := measured.pieces(own)) > 1:
             result.tell("thing-in-pieces", file, own, f"{pieces} pieces that do not touch")
+    result.regions = [[category, int(flag), n, pixels[category, flag]] for (category, flag), n in regions.items()]
 
 
 def content_hash(image: np.ndarray) -> str:
@@ -268,24 +299,28 @@ def content_hash(image: np.ndarray) -> str:
 
 def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -> Any:
     """What ``read(source)`` gives, or None and a finding."""
-    if isinstance(source, Path) and not os.path.isfile(source):  # noqa: PTH113 - Path.is_file raises for long names
+    if isinstance(source, Path) and not os.path.exists(source):  # noqa: PTH110 - Path.exists raises for long names
         result.tell(f"{what}-missing", file, None, "there is no such file")
         return None
     try:
         with decoding(file):
             return read(source)
+    except Unsaid as error:  # other pages, bands or depth than 8-bit RGB
+        result.tell("image-unsaid", file, None, str(error))
+        return None
     except UserError as error:
         result.tell(f"{what}-broken", file, None, str(error))
         return None
 
 
 def _stamp(path: Path) -> tuple:
+    """The time of the last change of anything, which no program can set, finds what size and time of content hide."""
     full = os.path.abspath(path)  # noqa: PTH100 - links keep their own name
     try:
         status = path.stat()
     except (OSError, ValueError):  # missing, or a name that no file system takes
         return (full, None)
-    return (full, status.st_size, status.st_mtime_ns)
+    return (full, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _equals(claimed: Any, true: int) -> bool:

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import crossed_names
+from pantile.contracts.flags import as_flag
 from pantile.contracts.panoptic import MAX_ID
-from pantile.labels.class_list import classes_of
-from pantile.labels.fields import Fields, path_inside, read_json
+from pantile.contracts.shortening import short as shorten
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.file_names import is_inside
+from pantile.labels.fields import Fields, read_json
 from pantile.labels.findings import Finding
+
+SHOWN = 60  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class SplitTable:
     Attributes:
         name: of the split.
         data: the whole JSON.
+        taxonomy: its categories.
         things: category id to whether it is a thing.
         pairs: the entries that make sense.
         findings: about the others, and about files that no entry names.
@@ -44,6 +50,7 @@ class SplitTable:
 
     name: str
     data: dict
+    taxonomy: Taxonomy
     things: dict[int, bool]
     pairs: list[Pair]
     findings: list[Finding]
@@ -61,14 +68,13 @@ def read_split(root: Path, split: str) -> SplitTable:
     json_path = root / "annotations" / f"panoptic_{split}.json"
     top = Fields.of(read_json(json_path), str(json_path))
     images, annotations = top.items("images"), top.items("annotations")
-    categories = top.objects("categories", "category")
-    classes_of(categories, json_path, (), ())
-    things = {category.whole("id", 0, MAX_ID): category.flag("isthing") for category in categories}
+    taxonomy = Taxonomy.from_coco(top.items("categories"), str(json_path))
+    things = {info.id: info.is_thing for info in taxonomy.classes}
     reader = _Reader(root, json_path, _image_folder(root, split), _png_folder(root, split))
     pairs = reader.pairs(reader.images(images), reader.annotations(annotations))
     reader.tell_unlisted(reader.image_folder, images)
     reader.tell_unlisted(reader.png_folder, annotations)
-    return SplitTable(split, top.data, things, pairs, reader.findings)
+    return SplitTable(split, top.data, taxonomy, things, pairs, reader.findings)
 
 
 def usable_rows(rows: list, categories: Iterable[int]) -> tuple[dict[int, dict], list[tuple[str, Any, str]]]:
@@ -96,14 +102,13 @@ def usable_rows(rows: list, categories: Iterable[int]) -> tuple[dict[int, dict],
         if not _is_whole(category) or category not in known:
             wrong.append(("unknown-category", segment_id, f"category_id {short(category)} is not in categories"))
             continue
-        crowd = row.get("iscrowd")
-        if not _is_whole(crowd) or crowd not in (0, 1):
-            told = f"iscrowd is {short(crowd)}, not 0 or 1" if "iscrowd" in row else "iscrowd is missing"
-            wrong.append(("crowd-flag", segment_id, told))
-            crowd = {"none": 0, "0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}.get(short(crowd).lower())
-            if crowd is None:
-                continue
-        good[segment_id].append(row | {"iscrowd": crowd})
+        given = row.get("iscrowd")
+        crowd = False if given is None else as_flag(given)
+        if not _is_whole(given) or crowd is None:
+            told = f"iscrowd is {short(given)}, not 0 or 1" if "iscrowd" in row else "iscrowd is missing"
+            wrong.append(("crowd-flag" if crowd is None else "crowd-form", segment_id, told))
+        if crowd is not None:
+            good[segment_id].append(row | {"iscrowd": int(crowd)})
     usable = {}
     for segment_id, same in good.items():
         meanings = {(row["category_id"], row["iscrowd"]) for row in same}
@@ -122,11 +127,10 @@ def listed_ids(rows: list) -> set[int]:
 
 def short(value: Any) -> str:
     """A value of the JSON for a message: one line, without what a terminal would obey."""
-    try:
-        text = value if isinstance(value, str) and value.isascii() and value.isalnum() else ascii(value)
-    except (RecursionError, ValueError):  # a nesting or a number beyond what Python prints
-        text = type(value).__name__
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, str) and len(value) <= SHOWN and value.isascii() and value.isalnum():
+        return value
+    text = shorten(value, SHOWN).encode("ascii", "backslashreplace").decode()
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 class _Reader:
@@ -161,14 +165,14 @@ class _Reader:
                 )
             else:
                 sound.append(entry)
-        return dict.fromkeys(ids) | self._unique(sound, "image_id", "duplicate-annotation", lambda entry: repr(entry))
+        return dict.fromkeys(ids) | self._unique(sound, "image_id", "duplicate-annotation", repr)
 
     def pairs(self, images: dict, annotations: dict) -> list[Pair]:
         """Images with annotation, in the order of the images; a file name counts once."""
         for image_id, annotation in annotations.items():
             if annotation is not None and image_id not in images and image_id not in self._faulty:
                 self._tell("no-image-entry", image_id, "is annotated, but 'images' does not list it")
-        pairs, names = [], (set(), set())
+        pairs, names = [], ({}, {})
         for image_id, image in images.items():
             if image_id not in annotations:
                 self._tell("no-annotation", image_id, f"{short(image['file_name'])} has no annotation")
@@ -176,14 +180,15 @@ class _Reader:
             if annotation is None:
                 continue
             own = (image["file_name"], annotation["file_name"])
-            twice = [name for name, seen in zip(own, names, strict=True) if name in seen]
-            for name in twice:
-                self._tell("duplicate-file-name", image_id, f"{short(name)} belongs to another image already")
+            twice = [(name, seen[name]) for name, seen in zip(own, names, strict=True) if name in seen]
+            for name, other in twice:
+                self._tell("duplicate-file-name", image_id, f"{short(name)} belongs to the image {short(other)} too")
             if twice:
                 continue
             for name, seen in zip(own, names, strict=True):
-                seen.add(name)
+                seen[name] = image_id
             pairs.append(Pair(image, annotation, self.image_folder / own[0], self.png_folder / own[1]))
+        self._tell_crossed(pairs)
         return pairs
 
     def tell_unlisted(self, folder: Path, entries: list) -> None:
@@ -195,6 +200,14 @@ class _Reader:
                     Finding("file-unlisted", path.relative_to(self._root).as_posix(), None, f"{self._json} lacks it")
                 )
 
+    def _tell_crossed(self, pairs: list[Pair]) -> None:
+        """Images whose name is that of another image's label: ``image_id`` may pair the wrong ones. Told once."""
+        images, labels = ([getattr(pair, kind)["file_name"] for pair in pairs] for kind in ("image", "annotation"))
+        if crossed := crossed_names(images, labels):
+            one = crossed[0][0]
+            text = f"{len(crossed)} images have a label that is named like another image, such as {short(images[one])}"
+            self._tell("names-crossed", None, f"{text} with {short(labels[one])}")
+
     def _unique(self, entries: list[dict], key: str, kind: str, meaning: Callable[[dict], str]) -> dict:
         groups = defaultdict(list)
         for entry in entries:
@@ -204,7 +217,7 @@ class _Reader:
             agree = len({meaning(entry) for entry in same}) == 1
             for entry in same[1:]:
                 told = "says the same once more" if agree else "contradicts another entry of this id"
-                self._tell(kind, own, f"{short(entry['file_name'])} {told}")
+                self._tell("entry-repeated" if agree else kind, own, f"{short(entry['file_name'])} {told}")
             if agree:
                 unique[own] = same[0]
             elif kind == "duplicate-annotation":
@@ -221,9 +234,7 @@ class _Reader:
             self._tell("bad-entry", None, f"{where}.{key} is {short(entry.get(key))}, not a whole number or a text")
             return False
         name = entry.get("file_name")
-        try:
-            path_inside(folder, name if isinstance(name, str) else "", where)
-        except UserError:
+        if not is_inside(name):
             told = f"{where}.file_name is {short(name)}, not the name of a file inside {folder.name}"
             self._tell("bad-entry", entry[key], told)
             if key == "id":

@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
-from pantile.labels.fields import Fields, is_clean, read_json, read_text
+from pantile.labels.fields import Fields, read_json, read_text
 
 MAX_CATEGORY = 2**24 - 1
 BACKGROUND = {"background", "_background_", "void", "unlabeled", "unlabelled", "ignore"}
@@ -117,7 +118,7 @@ def find_classes(src: Path, given: Path | None) -> Path:
     if given is not None:
         return given
     for name in CLASS_FILES:
-        if (src / name).is_file():
+        if (src / name).exists():
             return src / name
     raise UserError(
         f"{src} has no file of classes: write classes.json, a list of objects with id, name and isthing, or name one "

@@ -113,8 +113,6 @@ def numbers_from_map(
         elif merges:
             kind = "crowd regions" if info.is_thing else "stuff segments"
             report.lose(info.name, f"several {kind} of a class: merged", 1, 0)
-        elif segment.is_crowd and not info.is_thing:
-            report.lose(info.name, "crowd flag of stuff: dropped", 0, 0)
         if number == NO_ROOM:
             class_values[segment.id], numbers[segment.id], kept_ids[segment.id] = void, 0, VOID_ID
             continue

@@ -12,6 +12,7 @@ category "other" stands for things: void where no thing lies.
 """
 
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,13 @@ from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import stored_size
+from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
-from pantile.labels.fields import Fields, existing, is_number, path_inside, read_json
-from pantile.labels.image_folders import check_size, choose_splits, images_by_stem, read_pixels
+from pantile.labels.fields import Fields, is_number, path_inside, read_json
+from pantile.labels.image_folders import check_size, choose_splits, images_by_stem
 from pantile.labels.label_frames import Evidence, LabelFrames
+from pantile.labels.missing import present
 from pantile.labels.rasterise import (
     NO_PIXEL,
     TOO_FEW_POINTS,
@@ -49,7 +52,7 @@ from pantile.labels.source import (
     SourceSplit,
 )
 
-GREY = {"L": "8-bit grey", "P": "8-bit grey", "I;16": "16-bit grey"}
+GREY = (GREY_8, GREY_16, PALETTE)
 OTHER = "other"
 UNKNOWN = "unknown category"
 
@@ -73,8 +76,9 @@ def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     found = choose_splits(_find(src, options.splits), options.splits, src)
     files = {split: _read_files(path, split) for split, path in found.items()}
     taxonomy, notes = _taxonomy(files, options)
-    splits = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
-    return LabelSource(taxonomy, tuple(splits), notes)
+    opened = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
+    notes = (*notes, *(note for _, own in opened for note in own))
+    return LabelSource(taxonomy, tuple(split for split, _ in opened), notes)
 
 
 def _find(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
@@ -96,7 +100,7 @@ def _find(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
 def _read_files(path: Path, split: str) -> list[_File]:
     files = [_read(path, Layer.SHAPE)]
     stuff = path.with_name(f"stuff_{split}.json")
-    if stuff != path and stuff.is_file():
+    if stuff != path and stuff.exists():
         files.append(_read(stuff, Layer.STUFF_FILE))
     return files
 
@@ -142,7 +146,10 @@ def _taxonomy(files: dict[str, list[_File]], options: ReadOptions) -> tuple[Taxo
     return classes_of(list(rows.values()), next(iter(files.values()))[0].path, options.things, options.stuff)
 
 
-def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
+def _split(
+    src: Path, split: str, files: list[_File], taxonomy: Taxonomy, options: ReadOptions
+) -> tuple[SourceSplit, tuple[str, ...]]:
+    """The split, and notes."""
     main, images = files[0], options.images
     root = src.parent if src.is_file() else src
     places = [images] if images else [root / split, root / "images" / split, root / "images", main.path.parent]
@@ -154,10 +161,13 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, option
             f"The images that {main.path} names are not in {' or '.join(map(str, places))}: name their folder with "
             "--images."
         )
-    found = []
-    for entry in main.images:
-        path = existing(path_inside(folder, entry.text("file_name"), f"{entry.where}, file_name"), entry.where)
-        found.append(SourceImage(path, path.relative_to(folder.absolute()).as_posix(), entry.identifier("id")))
+    paths = [path_inside(folder, entry.text("file_name"), f"{entry.where}, file_name") for entry in main.images]
+    kept, notes = present(paths, f"images that {main.path} names", options.skip_missing)
+    entries, top = [main.images[k] for k in kept], folder.absolute()
+    found = [
+        SourceImage(paths[k], paths[k].relative_to(top).as_posix(), entry.identifier("id"))
+        for k, entry in zip(kept, entries, strict=True)
+    ]
     pixelmaps = main.path.with_name(f"stuff_{split}_pixelmaps")
     maps = images_by_stem(pixelmaps, (".png",)) if len(files) > 1 else {}
     if pixelmaps.is_dir() and not maps:
@@ -168,11 +178,11 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, option
         return _evidence(annotations, maps.get(found[index].path.stem))
 
     paths = [image.path for image in found]
-    frames = LabelFrames(paths, lambda index: _stated(main.images[index]), evidence, options.orientation)
+    frames = LabelFrames(paths, lambda index: _stated(entries[index]), evidence, options.orientation)
 
     def read(index: int) -> ImageLabels:
         image = found[index]
-        framed = frames.find(index, main.images[index].where)
+        framed = frames.find(index, entries[index].where)
         size = framed.size
         shapes, dropped, base = [], [], None
         for file in files:
@@ -182,14 +192,15 @@ def _split(src: Path, split: str, files: list[_File], taxonomy: Taxonomy, option
             for annotation in file.annotations.get(image.id, []):
                 one = _shape(annotation, size, taxonomy, file)
                 (shapes if isinstance(one, Shape) else dropped).append(one)
-        return ImageLabels(size, tuple(shapes), base, tuple(dropped), framed)
+        return ImageLabels(size, tuple(shapes), base, tuple(dropped), framed=framed)
 
-    return SourceSplit(split, tuple(found), read)
+    return SourceSplit(split, tuple(found), read), notes
 
 
 def _holds(folder: Path, file: _File) -> bool:
-    """Whether the folder has the first image; which one is missing is told later."""
-    return not file.images or path_inside(folder, file.images[0].text("file_name"), file.images[0].where).exists()
+    """Whether the folder has an image of the file; which ones are missing is told later."""
+    names = ((entry.text("file_name"), entry.where) for entry in file.images)
+    return not file.images or any(os.path.exists(path_inside(folder, *own)) for own in names)  # noqa: PTH110 - long names
 
 
 def _stated(entry: Fields) -> tuple[int, int] | None:
@@ -219,7 +230,7 @@ def _stuff_map(
     path = maps.get(image.path.stem)
     if path is None:
         raise UserError(f"{file.path}: the stuff PNG of {image.name} is missing: restore it.")
-    values = read_pixels(path, GREY)
+    values = read_label(path, GREY)
     check_size(image.path, size, values.shape, str(path))
     others = {c.data["id"] for c in file.categories if c.data["name"] == OTHER}
     ids, segments = np.zeros(size, dtype=np.int32), []
@@ -244,8 +255,7 @@ def _shape(entry: Fields, size: tuple[int, int], taxonomy: Taxonomy, file: _File
     mask = _mask(entry, size)
     if isinstance(mask, str):
         return Dropped(taxonomy.names[class_index], mask, entry.where)
-    layer = Layer.CROWD if is_crowd and file.layer == Layer.SHAPE else file.layer
-    return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=layer)
+    return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=file.layer)
 
 
 def _mask(entry: Fields, size: tuple[int, int]) -> dict | str:

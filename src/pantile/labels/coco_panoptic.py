@@ -1,17 +1,15 @@
-"""COCO-panoptic as source and target. ``data.CocoPanoptic`` reads; types and paths are checked before."""
+"""COCO-panoptic as source and target; ``data.CocoPanoptic`` reads and checks."""
 
 import json
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
-from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import MAX_ID, PanopticMap, ids_to_rgb
+from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_split
 from pantile.data.write_coco import segments_info
-from pantile.labels.class_list import classes_of
 from pantile.labels.datasets import dataset_source
-from pantile.labels.fields import Fields, path_inside, read_json
 from pantile.labels.label_pngs import save_png
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
@@ -23,34 +21,8 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: no such split, a JSON that is not COCO-panoptic, or missing files.
     """
     splits = [find_split(src, split) for split in options.splits] or available_splits(src) or [find_split(src, "train")]
-    for split in splits:
-        check_types(src / "annotations" / f"panoptic_{split}.json")
-    return dataset_source({split: CocoPanoptic(src, split) for split in splits}, src, options.orientation)
-
-
-def check_types(path: Path) -> None:
-    """Types of all fields, and paths that stay in their folders; what they mean is ``read_coco_json``'s to check.
-
-    Raises:
-        UserError: a field is missing or mistyped, or a path leads outside.
-    """
-    top = Fields.of(read_json(path), str(path))
-    classes_of(top.objects("categories", "category"), path, (), ())
-    for category in top.objects("categories", "category"):
-        category.flag("isthing")
-    for image in top.objects("images", "image"):
-        image.identifier("id")
-        path_inside(path.parent, image.text("file_name"), f"{image.where}, file_name")
-    for annotation in top.objects("annotations", "annotation"):
-        annotation.identifier("image_id")
-        name = annotation.text("file_name")
-        path_inside(path.parent, name, f"{annotation.where}, file_name")
-        if not name.lower().endswith(".png"):
-            raise UserError(f"{annotation.where} has the file_name {name!r}, which is no PNG: correct it.")
-        for segment in annotation.objects("segments_info", "segment"):
-            segment.whole("id", 1, MAX_ID)
-            segment.whole("category_id", 0, MAX_ID)
-            segment.flag("iscrowd", default=0)
+    open_split = partial(CocoPanoptic, src, skip_missing=options.skip_missing)
+    return dataset_source(splits, open_split, src, options.orientation)
 
 
 class CocoPanopticWriter:

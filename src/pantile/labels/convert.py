@@ -13,11 +13,14 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.orientation import check_frame
+from pantile.labels.crowd import chosen_classes, settle_crowd
 from pantile.labels.label_frames import Framed
 from pantile.labels.overlaps import RULES, fill_gap, paint
 from pantile.labels.photo_copy import place_photo
+from pantile.labels.photos import UNREADABLE, look_at_photos
 from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
@@ -33,6 +36,8 @@ class ConvertOptions:
         read: what the source's files do not say.
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
+        crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
+        unreadable: what becomes of photos that the project cannot read: one of ``photos.UNREADABLE``.
         link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
         progress: show a progress bar.
     """
@@ -42,6 +47,8 @@ class ConvertOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
     overlap: str = "error"
     gap: str = VOID
+    crowd_as_instances: tuple[str, ...] | None = None
+    unreadable: str = "error"
     link: bool = False
     progress: bool = False
 
@@ -60,12 +67,14 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     src, dst = Path(src), Path(dst)
     _check_options(src, options)
     with staged(dst) as folder:
-        source = FORMATS[options.source].open(src, options.read)
+        photos = look_at_photos(FORMATS[options.source].open(src, options.read), options.unreadable, options.progress)
+        source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
-        report = Report(taxonomy, notes=[*source.notes, *notes])
+        settled = chosen_classes(options.crowd_as_instances, taxonomy)
+        report = Report(taxonomy, notes=[*source.notes, *photos.notes, *notes], problems=photos.warnings)
         writer = FORMATS[options.target].writer(folder, taxonomy)
         for split in source.splits:
-            _convert_split(split, writer, folder, report, gap_index, options)
+            _convert_split(split, writer, folder, report, gap_index, settled, options)
         report.write(folder / FILE_NAME, _about(src, source, options))
     return report
 
@@ -76,6 +85,7 @@ def _convert_split(
     folder: Path,
     report: Report,
     gap_index: int | None,
+    settled: frozenset[int],
     options: ConvertOptions,
 ) -> None:
     names = _target_names(split)
@@ -85,10 +95,11 @@ def _convert_split(
     console = Console(stderr=True)
     for index in track(positions, description=split.name, console=console, disable=not options.progress):
         image = split.images[index]
-        panoptic, framed = _read(split, index, report, options.overlap)
+        panoptic, framed = _read(split, index, report, options.overlap, settled)
         if gap_index is not None:
             panoptic, pixels = fill_gap(panoptic, gap_index)
             report.gap[options.gap] += pixels
+        report.count_crowd(split.name, panoptic)
         held = writer.write(split.name, names[index], image.id, panoptic, report)
         report.count_out(held)
         place_photo(image.path, images / names[index], options.link, framed)
@@ -97,10 +108,17 @@ def _convert_split(
     writer.finish(split.name)
 
 
-def _read(split: SourceSplit, index: int, report: Report, rule: str) -> tuple[PanopticMap, Framed | None]:
+def _read(
+    split: SourceSplit, index: int, report: Report, rule: str, settled: frozenset[int]
+) -> tuple[PanopticMap, Framed | None]:
     """The painted map, and how it lies on its photo; what its labels lost on the way is reported."""
     image = split.images[index]
-    labels = split.read(index)
+    labels, flags, made = settle_crowd(split.read(index), report.taxonomy, settled)
+    report.flags_dropped.update({report.taxonomy.names[k]: n for k, n in flags.items()})
+    report.made_instances.update({report.taxonomy.names[k]: n for k, n in made.items()})
+    if labels.pooled_crowd and labels.base is not None:
+        crowd = {segment.class_index for segment in labels.base.segments if segment.is_crowd}
+        report.unnumbered.update(report.taxonomy.names[k] for k in crowd)
     for dropped in labels.dropped:
         report.drop(dropped)
     painted = paint(labels, report.taxonomy, rule, str(image.path))
@@ -121,6 +139,7 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
         ("--from", options.source, READABLE),
         ("--to", options.target, WRITABLE),
         ("--overlap", options.overlap, RULES),
+        ("--unreadable", options.unreadable, UNREADABLE),
     ):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -165,10 +184,9 @@ def _target_names(split: SourceSplit) -> list[str]:
     for index, (name, image) in enumerate(zip(names, split.images, strict=True)):
         for known, key, what in ((owner, PurePosixPath(name).stem, "name"), (ids, image.id, "id")):
             if key in known:
-                other = split.images[known[key]].path
-                raise UserError(
-                    f"{image.path} and {other} would both have the {what} {key!r} in the target: rename one."
-                )
+                other = split.images[known[key]]
+                both = " and ".join(f"{own.path} (id {short(own.id)})" for own in (image, other))
+                raise UserError(f"{both} would both have the {what} {short(key)} in the target: rename one.")
             known[key] = index
     return names
 
@@ -189,9 +207,8 @@ def staged(dst: Path) -> Iterator[Path]:
     """
     dst = dst.resolve()
     try:
-        if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
-            raise UserError(f"{dst} exists and is not an empty folder: name a new one.")
-        folder = dst.with_name(f".{dst.name}.{os.getpid()}.partial")
+        refuse_in_use(dst)
+        folder = dst.with_name(f".{dst.name[:40]}.{os.getpid()}.partial")  # a longer name may not fit
         try:
             folder.mkdir(parents=True)
             yield folder
@@ -201,4 +218,13 @@ def staged(dst: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"{error.filename or dst}: {error.strerror}; nothing was written.") from None
+        raise UserError(f"{error.filename or dst}: {error.strerror or error}; nothing was written.") from None
+
+
+def refuse_in_use(dst: Path) -> None:
+    """
+    Raises:
+        UserError: ``dst`` is neither new nor an empty folder.
+    """
+    if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
+        raise UserError(f"{dst} exists and is not an empty folder: name a new one.")

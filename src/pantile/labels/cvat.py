@@ -19,9 +19,10 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.fields import Fields, existing, is_number, path_inside
+from pantile.labels.fields import Fields, is_number, path_inside
 from pantile.labels.image_folders import choose_splits
 from pantile.labels.label_frames import Evidence, LabelFrames
+from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.safe_xml import read_xml
 from pantile.labels.source import (
@@ -58,7 +59,9 @@ def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
     for entry in entries:
         by_split[_Attributes(entry, f"{path}: image").text("subset", default="train")].append(entry)
     found = choose_splits(dict(by_split), options.splits, src)
-    return LabelSource(taxonomy, tuple(_split(path, s, own, taxonomy, options) for s, own in found.items()), notes)
+    opened = [_split(path, split, own, taxonomy, options) for split, own in found.items()]
+    notes = (*notes, *(note for _, own in opened for note in own))
+    return LabelSource(taxonomy, tuple(split for split, _ in opened), notes)
 
 
 class _Attributes:
@@ -89,7 +92,10 @@ class _Attributes:
         return int(value)
 
 
-def _split(path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
+def _split(
+    path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, options: ReadOptions
+) -> tuple[SourceSplit, tuple[str, ...]]:
+    """The split, and notes."""
     found, seen = [], {}
     for position, entry in enumerate(entries):
         attributes = _Attributes(entry, f"{path}: image {entry.get('name') or position}")
@@ -98,6 +104,8 @@ def _split(path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, o
             raise UserError(f"{attributes.where} has the id {image_id} of another image: make the ids unique.")
         name = attributes.text("name")
         found.append(SourceImage(_image_path(path, split, name, attributes.where, options.images), name, image_id))
+    kept, notes = present([image.path for image in found], f"images that {path} names", options.skip_missing)
+    entries, found = [entries[k] for k in kept], [found[k] for k in kept]
 
     paths = [image.path for image in found]
     stated, evidence = partial(_stated, path, entries), partial(_evidence, path, entries)
@@ -112,7 +120,7 @@ def _split(path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, o
         shapes, dropped = sort_out(_shape(shape.tag, own, framed.size, taxonomy) for shape, own in named)
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
-    return SourceSplit(split, tuple(found), read)
+    return SourceSplit(split, tuple(found), read), notes
 
 
 def _stated(path: Path, entries: list[Element], index: int) -> tuple[int, int]:
@@ -138,8 +146,9 @@ def _image_path(path: Path, split: str, name: str, where: str, images: Path | No
     root = path.parent
     places = [images] if images else [root / "images" / split, root / "images", root / split, root]
     candidates = [path_inside(place, name, f"{where}, name") for place in places]
-    there = next((candidate for candidate in candidates if candidate.exists()), candidates[-1])
-    return existing(there, where)
+    return next((candidate for candidate in candidates if candidate.exists()), None) or next(
+        (candidate for candidate in candidates if candidate.parent.is_dir()), candidates[-1]
+    )
 
 
 def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
+from pantile.contracts.flags import as_flag
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.shortening import short
 
 REQUIRED = object()
 
@@ -19,7 +23,7 @@ def read_text(path: Path, encodings: tuple[str, ...] = ("utf-8-sig",)) -> str:
         UserError: the file cannot be read, or has none of the encodings.
     """
     try:
-        content = path.read_bytes()
+        content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
     for encoding in encodings:
@@ -75,7 +79,7 @@ class Fields:
         return default
 
     def wrong(self, key: str, wanted: str) -> UserError:
-        return UserError(f"{self.where} has the field {key!r} = {_short(self.data.get(key))}: give it {wanted}.")
+        return UserError(f"{self.where} has the field {key!r} = {short(self.data.get(key))}: give it {wanted}.")
 
     def text(self, key: str, default: Any = REQUIRED) -> str:
         value = self.get(key, "a text", default)
@@ -96,9 +100,10 @@ class Fields:
 
     def flag(self, key: str, default: Any = REQUIRED) -> bool:
         value = self.get(key, "0 or 1", default)
-        if not isinstance(value, int) or value not in (0, 1):
+        flag = as_flag(value)
+        if flag is None:
             raise self.wrong(key, "0 or 1")
-        return bool(value)
+        return flag
 
     def identifier(self, key: str) -> int | str:
         """An id of COCO's JSON: a whole number or a text."""
@@ -133,11 +138,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and not _is_nan(value)
 
 
-def is_clean(text: str) -> bool:
-    """Encodable, and free of control characters: fit for a file name, a terminal and a report."""
-    return _encodable(text) and not any(ord(character) < 32 for character in text)
-
-
 def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> Path:
     """The file that a label file names. Compared by text, so links that the person made keep working.
 
@@ -153,35 +153,9 @@ def path_inside(root: Path, name: str, where: str, base: Path | None = None) -> 
     top = os.path.abspath(root)  # noqa: PTH100 - Path.resolve would follow links
     full = os.path.abspath(Path(base or root) / name.replace("\\", "/"))  # noqa: PTH100
     if not is_clean(name) or full == top or not Path(full).is_relative_to(top) or ":" in name.split("/")[0][:2]:
-        raise UserError(f"{where} names the file {_short(name)}, which is not inside {root}: name a file in it.")
+        raise UserError(f"{where} names the file {short(name)}, which is not inside {root}: name a file in it.")
     return Path(full)
-
-
-def existing(path: Path, where: str) -> Path:
-    """
-    Raises:
-        UserError: there is no such file.
-    """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
-        raise UserError(f"{where} names {_short(str(path))}, which does not exist: restore it or remove the entry.")
-    return path
 
 
 def _is_nan(value: float) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _short(value: Any) -> str:
-    try:
-        text = ascii(value) if isinstance(value, str) and not _encodable(value) else repr(value)
-    except (RecursionError, ValueError):  # a nesting or a number beyond what Python prints
-        text = type(value).__name__
-    return text if len(text) <= 80 else f"{text[:77]}..."

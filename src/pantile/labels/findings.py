@@ -14,17 +14,20 @@ class Kind:
         severity: an error makes numbers wrong or a reader fail; a note may be as the person wants it.
         repair: what the copy does, for the summary.
         leaves_out: the copy cannot hold the image.
+        mended: the copy is as a person would want it; False where it lacks something, or has the fault still.
     """
 
     severity: Literal["error", "note"]
     repair: str
     leaves_out: bool = False
+    mended: bool = True
 
 
-_LEFT_OUT = Kind("error", "image left out", leaves_out=True)
-_ENTRY = Kind("error", "entry left out")
+_LEFT_OUT = Kind("error", "image left out", leaves_out=True, mended=False)
+_ENTRY = Kind("error", "entry left out", mended=False)
 _ROW = Kind("error", "row dropped, its pixels void")
 _KEPT = Kind("note", "kept")
+_CROWD = Kind("error", "kept", mended=False)
 
 KINDS = {
     # entries of the JSON
@@ -32,16 +35,25 @@ KINDS = {
     "duplicate-image-id": _ENTRY,
     "duplicate-file-name": _ENTRY,
     "duplicate-annotation": _ENTRY,
+    "entry-repeated": Kind("error", "one kept"),  # two that say the same
     "no-annotation": _ENTRY,
     "no-image-entry": _ENTRY,
+    "names-crossed": _KEPT,  # a label that has the name of another image
     "file-unlisted": Kind("note", "left out"),
+    # classes of a split against those of the training split
+    "classes-differ": Kind("error", "kept"),
+    "class-order": _KEPT,
+    "class-ids": _KEPT,
     # files
     "image-missing": _LEFT_OUT,
     "image-broken": _LEFT_OUT,
+    "image-unsaid": Kind("error", "kept as it is: say in dataset.yaml how to read it"),
     "label-missing": _LEFT_OUT,
     "label-broken": _LEFT_OUT,
+    "files-missing": Kind("error", "-", mended=False),  # of a layout that no copy is made of
     "size-mismatch": _LEFT_OUT,
     "json-size": Kind("error", "taken from the image"),
+    "no-size": Kind("note", "taken from the image"),
     "image-rotated": Kind("note", "saved upright or its EXIF tag removed, as its label lies"),
     "image-rotation-unclear": Kind("error", "taken as upright where dataset.yaml does not say"),
     "image-in-two-splits": Kind("error", "kept in the smaller split", leaves_out=True),
@@ -52,12 +64,20 @@ KINDS = {
     "id-invalid": _ROW,
     "id-repeated": Kind("error", "one kept where they agree, else void"),
     "unknown-category": _ROW,
-    "crowd-flag": Kind("error", "0 where missing, a number where readable, else row dropped"),
+    "crowd-flag": _ROW,
+    "crowd-form": Kind("note", "0 or 1"),  # missing, or not a number, but what it means is clear
+    "stuff-crowd": Kind("error", "flag removed"),
     # rows against pixels
     "id-unlisted": Kind("error", "pixels become void"),
     "row-without-pixels": Kind("error", "row dropped"),
     "wrong-area": Kind("error", "counted anew"),
     "wrong-box": Kind("error", "measured anew"),
+    "no-area": Kind("note", "counted"),
+    "no-box": Kind("note", "measured"),
+    # all images of a split together
+    "no-images": Kind("error", "kept", mended=False),
+    "class-only-crowd": _CROWD,
+    "mostly-crowd": _CROWD,
     # what a person may want to look at
     "empty-image": _KEPT,
     "tiny-segment": _KEPT,

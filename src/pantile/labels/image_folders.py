@@ -1,60 +1,13 @@
 """Where images and their labels lie, and what an image's id is called."""
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from pantile.contracts.errors import UserError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-#: what Pillow raises on files that are cut short, garbled or forged
-DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
-
-
-@contextmanager
-def decoding(path: Path | str) -> Iterator[None]:
-    """Pillow's errors as one sentence.
-
-    Raises:
-        UserError: instead of them.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: restore the file.") from None
-    except (*DECODING_ERRORS, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
-
-
-def read_pixels(path: Path, modes: dict[str, str]) -> np.ndarray:
-    """Pixel values as stored; of a palette PNG the indices.
-
-    Args:
-        path: the file.
-        modes: Pillow's modes that the format allows, each with its name for people.
-
-    Returns:
-        (H, W) or (H, W, C), uint8, uint16 or int32.
-
-    Raises:
-        UserError: the file is missing, broken or of another mode.
-    """
-    with decoding(path), Image.open(path) as image:
-        mode = image.mode
-        pixels = np.asarray(image)
-    if mode not in modes:
-        raise UserError(
-            f"{path} has colour mode {mode!r}, but this label is {' or '.join(dict.fromkeys(modes.values()))}: "
-            "save it in that mode (another program may have changed it)."
-        )
-    return pixels
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.data.missing import left_out, listed
 
 
 def check_size(path: Path, size: tuple[int, int], claimed: tuple[int, int], where: str) -> None:
@@ -77,7 +30,7 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> di
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or path.is_dir():
             continue
         if path.stem in found:
             raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")
@@ -103,6 +56,7 @@ class Pairs:
         stems: of both files, sorted.
         labels, images: one path per stem.
         unlabelled: number of images without label.
+        remarks: what was left out, for the report.
     """
 
     split: str
@@ -110,15 +64,21 @@ class Pairs:
     labels: tuple[Path, ...]
     images: tuple[Path, ...]
     unlabelled: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         if not self.unlabelled:
-            return ()
-        return (f"{self.unlabelled} images beside those of split {self.split!r} have no label and were left out.",)
+            return self.remarks
+        return (
+            *self.remarks,
+            f"{self.unlabelled} images beside those of split {self.split!r} have no label and were left out.",
+        )
 
 
-def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: Path | None) -> list[Pairs]:
+def find_pairs(
+    src: Path, bases: Sequence[str], splits: Sequence[str], images: Path | None, skip_missing: bool = False
+) -> list[Pairs]:
     """Splits of a folder of label PNGs: ``<base>/<split>/*.png``, ``<base>_<split>/*.png`` or ``<base>/*.png``.
 
     Images are looked for in ``images/<split>``, ``<split>``, ``images`` and the source itself.
@@ -128,6 +88,7 @@ def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: P
         bases: names of the folder of labels, the first that exists is taken.
         splits: which; empty for all. Labels without split folders go by the only name given, or ``train``.
         images: another folder of images.
+        skip_missing: labels without image are left out.
 
     Raises:
         UserError: no labels, no such split, or a label without image.
@@ -139,15 +100,16 @@ def find_pairs(src: Path, bases: Sequence[str], splits: Sequence[str], images: P
         places = [images / split, images] if images else [src / "images" / split, src / split, src / "images", src]
         there = next((found for found in map(images_by_stem, places) if found.keys() & labels.keys()), {})
         missing = sorted(labels.keys() - there.keys())
-        if missing:
+        if missing and (not skip_missing or len(missing) == len(labels)):
             raise UserError(
-                f"{labels[missing[0]]} has no image of that name in {' or '.join(map(str, places))} ({len(missing)} of "
-                f"{len(labels)} labels): put it there, or name the folder with --images."
+                f"{listed([labels[stem] for stem in missing])} has no image of that name in "
+                f"{' or '.join(map(str, places))} ({len(missing)} of {len(labels)} labels): put it there, name the "
+                "folder with --images, or leave such labels out with --skip-missing."
             )
-        stems = tuple(labels)
-        found.append(
-            Pairs(split, stems, tuple(labels.values()), tuple(there[stem] for stem in stems), len(there) - len(labels))
-        )
+        remarks = (left_out([labels[k] for k in missing], len(labels), "images of labels"),) if missing else ()
+        stems = tuple(stem for stem in labels if stem in there)
+        own, images_of = tuple(labels[stem] for stem in stems), tuple(there[stem] for stem in stems)
+        found.append(Pairs(split, stems, own, images_of, len(there) - len(stems), remarks))
     return found
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pantile.data.decoding import decoding
 from pantile.data.image_files import read_orientation
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.orientation import FRAMES, STORED, UPRIGHT, Orientation, choose_frame, mismatch
-from pantile.labels.image_folders import decoding
 
 Size = tuple[int, int]
 BEYOND = 1.0  # pixels by which a point may miss the picture: tools round, and clip a little outside

@@ -33,7 +33,7 @@ def _split(pairs: Pairs, read: Callable[[Pairs, int], PanopticMap], orientation:
     def labels(index: int) -> ImageLabels:
         panoptic = read(pairs, index)
         framed = frame_of_map(images[index].path, panoptic.size, orientation, str(pairs.labels[index]))
-        return ImageLabels(panoptic.size, base=panoptic, framed=framed)
+        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=True, framed=framed)
 
     return SourceSplit(pairs.split, images, labels)
 

@@ -21,9 +21,12 @@ from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.fields import Fields, existing, path_inside, read_json
-from pantile.labels.image_folders import IMAGE_SUFFIXES, decoding, image_ids
+from pantile.data.decoding import decoding
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.labels.fields import Fields, path_inside, read_json
+from pantile.labels.image_folders import image_ids
 from pantile.labels.label_frames import Evidence, LabelFrames
+from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.source import (
     Dropped,
@@ -52,7 +55,9 @@ def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
     files = {split: own.labels for split, own in files.items()}
     labels = [shape.text("label") for own in files.values() for top in own for shape in top.objects("shapes", "shape")]
     taxonomy, notes = tool_taxonomy(labels, src, options)
-    splits = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
+    opened = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
+    splits = [split for split, _ in opened]
+    notes = (*notes, *(note for _, own in opened for note in own))
     if others:
         notes = (*notes, f"{len(others)} JSONs have neither shapes nor imagePath and were left out, first {others[0]}.")
     labelled = {image.path for split in splits for image in split.images}
@@ -81,14 +86,18 @@ def _read_all(folder: Path) -> _Files:
     return found
 
 
-def _split(src: Path, split: str, files: list[Fields], taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
+def _split(
+    src: Path, split: str, files: list[Fields], taxonomy: Taxonomy, options: ReadOptions
+) -> tuple[SourceSplit, tuple[str, ...]]:
+    """The split, and notes."""
     images = options.images
-    root = images or src
-    paths = []
+    root, paths = images or src, []
     for top in files:
         base = images or Path(top.where).parent
         where = f"{top.where}, imagePath"
-        paths.append(existing(path_inside(root, top.text("imagePath"), where, base), where))
+        paths.append(path_inside(root, top.text("imagePath"), where, base))
+    kept, notes = present(paths, f"images that the JSONs in {src} name", options.skip_missing)
+    files, paths = [files[k] for k in kept], [paths[k] for k in kept]
     names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
     ids = image_ids([path.stem for path in paths])
     found = tuple(SourceImage(*row) for row in zip(paths, names, ids, strict=True))
@@ -101,7 +110,7 @@ def _split(src: Path, split: str, files: list[Fields], taxonomy: Taxonomy, optio
         shapes, dropped = sort_out(_shape(shape, framed.size, taxonomy) for shape in top.objects("shapes", "shape"))
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
-    return SourceSplit(split, found, read)
+    return SourceSplit(split, found, read), notes
 
 
 def _stated(top: Fields) -> tuple[int, int] | None:

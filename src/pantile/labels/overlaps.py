@@ -1,7 +1,7 @@
 """Shapes that overlap become a map in which every pixel has one owner; every pixel decided is counted."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
-from pantile.labels.rasterise import area, covered_pixels, union
+from pantile.labels.rasterise import covered_pixels, union
 from pantile.labels.source import ImageLabels, Shape
 
 RULES = ("error", "smaller-on-top", "larger-on-top", "last-on-top")
@@ -37,8 +37,10 @@ class Painted:
 def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Painted:
     """The map of an image.
 
-    Segments of stuff merge into one per class first; that is no overlap. Layers (see ``source.Layer``) are painted in
-    order; the rule decides within a layer. Between equal areas the later annotation is on top.
+    Shapes of one group, and of one stuff class, are one segment; where they meet is no overlap. Layers (see
+    ``source.Layer``) are painted in order; the rule decides within a layer, for crowd as for all other shapes.
+    ``last-on-top`` paints shape by shape, as the file draws them; the rules of size compare whole segments, and between
+    equal areas the one whose last shape comes later is on top.
 
     Args:
         labels: what the reader gave.
@@ -50,21 +52,21 @@ def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Pai
         UserError: the rule is ``error`` and two segments of a layer overlap.
     """
     base = labels.base or PanopticMap(np.zeros(labels.size, dtype=np.int32), ())
-    segments = merge_shapes(labels.shapes, taxonomy)
-    if not segments:
+    members = group_shapes(labels.shapes, taxonomy)
+    if not members:
         painted = Painted(base)
         _count_in(painted, base)
         return painted
+    segments = [_whole([labels.shapes[k] for k in own]) for own in members]
     first_id = max((s.id for s in base.segments), default=0) + 1
     ids = base.ids.T.astype(np.int64).ravel()  # down the columns, as run lengths go
     pixels = [covered_pixels(segment.mask) for segment in segments]
     layer_of = np.full(first_id + len(segments), -1)
-    for position in _painting_order(segments, rule):
-        shape, own = segments[position], pixels[position]
+    for position, own in _strokes(labels.shapes, members, segments, pixels, rule):
         if rule == "error":
-            _refuse_overlap(ids[own], layer_of, shape, segments, first_id, taxonomy, where)
+            _refuse_overlap(ids[own], layer_of, segments[position], segments, first_id, taxonomy, where)
         ids[own] = first_id + position
-        layer_of[first_id + position] = shape.layer
+        layer_of[first_id + position] = segments[position].layer
 
     rows = [*base.segments, *(Segment(first_id + k, s.class_index, s.is_crowd) for k, s in enumerate(segments))]
     present = count_pixels(ids)
@@ -83,18 +85,34 @@ def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Pai
     return painted
 
 
-def merge_shapes(shapes: Sequence[Shape], taxonomy: Taxonomy) -> list[Shape]:
-    """Shapes of one group, and of one stuff class, become one; it stands where its last shape stood."""
-    groups: dict[tuple, list[Shape]] = {}
+def group_shapes(shapes: Sequence[Shape], taxonomy: Taxonomy) -> list[list[int]]:
+    """Positions of the shapes of each segment: of one group, of one stuff class, or one alone; by their last shape."""
+    groups: dict[tuple, list[int]] = {}
     for position, shape in enumerate(shapes):
         is_stuff = not taxonomy.classes[shape.class_index].is_thing
         alone = ("alone", position) if shape.group is None else ("group", shape.group)
         key = (shape.class_index, shape.is_crowd, shape.layer, ("stuff",) if is_stuff else alone)
-        groups[key] = [*groups.pop(key, []), shape]
-    return [
-        members[-1] if len(members) == 1 else replace(members[-1], mask=union([m.mask for m in members]))
-        for members in groups.values()
-    ]
+        groups[key] = [*groups.pop(key, []), position]
+    return list(groups.values())
+
+
+def _whole(members: list[Shape]) -> Shape:
+    return members[-1] if len(members) == 1 else replace(members[-1], mask=union([own.mask for own in members]))
+
+
+def _strokes(
+    shapes: Sequence[Shape], members: list[list[int]], segments: list[Shape], pixels: list[np.ndarray], rule: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What is painted, from the lowest to the topmost: position of a segment, and pixels of it. Sorts are stable."""
+    if rule == "last-on-top":
+        segment_of = {k: position for position, own in enumerate(members) for k in own}
+        for k in sorted(segment_of, key=lambda k: (shapes[k].layer, k)):
+            own = segment_of[k]
+            yield own, pixels[own] if len(members[own]) == 1 else covered_pixels(shapes[k].mask)
+        return
+    sign = {"smaller-on-top": -1, "larger-on-top": 1}.get(rule, 0)
+    for own in sorted(range(len(segments)), key=lambda k: (segments[k].layer, sign * len(pixels[k]))):
+        yield own, pixels[own]
 
 
 def fill_gap(panoptic: PanopticMap, class_index: int) -> tuple[PanopticMap, int]:
@@ -116,12 +134,6 @@ def fill_gap(panoptic: PanopticMap, class_index: int) -> tuple[PanopticMap, int]
 def _free_id(panoptic: PanopticMap) -> int:
     used = {s.id for s in panoptic.segments}
     return next(k for k in range(1, len(used) + 2) if k not in used)
-
-
-def _painting_order(segments: list[Shape], rule: str) -> list[int]:
-    """Positions from the lowest segment to the topmost; the sort is stable, so later ones stay above."""
-    sign = {"smaller-on-top": -1, "larger-on-top": 1}.get(rule, 0)
-    return sorted(range(len(segments)), key=lambda k: (segments[k].layer, sign and sign * area(segments[k].mask)))
 
 
 def _refuse_overlap(

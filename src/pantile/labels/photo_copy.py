@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 
 from pantile.contracts.errors import UserError
+from pantile.data.decoding import decoding
 from pantile.data.image_files import read_orientation
 from pantile.data.orientation import EXIF_TEXTS, TAG, UPRIGHT, not_mapped
-from pantile.labels.image_folders import decoding
 from pantile.labels.label_frames import Framed
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"

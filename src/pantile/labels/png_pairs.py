@@ -19,18 +19,19 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, rgb_to_ids
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.label_files import GREY_8, GREY_16, PALETTE, RGB_8, read_label
 from pantile.labels.class_list import classes_of, find_classes, read_classes
 from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.image_folders import Pairs, find_pairs, label_folders, read_pixels
+from pantile.labels.image_folders import Pairs, find_pairs, label_folders
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
+from pantile.labels.missing import present
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
 MAX_16 = 2**16 - 1
 PAIRS = Numbering(first=1, last=MAX_16, crowd=0, stuff=0, max_class=MAX_16)
 SEMANTIC = Numbering(first=1, last=0, crowd=0, stuff=0, max_class=MAX_16)
-GREY = {"L": "8-bit grey", "P": "8-bit grey", "I;16": "16-bit grey", "I": "16-bit grey"}
-GREY_OR_RGB = GREY | {"RGB": "8-bit RGB"}
+GREY = (GREY_8, GREY_16, PALETTE)
 SEMANTIC_BASES = ("semantic", "labels", "masks")
 INSTANCE_BASES = ("instances", "instance")
 
@@ -41,9 +42,18 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
         UserError: missing labels, images or classes.
     """
     taxonomy, notes = _taxonomy(src, options)
-    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
+    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
     instances = label_folders(src, INSTANCE_BASES, [own.split for own in pairs])
+    pairs = [_with_instances(own, instances[own.split], options.skip_missing) for own in pairs]
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances), options.orientation)
+
+
+def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
+    """The pairs that have an instance PNG."""
+    paths = [folder / label.name for label in pairs.labels]
+    kept, remarks = present(paths, f"instance PNGs in {folder}", skip)
+    stems, labels, images = (tuple(own[k] for k in kept) for own in (pairs.stems, pairs.labels, pairs.images))
+    return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
 
 
 def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
@@ -52,9 +62,7 @@ def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
         UserError: missing labels, images or classes.
     """
     taxonomy, notes = _taxonomy(src, options)
-    if taxonomy.thing_indices:
-        notes = (*notes, "Nothing separates the things of a semantic PNG, so their regions are crowd.")
-    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images)
+    pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, None), options.orientation)
 
 
@@ -65,7 +73,7 @@ def _taxonomy(src: Path, options: ReadOptions) -> tuple[Taxonomy, tuple[str, ...
 
 def _read(taxonomy: Taxonomy, instances: dict[str, Path] | None, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    classes = read_pixels(path, GREY)
+    classes = read_label(path, GREY)
     void = tuple(
         value for value in (0, 255 if classes.dtype == np.uint8 else MAX_16) if value not in taxonomy.index_of_id
     )
@@ -76,7 +84,7 @@ def _read(taxonomy: Taxonomy, instances: dict[str, Path] | None, pairs: Pairs, i
 
 
 def _read_numbers(path: Path) -> np.ndarray:
-    numbers = read_pixels(path, GREY_OR_RGB)
+    numbers = read_label(path, (*GREY, RGB_8))
     return rgb_to_ids(numbers) if numbers.ndim == 3 else numbers
 
 

@@ -11,12 +11,12 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, ids_to_rgb
-from pantile.data.description import said_orientation
+from pantile.data.described_images import images_beside, write_images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.labels.check import CheckResult
 from pantile.labels.check_pixels import ImageResult, measure
 from pantile.labels.check_table import Pair, SplitTable, usable_rows
-from pantile.labels.convert import staged
+from pantile.labels.convert import refuse_in_use, staged
 from pantile.labels.findings import KINDS
 from pantile.labels.label_frames import frame_of_map
 from pantile.labels.label_pngs import save_png
@@ -55,13 +55,25 @@ def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repa
     out = Path(out)
     if not result.tables:
         raise UserError(f"{result.root} is not in COCO-panoptic layout: convert it with `pantile data convert` first.")
-    if out.resolve().is_relative_to(result.root.resolve()):
-        raise UserError(f"{out} lies in the checked folder {result.root}, which stays as it is: name a place outside.")
-    done, said = Repaired(), said_orientation(result.root)
+    refuse_place(out, result.root)
+    done, described = Repaired(), images_beside(result.root)
+    said = described.orientation if described else None
     with staged(out) as folder:
         for table in result.tables:
             _repair_split(table, result.images[table.name], folder, done, progress, said)
+        write_images_beside(folder, described)
     return done
+
+
+def refuse_place(out: Path, root: Path) -> None:
+    """To be asked before a check that takes hours.
+
+    Raises:
+        UserError: ``out`` is in use or lies in the checked folder.
+    """
+    refuse_in_use(out)
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out} lies in the checked folder {root}, which stays as it is: name a place outside.")
 
 
 def _repair_split(
@@ -102,8 +114,11 @@ def _repair_label(pair: Pair, table: SplitTable, target: Path) -> tuple[tuple[in
         save_png(ids_to_rgb(np.where(np.isin(ids, stray), VOID_ID, ids)), target)
     else:
         _copy(pair.png_path, target)
+    stuff = {category for category, is_thing in table.things.items() if not is_thing}
     rows = [
-        row | {"area": measured.areas[own], "bbox": measured.boxes[own]}
+        row
+        | {"area": measured.areas[own], "bbox": measured.boxes[own]}
+        | ({"iscrowd": 0} if row["category_id"] in stuff else {})
         for own, row in usable.items()
         if own in measured.areas
     ]

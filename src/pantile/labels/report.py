@@ -11,11 +11,13 @@ from rich.text import Text
 
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.crowd import CrowdCounts
 from pantile.data.label_rows import count_pixels
 from pantile.labels.source import Dropped
 from pantile.labels.turned_photos import TurnedPhotos
 
 FILE_NAME = "convert_report.json"
+CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
 COVERED = "covered entirely by other segments"
 
 
@@ -35,10 +37,15 @@ class Report:
         dropped: (class, reason) to number of annotations.
         first_dropped: (class, reason) to the first place.
         lost: (class, reason) to [segments, pixels]: what the target cannot hold.
+        crowd: split to the crowd in it, before the target may lose it.
+        flags_dropped: class of stuff to crowd flags that it lost.
+        made_instances: class to instances that were crowd.
+        unnumbered: class to images where things without a number became crowd.
         gap: class and pixels that ``--gap`` filled.
         void_pixels: in the target.
         turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
+        problems: of the photos, which `pantile data check` would call errors.
     """
 
     taxonomy: Taxonomy
@@ -51,10 +58,15 @@ class Report:
     dropped: Counter = field(default_factory=Counter)
     first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
     lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    crowd: dict[str, CrowdCounts] = field(default_factory=dict)
+    flags_dropped: Counter = field(default_factory=Counter)
+    made_instances: Counter = field(default_factory=Counter)
+    unnumbered: Counter = field(default_factory=Counter)
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
     turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
         """The target cannot hold something."""
@@ -67,6 +79,30 @@ class Report:
         key = (dropped.class_name, dropped.reason)
         self.dropped[key] += annotations
         self.first_dropped.setdefault(key, dropped.where)
+
+    def count_crowd(self, split: str, panoptic: PanopticMap) -> None:
+        """The crowd of one image."""
+        counts = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
+        counts.add(panoptic.segments, count_pixels(panoptic.ids))
+
+    def crowd_of(self, class_index: int) -> tuple[int, int]:
+        """Crowd regions of a class in all splits, and their pixels."""
+        both = [counts.of(class_index) for counts in self.crowd.values()]
+        return sum(regions for regions, _ in both), sum(pixels for _, pixels in both)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What `pantile data check` would call an error in the target, one sentence each."""
+        crowd = [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
+        return [*self.problems, *crowd]
+
+    @property
+    def all_notes(self) -> list[str]:
+        """``notes``, and what became of crowd."""
+        made = [f"{name}: {n:,} instances were crowd." for name, n in self.made_instances.items()]
+        flags = [f"{name} is stuff, never crowd: {n:,} flags dropped." for name, n in self.flags_dropped.items()]
+        pooled = [f"{name}: in {n:,} images, what has no number is crowd." for name, n in self.unnumbered.items()]
+        return [*self.notes, *made, *flags, *pooled]
 
     def count_out(self, held: PanopticMap) -> None:
         """What the target holds of one image."""
@@ -90,8 +126,10 @@ class Report:
                     "segments_out": self.segments_out[info.name],
                     "pixels_in": self.pixels_in[info.name],
                     "pixels_out": self.pixels_out[info.name],
+                    "crowd": self.crowd_of(k)[0],
+                    "crowd_pixels": self.crowd_of(k)[1],
                 }
-                for info in self.taxonomy.classes
+                for k, info in enumerate(self.taxonomy.classes)
             ],
             "void_pixels": self.void_pixels,
             "gap": [{"class": name, "pixels": pixels} for name, pixels in self.gap.items()],
@@ -107,7 +145,8 @@ class Report:
                 for (name, reason), (segments, pixels) in self.lost.items()
             ],
             "turned_photos": self.turned.to_dict(),
-            "notes": self.notes,
+            "notes": self.all_notes,
+            "warnings": self.warnings,
         }
 
     def write(self, path: Path, about: dict) -> None:
@@ -138,8 +177,10 @@ class Report:
                 console.print(_table(title, columns, rows))
         for name, pixels in self.gap.items():
             console.print(Text(f"{pixels:,} pixels without label became {name}."))
-        for note in (*self.turned.sentences(), *self.notes):
+        for note in (*self.turned.sentences(), *self.all_notes):
             console.print(Text(note))
+        for warning in self.warnings:
+            console.print(Text(f"warning: {warning}", style="bold red"))
 
     def _classes_table(self) -> Table:
         pixels = sum(self.pixels_out.values()) + self.void_pixels
@@ -151,11 +192,12 @@ class Report:
                 "thing" if info.is_thing else "stuff",
                 *(counts[info.name] for counts in (self.segments_in, self.segments_out)),
                 *(counts[info.name] for counts in (self.pixels_in, self.pixels_out)),
+                self.crowd_of(k)[0],
             )
-            for info in self.taxonomy.classes
+            for k, info in enumerate(self.taxonomy.classes)
             if self.segments_in[info.name] or self.segments_out[info.name]
         ]
-        columns = ("class", "kind", "segments in", "out", "pixels in", "out")
+        columns = ("class", "kind", "segments in", "out", "pixels in", "out", "crowd")
         return _table(f"Images: {images}{share}", columns, rows)
 
 

@@ -5,6 +5,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 
 
 def read_xml(path: Path) -> Element:
@@ -25,7 +26,7 @@ def read_xml(path: Path) -> Element:
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(regular_file(path).read_bytes(), True)
         return builder.close()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None

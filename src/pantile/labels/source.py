@@ -13,13 +13,12 @@ from pantile.labels.label_frames import Framed
 class Layer(IntEnum):
     """Which shapes lie over which, whatever ``--overlap`` says; that rule decides within a layer.
 
-    Stuff that comes in a file of its own was drawn as the ground on which things stand, and a crowd region is what is
-    left of a group after its members were drawn one by one.
+    Stuff that comes in a file of its own was drawn as the ground on which things stand. All shapes of one file, crowd
+    among them, are of one layer.
     """
 
     STUFF_FILE = 0
-    CROWD = 1
-    SHAPE = 2
+    SHAPE = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ class ImageLabels:
         shapes: in the file's order, which is what ``last-on-top`` goes by.
         base: a finished map below the shapes; None for void everywhere.
         dropped: annotations that are not among the shapes.
+        pooled_crowd: crowd of the base is what the format leaves without a number, so one region may be many things.
         framed: the photo's orientation, and how the labels lie on it.
     """
 
@@ -74,6 +74,7 @@ class ImageLabels:
     shapes: tuple[Shape, ...] = ()
     base: PanopticMap | None = None
     dropped: tuple[Dropped, ...] = ()
+    pooled_crowd: bool = False
     framed: Framed | None = None
 
 
@@ -129,6 +130,7 @@ class ReadOptions:
         classes: file with the classes, see ``class_list.read_classes``.
         images: the folder of images where it is not at its usual place.
         things, stuff: names of classes, where the format has no such flag.
+        skip_missing: images of which a file is missing are left out, which a note of the source says.
         orientation: ``"upright"`` or ``"stored"``: what labels of photos with an orientation tag lie on, where they do
             not tell; of labels that are coordinates, for all such photos.
     """
@@ -138,4 +140,5 @@ class ReadOptions:
     images: Path | None = None
     things: tuple[str, ...] = ()
     stuff: tuple[str, ...] = ()
+    skip_missing: bool = False
     orientation: str | None = None

@@ -6,7 +6,6 @@ Stratification of Multi-label Data", Figure 1): the rarest class first, each to 
 """
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,8 +15,9 @@ from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
-from pantile.data.bands import RGB, description_of
+from pantile.data.bands import description_of
 from pantile.data.dataset import PanopticDataset
+from pantile.data.described_images import write_images_beside
 from pantile.labels.coco_panoptic import CocoPanopticWriter
 from pantile.labels.content_groups import Groups, join_by_content
 from pantile.labels.convert import staged
@@ -74,6 +74,8 @@ class SplitResult:
 def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOptions) -> SplitResult:
     """Writes a folder in COCO-panoptic layout; ``out`` appears complete or not at all.
 
+    What a ``dataset.yaml`` says of the images goes with them.
+
     Args:
         dataset: read from files; it is not changed.
         out: must not exist, or be an empty folder.
@@ -81,18 +83,8 @@ def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOption
 
     Raises:
         UserError: an impossible option, too few groups, two images that would share a name, or a broken label.
-
-    Warns:
-        UserWarning: the images are not RGB, which the layout cannot say.
     """
     _check(options, len(dataset))
-    described = description_of(dataset)
-    if described is not None and described.channels != RGB:
-        warnings.warn(
-            f"images of {described.channels} channel(s) are copied as they are, but OUT has no dataset.yaml, so it is "
-            "read as RGB: to keep the channels, sort the files into folders of splits yourself.",
-            stacklevel=2,
-        )
     with staged(Path(out)) as folder:
         names = flat_names(dataset)
         sizes, occurrence = _survey(dataset, options)
@@ -104,6 +96,7 @@ def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOption
         members = groups.members()
         indices = deal(members, occurrence, options.shares, options.seed)
         _write(dataset, folder, names, indices, options)
+        write_images_beside(folder, description_of(dataset))
     return SplitResult(members, indices, occurrence)
 
 
@@ -203,12 +196,13 @@ def flat_names(dataset: PanopticDataset) -> list[str]:
     """
     originals = [dataset.name_of(k) for k in range(len(dataset))]
     names = ["_".join(PurePosixPath(original).parts) for original in originals]
-    owner: dict[str, str] = {}
-    for name, original in zip(names, originals, strict=True):
+    owner: dict[str, int] = {}
+    for index, name in enumerate(names):
         stem = PurePosixPath(name).stem
         if stem in owner:
-            raise UserError(f"{owner[stem]} and {original} would both be labelled by {stem}.png: rename one of them.")
-        owner[stem] = original
+            both = " and ".join(f"{originals[k]} (id {dataset.image_id(k)})" for k in (owner[stem], index))
+            raise UserError(f"{both} would both be labelled by {stem}.png: rename one of them.")
+        owner[stem] = index
     return names
 
 

@@ -15,6 +15,7 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.dataset import PanopticDataset
 from pantile.data.label_rows import count_pixels
+from pantile.labels.pixel_statistics import PixelStatistics
 
 SIZES = {"small": 32**2, "medium": 96**2}  # pixels that the size ends below, as in COCO; the rest is large
 
@@ -64,6 +65,7 @@ class Statistics:
         image_sizes: (height, width) to number of images.
         pixels, void_pixels: of all images.
         without_segment: images that have no segment at all, crowd counted as one.
+        channels: mean and std of the images' channels; None where images were not read.
     """
 
     taxonomy: Taxonomy
@@ -74,6 +76,7 @@ class Statistics:
     pixels: int = 0
     void_pixels: int = 0
     without_segment: int = 0
+    channels: PixelStatistics | None = None
 
     @property
     def images(self) -> int:
@@ -141,6 +144,8 @@ class Statistics:
                 for info, own in zip(self.taxonomy.classes, self.per_class, strict=True)
             ],
         }
+        if self.channels is not None:
+            result["channels"] = vars(self.channels)
         if queries is not None:
             images, surplus = self.over(queries)
             result["queries"] = {"queries": queries, "images_over": images, "targets_over": surplus}

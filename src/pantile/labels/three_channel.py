@@ -16,15 +16,15 @@ from pathlib import Path
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, find_classes, read_classes, without_background
 from pantile.labels.class_numbers import Numbering, map_from_numbers
-from pantile.labels.image_folders import Pairs, find_pairs, read_pixels
+from pantile.labels.image_folders import Pairs, find_pairs
 from pantile.labels.label_pngs import paired_source
 from pantile.labels.source import LabelSource, ReadOptions
 
 NUMBERING = Numbering(first=1, last=255, crowd=0, stuff=0, max_class=255)
 VOID = 0
-RGB = {"RGB": "8-bit RGB", "RGBA": "8-bit RGB"}
 BASES = ("annotations", "annotation")
 
 
@@ -35,13 +35,13 @@ def open_three_channel(src: Path, options: ReadOptions) -> LabelSource:
     """
     path = find_classes(src, options.classes)
     taxonomy, notes = classes_of(without_background(read_classes(path)), path, options.things, options.stuff)
-    pairs = find_pairs(src, BASES, options.splits, options.images)
+    pairs = find_pairs(src, BASES, options.splits, options.images, options.skip_missing)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    pixels = read_pixels(path, RGB)
+    pixels = read_label(path, (RGB_8,))
     if pixels[..., 2].any():
         raise UserError(f"{path} has values in its third channel, which this format leaves 0: is it COCO-panoptic?")
     void = () if VOID in taxonomy.index_of_id else (VOID,)

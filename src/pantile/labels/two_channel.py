@@ -15,16 +15,16 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, find_classes, read_classes, without_background
 from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.image_folders import Pairs, find_pairs, read_pixels
+from pantile.labels.image_folders import Pairs, find_pairs
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
 NUMBERING = Numbering(first=0, last=254, crowd=255, stuff=0, max_class=255)
 VOID = 0
-RGB = {"RGB": "8-bit RGB", "RGBA": "8-bit RGB"}
 BASES = ("annotations/panoptic_2ch", "panoptic_2ch")
 
 
@@ -38,13 +38,13 @@ def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
     if VOID in taxonomy.index_of_id:
         name = taxonomy.names[taxonomy.index_of_id[VOID]]
         raise UserError(f"{path}: the class {name!r} has the id 0, which is void in 2-channel PNGs: correct its id.")
-    pairs = find_pairs(src, BASES, options.splits, options.images)
+    pairs = find_pairs(src, BASES, options.splits, options.images, options.skip_missing)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
-    pixels = read_pixels(path, RGB)
+    pixels = read_label(path, (RGB_8,))
     if pixels[..., 2].any():
         raise UserError(
             f"{path} has values in its blue channel, which the 2-channel format leaves 0: is it another format?"

@@ -47,7 +47,7 @@ def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
         raise UserError(f"{path} names no folder of images: give it the field 'train' or 'val'.")
     found = choose_splits(folders, options.splits, src)
     splits = [_split(split, own, path.parent, taxonomy, options) for split, own in found.items()]
-    without = sum(not _label_path(image.path).is_file() for split in splits for image in split.images)
+    without = sum(not _label_path(image.path).exists() for split in splits for image in split.images)
     if without:
         notes = (*notes, f"{without} images have no text file: they have no objects.")
     expected = {_label_path(image.path) for split in splits for image in split.images}
@@ -126,7 +126,7 @@ def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy, opti
         path = images[index].path
         label = _label_path(path)
         framed = frames.find(index, str(label))
-        lines = read_text(label).splitlines() if label.is_file() else []
+        lines = read_text(label).splitlines() if label.exists() else []
         rows = [(n, line.split()) for n, line in enumerate(lines, start=1) if line.strip()]
         shapes, dropped = sort_out(_shape(row, framed.size, taxonomy, f"{label}: line {n}") for n, row in rows)
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.targets import PanopticTargets
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.center_targets import center_targets
-from pantile.losses.criterion import Criterion
+from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.pq_style import mean_of_nonzero
 from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
@@ -61,6 +62,7 @@ class CenterCriterionConfig:
     offset_to: Literal["rounded", "mean"] = "rounded"
 
 
+@CRITERIA.register("centers")
 class CenterCriterion(Criterion):
     """See the module's docstring and ``CenterCriterionConfig``.
 
@@ -72,6 +74,8 @@ class CenterCriterion(Criterion):
         UserError: ``top_k`` or ``sigma`` is out of range.
     """
 
+    config_class = CenterCriterionConfig
+
     def __init__(self, config: CenterCriterionConfig, is_thing: Tensor) -> None:
         super().__init__()
         if not 0 < config.top_k <= 1:
@@ -80,6 +84,10 @@ class CenterCriterion(Criterion):
             raise UserError(f"criterion.sigma is {config.sigma:g}; give a standard deviation above 0, in pixels.")
         self.config = config
         self.register_buffer("is_thing", is_thing, persistent=False)
+
+    @classmethod
+    def create(cls, config: CenterCriterionConfig, taxonomy: Taxonomy) -> "CenterCriterion":
+        return cls(config, taxonomy.is_thing())
 
     def forward(
         self, output: CenterOutput, targets: PanopticTargets, generator: torch.Generator | None = None

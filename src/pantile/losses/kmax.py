@@ -20,7 +20,7 @@ from torch import Tensor
 from pantile.contracts.assignment import Assignment, one_to_one
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import MaskTargets, PanopticTargets
-from pantile.losses.criterion import Criterion
+from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.instance_discrimination import pixel_contrastive_loss
 from pantile.losses.mask_id import false_positive_negative, mask_losses
 from pantile.losses.matching import drop_unmatched, hungarian
@@ -72,8 +72,11 @@ class KMaXCriterionConfig:
     false_positive_stride: int = 4
 
 
+@CRITERIA.register("kmax")
 class KMaXCriterion(Criterion):
     """See the module's docstring and ``KMaXCriterionConfig``."""
+
+    config_class = KMaXCriterionConfig
 
     def __init__(self, config: KMaXCriterionConfig | None = None) -> None:
         super().__init__()

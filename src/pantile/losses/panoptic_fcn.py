@@ -31,7 +31,8 @@ from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
 from pantile.contracts.targets import PanopticTargets
-from pantile.losses.criterion import Criterion
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.kernel_choice import (
     are_finite,
     class_logits_of,
@@ -101,6 +102,7 @@ class PanopticFCNCriterionConfig:
             raise UserError(f"criterion.focal_gamma is {self.focal_gamma:g}: give an exponent of 0 or more.")
 
 
+@CRITERIA.register("panoptic_fcn")
 class PanopticFCNCriterion(Criterion):
     """See the module's docstring and ``PanopticFCNCriterionConfig``.
 
@@ -109,11 +111,17 @@ class PanopticFCNCriterion(Criterion):
         is_thing: (K,) bool per class.
     """
 
+    config_class = PanopticFCNCriterionConfig
+
     def __init__(self, config: PanopticFCNCriterionConfig, is_thing: Tensor) -> None:
         super().__init__()
         self.config = config
         self.is_thing = is_thing.cpu()  # not a buffer: sizes depend on it, and the device shall not be waited for
         self._made: tuple[PanopticTargets, PositionTargets] | None = None  # by choose_queries, for the next forward
+
+    @classmethod
+    def create(cls, config: PanopticFCNCriterionConfig, taxonomy: Taxonomy) -> "PanopticFCNCriterion":
+        return cls(config, taxonomy.is_thing())
 
     def choose_queries(self, output: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         """The output with a query for each kernel of each pair.

@@ -29,7 +29,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
 from pantile.contracts.targets import MaskTargets, PanopticTargets
 from pantile.losses.binary_masks import mask_and_dice_costs, mask_and_dice_losses
-from pantile.losses.criterion import Criterion
+from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.matching import hungarian, rows_to_queries
 from pantile.losses.point_sampling import (
     draw_points,
@@ -102,8 +102,11 @@ class _Matches(NamedTuple):
     segments: int
 
 
+@CRITERIA.register("set")
 class SetCriterion(Criterion):
     """See the module's docstring and ``SetCriterionConfig``."""
+
+    config_class = SetCriterionConfig
 
     def __init__(self, config: SetCriterionConfig | None = None) -> None:
         super().__init__()

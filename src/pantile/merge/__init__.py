@@ -3,9 +3,10 @@
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
 from pantile.merge.masks import merge_masks
-from pantile.merge.merging import MergeConfig, merge
+from pantile.merge.merging import merge
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
+from pantile.merge.registry import MergeConfig
 
 __all__ = [
     "CenterMergeConfig",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pantile.contracts.placement import Placement
-from pantile.merge.merging import MergeConfig
+from pantile.merge.registry import MergeConfig
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ from pantile.merge.agreement import check_agreement
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid, offset_growth, resize_maps, to_original
 from pantile.merge.grouping import Centers, find_centers, hottest_point, nearest_centers
+from pantile.merge.registry import register_merge
 from pantile.merge.segments import Canvas, PastedSegment
 from pantile.merge.semantic import most_likely_classes, probability_at
 
 
+@register_merge(CenterMergeConfig)
 @torch.no_grad()
 def predict_centers(
     output: CenterOutput,

@@ -21,14 +21,11 @@ from pantile.contracts.placement import Placement
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
-from pantile.merge.merging import MergeConfig
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.resampling import Grid, original_grid
+from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
+from pantile.merge.resampling import Grid, corners_aligned, original_grid
 from pantile.merge.tile_layout import Window
-
-#: window of the image -> (K, height, width) float32 on the CPU, 0..1
-ClassEvidence = Callable[[Window], Tensor]
 
 
 def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placement) -> ClassEvidence:
@@ -41,30 +38,31 @@ def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placemen
         output: one image (B = 1).
         placement: where the image lies in the network's input.
     """
-    for kind, make in _KINDS.items():
-        if isinstance(config, kind):
-            return make(output, placement, config)
-    raise TypeError(f"no rule for the class evidence of {type(config).__name__}")
+    return EVIDENCE.find(config.kind, "merge.kind")(output, placement, config)
 
 
+@register_evidence(CenterMergeConfig)
 def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
     logits = output.semantic_logits[0]
     grid = decision_grid(logits.shape[-2:], placement, at_original=True)
     return lambda window: _resized(logits, grid, window).softmax(dim=0).cpu()
 
 
+@register_evidence(MaskMergeConfig)
 def _of_competing_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
-    return _of_masks(output, placement, lambda logits: logits.softmax(dim=0))
+    grid = original_grid(output.mask_logits.shape[-2:], placement, corners_aligned(placement))
+    return _of_masks(output, grid, lambda logits: logits.softmax(dim=0))
 
 
+@register_evidence(QueryMergeConfig)
 def _of_independent_masks(output: MaskOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
-    return _of_masks(output, placement, torch.sigmoid)
+    grid = original_grid(output.mask_logits.shape[-2:], placement, aligned=False)
+    return _of_masks(output, grid, torch.sigmoid)
 
 
-def _of_masks(output: MaskOutput, placement: Placement, probability_of: Callable[[Tensor], Tensor]) -> ClassEvidence:
+def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor], Tensor]) -> ClassEvidence:
     logits = output.mask_logits[0]
     class_probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1].T  # (K, N)
-    grid = original_grid(logits.shape[-2:], placement)
 
     def evidence(window: Window) -> Tensor:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
@@ -75,6 +73,7 @@ def _of_masks(output: MaskOutput, placement: Placement, probability_of: Callable
     return evidence
 
 
+@register_evidence(PanopticFCNMergeConfig)
 def _of_kernels(output: MaskOutput, placement: Placement, config: PanopticFCNMergeConfig) -> ClassEvidence:
     probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1]
     num_classes = probability.shape[1]
@@ -84,7 +83,7 @@ def _of_kernels(output: MaskOutput, placement: Placement, config: PanopticFCNMer
     heard = (score > min(config.peak_threshold, config.region_threshold)).nonzero()[:, 0]
     probabilities = output.mask_logits[0][heard].float().sigmoid()  # resized as such, as the merge does
     score, label = score[heard], label[heard]
-    grid = original_grid(probabilities.shape[-2:], placement)
+    grid = original_grid(probabilities.shape[-2:], placement, aligned=False)
 
     def evidence(window: Window) -> Tensor:
         votes = _resized(probabilities, grid, window).flatten(1) * score[:, None]
@@ -110,11 +109,3 @@ def _span(weights: Tensor) -> tuple[int, int]:
     """The range of columns that holds the non-zero entries."""
     used = (weights != 0).any(dim=0).nonzero()
     return int(used[0]), int(used[-1]) + 1
-
-
-_KINDS: dict[type, Callable[..., ClassEvidence]] = {
-    CenterMergeConfig: _of_centers,
-    MaskMergeConfig: _of_competing_masks,
-    QueryMergeConfig: _of_independent_masks,
-    PanopticFCNMergeConfig: _of_kernels,
-}

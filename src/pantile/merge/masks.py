@@ -23,7 +23,8 @@ from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
 from pantile.merge.pixel_wise import merge_pixel_wise
 from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
-from pantile.merge.resampling import Grid, ids_to_original, original_grid, padded_grid
+from pantile.merge.registry import register_merge
+from pantile.merge.resampling import Grid, corners_aligned, ids_to_original, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
 
@@ -31,6 +32,7 @@ _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
 _STRIP_PIXELS = 2**12  # of a strip of whole columns, per query: as many as in a tile
 
 
+@register_merge(MaskMergeConfig)
 @torch.no_grad()
 def predict_masks(
     output: MaskOutput,
@@ -90,7 +92,7 @@ def _predict_one(
     panoptic = _merge_one(class_logits, mask_logits, taxonomy, config, placement)
     exact = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
     class_probability = exact.softmax(dim=-1)[:, :-1]
-    grid = original_grid(mask_logits.shape[-2:], placement)
+    grid = original_grid(mask_logits.shape[-2:], placement, corners_aligned(placement))
     return Prediction(
         panoptic,
         _instances(mask_logits, class_probability, grid, taxonomy, config) if "instance" in tasks else None,
@@ -101,8 +103,11 @@ def _predict_one(
 def _merge_one(
     class_logits: Tensor, mask_logits: Tensor, taxonomy: Taxonomy, config: MaskMergeConfig, placement: Placement
 ) -> PanopticMap:
-    decide_at = original_grid if config.resize_order == "logits_first" else padded_grid
-    grid = decide_at(mask_logits.shape[-2:], placement)
+    size = (mask_logits.shape[-2], mask_logits.shape[-1])
+    if config.resize_order == "logits_first":
+        grid = original_grid(size, placement, corners_aligned(placement))
+    else:
+        grid = padded_grid(size, placement)
     scores = score_queries(class_logits, taxonomy, config)
     canvas = _MERGERS[config.kind](mask_logits, scores, grid, config).without_small(taxonomy, config)
     if config.resize_order == "ids_last":

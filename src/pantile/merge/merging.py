@@ -1,6 +1,6 @@
 """merge(): any model's output to predictions; the kind of its config decides how."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -8,23 +8,7 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.merge.center_config import CenterMergeConfig
-from pantile.merge.centers import predict_centers
-from pantile.merge.mask_config import MaskMergeConfig
-from pantile.merge.masks import predict_masks
-from pantile.merge.panoptic_fcn import predict_panoptic_fcn
-from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
-from pantile.merge.query_argmax import predict_queries
-from pantile.merge.query_config import QueryMergeConfig
-
-MergeConfig = MaskMergeConfig | CenterMergeConfig | QueryMergeConfig | PanopticFCNMergeConfig
-
-_MERGERS: dict[type, Callable[..., list[Prediction]]] = {
-    MaskMergeConfig: predict_masks,
-    CenterMergeConfig: predict_centers,
-    QueryMergeConfig: predict_queries,
-    PanopticFCNMergeConfig: predict_panoptic_fcn,
-}
+from pantile.merge.registry import MERGERS, MergeConfig
 
 
 @torch.no_grad()
@@ -47,4 +31,4 @@ def merge(
     Raises:
         UserError: the numbers of images or of classes disagree.
     """
-    return _MERGERS[type(config)](output, taxonomy, config, placements, tasks)
+    return MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)

@@ -38,10 +38,12 @@ from pantile.merge.agreement import check_agreement
 from pantile.merge.kernel_fusion import fuse_kernels
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.probability_tiles import ProbabilityTiles, encode_in_box
+from pantile.merge.registry import register_merge
 from pantile.merge.resampling import original_grid
 from pantile.merge.segments import Canvas, PastedSegment
 
 
+@register_merge(PanopticFCNMergeConfig)
 @torch.no_grad()
 def predict_panoptic_fcn(
     output: MaskOutput,
@@ -93,7 +95,7 @@ def _predict_one(
     """(N, K+1), (N, h, w) and (N, D) to the prediction of one image."""
     candidates, regions = _read_queries(class_logits, taxonomy, config)
     masks = _MeanMasks(mask_logits)
-    tiles = ProbabilityTiles(original_grid(mask_logits.shape[-2:], placement), masks.of([]))
+    tiles = ProbabilityTiles(original_grid(mask_logits.shape[-2:], placement, aligned=False), masks.of([]))
     things = _rescore(_fuse(candidates, kernels, config), masks, config)
     canvas = Canvas.empty(tiles.size)
     instances = _paint_things(canvas, things, masks, tiles, config, "instance" in tasks)

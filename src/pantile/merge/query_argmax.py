@@ -23,6 +23,7 @@ from pantile.merge.agreement import check_agreement
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.segments import Canvas, PastedSegment
 
@@ -30,6 +31,7 @@ _CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
 _STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
 
 
+@register_merge(QueryMergeConfig)
 @torch.no_grad()
 def predict_queries(
     output: MaskOutput,
@@ -79,7 +81,7 @@ def _predict_one(
     tasks: frozenset[Task],
 ) -> Prediction:
     """(N, K+1) and (N, h, w) to the prediction of one image."""
-    grid = original_grid(mask_logits.shape[-2:], placement)
+    grid = original_grid(mask_logits.shape[-2:], placement, aligned=False)
     probability = (class_logits if class_logits.dtype == torch.float64 else class_logits.float()).softmax(dim=-1)
     survivors = _survivors(probability, config)
     panoptic = _paint(mask_logits, survivors, grid, taxonomy, config).to_map()

@@ -32,9 +32,13 @@ class Grid:
         return self.rows.shape[0], self.columns.shape[0]
 
 
-def original_grid(logits_size: tuple[int, int], placement: Placement) -> Grid:
-    """Logits -> padded input -> crop to the content -> original size, both resizings bilinear."""
-    aligned = corners_aligned(placement)
+def original_grid(logits_size: tuple[int, int], placement: Placement, aligned: bool) -> Grid:
+    """Logits -> padded input -> crop to the content -> original size, both resizings bilinear.
+
+    Args:
+        aligned: whether they align corners. MaskFormer, Mask2Former and Panoptic FCN never do, whatever the size of
+            the input; kMaX-DeepLab goes by ``corners_aligned``.
+    """
     rows, columns = (
         _linear(_linear(torch.eye(source, dtype=torch.float64), padded, aligned)[:, :content], original, aligned).T
         for source, padded, content, original in zip(

@@ -43,19 +43,41 @@ class View(NamedTuple):
 
 
 @singledispatch
-def average_views(first: ModelOutput, others: Iterable[View]) -> ModelOutput:
+def corners_aligned(first: ModelOutput, width: int) -> bool:
+    """Whether a view and its maps are resized with aligned corners, for network inputs of ``width`` pixels.
+
+    Maps by centres always lie on the corners of the input (``CenterOutput``). Masks do for inputs of 32k+1 pixels; for
+    even ones pixel *areas* coincide, and aligned corners would move a mask of half the scale by up to 1.5 pixels of
+    the input.
+    """
+    raise TypeError(f"no rule to resize {type(first).__name__}")
+
+
+@corners_aligned.register
+def _corners_of_centers(first: CenterOutput, width: int) -> bool:
+    return True
+
+
+@corners_aligned.register
+def _corners_of_masks(first: MaskOutput, width: int) -> bool:
+    return width % 2 == 1
+
+
+@singledispatch
+def average_views(first: ModelOutput, others: Iterable[View], aligned: bool = True) -> ModelOutput:
     """One output on the grid of ``first``.
 
     Args:
         first: of the images at their own scale, not mirrored.
         others: taken one by one, so a generator never holds more than one view.
+        aligned: what ``corners_aligned`` says.
     """
     raise TypeError(f"no rule to average {type(first).__name__}")
 
 
 @average_views.register
-def _average_centers(first: CenterOutput, others: Iterable[View]) -> CenterOutput:
-    """``semantic_logits`` of the result are logarithms of mean probabilities."""
+def _average_centers(first: CenterOutput, others: Iterable[View], aligned: bool = True) -> CenterOutput:
+    """``semantic_logits`` of the result are logarithms of mean probabilities. Corners are always aligned."""
     size = first.semantic_logits.shape[-2:]
     semantic, heatmap, offset = _center_maps(View(first, False), size)
     count = 1
@@ -78,14 +100,14 @@ def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @average_views.register
-def _average_masks(first: MaskOutput, others: Iterable[View]) -> MaskOutput:
+def _average_masks(first: MaskOutput, others: Iterable[View], aligned: bool = True) -> MaskOutput:
     """``class_logits`` of the result are logarithms of mean probabilities, ``mask_logits`` mean logits."""
     size = first.mask_logits.shape[-2:]
     masks, classes = first.mask_logits.float(), first.class_logits.float().softmax(dim=-1)
     mask_total, class_total = masks.clone(), classes.clone()
     counts = masks.new_ones(masks.shape[:2])
     for output, mirrored in others:
-        other_masks = _onto(output.mask_logits.float(), size, mirrored)
+        other_masks = _onto(output.mask_logits.float(), size, mirrored, aligned)
         other_classes = output.class_logits.float().softmax(dim=-1)
         for image in range(len(masks)):
             own, partner = _pair_queries(masks[image], classes[image], other_masks[image], other_classes[image])
@@ -129,7 +151,7 @@ def _standardised(masks: Tensor) -> Tensor:
     return F.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
 
 
-def _onto(maps: Tensor, size: torch.Size, mirrored: bool) -> Tensor:
+def _onto(maps: Tensor, size: torch.Size, mirrored: bool, aligned: bool = True) -> Tensor:
     if maps.shape[-2:] != size:
-        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=True)
+        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=aligned)
     return maps.flip(-1) if mirrored else maps

@@ -24,7 +24,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.predictions import Instance
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics.map_pair import as_array
+from pantile.metrics.map_pair import as_array, id_map
 from pantile.metrics.without_nan import without_nan
 
 _LOG = logging.getLogger(__name__)
@@ -180,6 +180,7 @@ class MaskAveragePrecision(Metric):
             yield segment.class_index, _CROWD if segment.is_crowd else _TRUTH, 1.0, mask
 
     def _check(self, instances: Sequence[Instance], target: PanopticMap) -> None:
+        id_map(target, "ground truth")
         for segment in target.segments:
             if not 0 <= segment.class_index < len(self.taxonomy):
                 raise UserError(

@@ -14,20 +14,21 @@ import numpy as np
 
 from pantile.contracts.panoptic import VOID_ID
 from pantile.metrics.map_pair import MapPair, areas_of, as_array, shared_pixels
-from pantile.metrics.pair_counts import PairCounts, match_segments
+from pantile.metrics.pair_counts import CrowdRule, PairCounts, match_segments
 
 DILATION_RATIO = 0.02
 
 
-def boundary_counts(pair: MapPair, dilation_ratio: float = DILATION_RATIO) -> PairCounts:
+def boundary_counts(pair: MapPair, dilation_ratio: float = DILATION_RATIO, crowd: CrowdRule = "all") -> PairCounts:
     """``match_segments`` with min(mask IoU, Boundary IoU).
 
     Args:
         pair: the maps.
         dilation_ratio: d as a fraction of the image's diagonal; at least one pixel.
+        crowd: see ``CrowdRule``.
     """
     if not pair.overlaps:
-        return match_segments(pair)
+        return match_segments(pair, crowd=crowd)
     gt_ids, pred_ids = as_array(pair.gt.ids), as_array(pair.pred.ids)
     distance = max(1, round(dilation_ratio * math.hypot(*gt_ids.shape)))
     overlaps = shared_pixels(
@@ -41,7 +42,7 @@ def boundary_counts(pair: MapPair, dilation_ratio: float = DILATION_RATIO) -> Pa
         union = gt_areas[gt_id] + pred_areas[pred_id] - intersection - shared.get((VOID_ID, pred_id), 0)
         return min(mask_iou, intersection / union)
 
-    return match_segments(pair, refine)
+    return match_segments(pair, refine, crowd)
 
 
 def interior(ids: np.ndarray, distance: int) -> np.ndarray:

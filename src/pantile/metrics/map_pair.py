@@ -45,10 +45,10 @@ def compare(pred: PanopticMap, gt: PanopticMap) -> MapPair:
         gt: the same, of the same size.
 
     Raises:
-        UserError: a table and its pixels disagree, a table repeats an id or uses one outside 1..2**24-1, or
-            the two maps differ in size.
+        UserError: ids that are not one (H, W) map, a table and its pixels disagree, a table repeats an id or uses one
+            outside 1..2**24-1, or the two maps differ in size.
     """
-    overlaps = shared_pixels(as_array(gt.ids), as_array(pred.ids))
+    overlaps = shared_pixels(id_map(gt, "ground truth"), id_map(pred, "prediction"))
     gt_areas, pred_areas = areas_of(overlaps)
     gt_rows = _checked_rows(gt, gt_areas, "ground truth")
     pred_rows = _checked_rows(pred, pred_areas, "prediction")
@@ -75,6 +75,23 @@ def as_array(ids: "np.ndarray | torch.Tensor") -> np.ndarray:
     """Ids as a numpy array in host memory, without a copy where there is none to make."""
     # By its method, not its type: counting arrays does not need torch, which takes seconds and 500 MB to import.
     return ids.detach().cpu().numpy() if hasattr(ids, "detach") else np.asarray(ids)
+
+
+def id_map(panoptic: PanopticMap, what: str) -> np.ndarray:
+    """The ids of one image, (H, W).
+
+    Raises:
+        UserError: no ``PanopticMap``, or ids of another shape: a stack of images would be counted as one.
+    """
+    if not isinstance(panoptic, PanopticMap):
+        raise UserError(f"The {what} is a {type(panoptic).__name__}: give a PanopticMap (ids and segments) per image.")
+    ids = as_array(panoptic.ids)
+    if ids.ndim != 2:
+        raise UserError(
+            f"The {what} has ids of shape {tuple(ids.shape)}, which is not one (H, W) map: give a PanopticMap for each "
+            "image of a batch."
+        )
+    return ids
 
 
 def _checked_rows(panoptic: PanopticMap, areas: dict[int, int], what: str) -> dict[int, Segment]:

@@ -1,17 +1,25 @@
 """What one prediction gets right and wrong: matched, missed and spurious segments of one image.
 
 Kirillov et al., "Panoptic Segmentation" (CVPR 2019), section 4, with void and crowd regions treated as in the
-reference evaluation of COCO.
+reference evaluation of COCO, but for one point: where a class has several crowd regions in one image, the reference
+(panopticapi, ``pq_compute_single_core``) keeps the one that its table lists last, so that a count depends on the order
+of rows. ``CrowdRule`` names both readings.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.metrics.map_pair import MapPair, as_array, compare
 
-__all__ = ["Match", "PairCounts", "as_array", "count_pair", "match_segments"]
+__all__ = ["CROWD_RULES", "CrowdRule", "Match", "PairCounts", "as_array", "count_pair", "match_segments"]
+
+#: Which crowd regions of its class excuse a prediction: "all", by the sum of what it shares with them, or as in the
+#: "reference" the last of the table. Where no class has several in an image, both say the same.
+CrowdRule = Literal["all", "reference"]
+CROWD_RULES: tuple[CrowdRule, ...] = get_args(CrowdRule)
 
 
 class Match(NamedTuple):
@@ -40,32 +48,35 @@ class PairCounts:
     ignored: tuple[Segment, ...]
 
 
-def count_pair(pred: PanopticMap, gt: PanopticMap) -> PairCounts:
+def count_pair(pred: PanopticMap, gt: PanopticMap, crowd: CrowdRule = "all") -> PairCounts:
     """Matches the segments of a prediction with the ground truth of the same image.
 
-    Areas come from the pixels. A prediction's pixels on void leave the union of its IoU. Where a class has several
-    crowd regions in one image, the last row of the table is the one that shelters predictions, as in the reference.
+    Areas come from the pixels. A prediction's pixels on void leave the union of its IoU.
 
     Args:
         pred: ids as a numpy array or a torch tensor on any device.
         gt: the same, of the same size.
+        crowd: see ``CrowdRule``.
 
     Raises:
-        UserError: a table and its pixels disagree, a table repeats an id or uses one outside 1..2**24-1, or
-            the two maps differ in size.
+        UserError: ids that are not one (H, W) map, a table and its pixels disagree, a table repeats an id or uses one
+            outside 1..2**24-1, or the two maps differ in size.
     """
-    return match_segments(compare(pred, gt))
+    return match_segments(compare(pred, gt), crowd=crowd)
 
 
-def match_segments(pair: MapPair, refine: Callable[[int, int, float], float] | None = None) -> PairCounts:
+def match_segments(
+    pair: MapPair, refine: Callable[[int, int, float], float] | None = None, crowd: CrowdRule = "all"
+) -> PairCounts:
     """``count_pair`` of maps that are compared already.
 
     Args:
         pair: the maps.
         refine: (ground-truth id, predicted id, mask IoU) to the IoU that decides instead, not above the mask IoU;
             only asked where the mask IoU exceeds 0.5.
+        crowd: see ``CrowdRule``.
     """
-    crowd_of_class = {s.class_index: s.id for s in pair.gt.segments if s.is_crowd}
+    crowds = _crowds(pair, crowd)
     on_void: dict[int, int] = {}
     sheltered: dict[int, int] = {}  # pixels on void or on crowd of the same class
     for gt_id, pred_id, area in pair.overlaps:
@@ -73,7 +84,7 @@ def match_segments(pair: MapPair, refine: Callable[[int, int, float], float] | N
             continue
         if gt_id == VOID_ID:
             on_void[pred_id] = area
-        if gt_id in (VOID_ID, crowd_of_class.get(pair.pred_rows[pred_id].class_index)):
+        if gt_id == VOID_ID or gt_id in crowds.get(pair.pred_rows[pred_id].class_index, ()):
             sheltered[pred_id] = sheltered.get(pred_id, 0) + area
 
     matches = []
@@ -99,3 +110,30 @@ def match_segments(pair: MapPair, refine: Callable[[int, int, float], float] | N
             mostly_sheltered = sheltered.get(segment.id, 0) / pair.pred_areas[segment.id] > 0.5
             (ignored if mostly_sheltered else spurious).append(segment)
     return PairCounts(tuple(matches), missed, tuple(spurious), tuple(ignored))
+
+
+def rules_differ(pair: MapPair) -> bool:
+    """Whether the two rules about crowd count the segments of an image differently."""
+    if all(len(ids) < 2 for ids in _crowds(pair, "all").values()):
+        return False
+    return match_segments(pair, crowd="all") != match_segments(pair, crowd="reference")
+
+
+def check_rule(crowd: str) -> None:
+    """
+    Raises:
+        UserError: not one of ``CROWD_RULES``.
+    """
+    if crowd not in CROWD_RULES:
+        raise UserError(f"The rule about crowd is {crowd!r}: choose {' or '.join(CROWD_RULES)}.")
+
+
+def _crowds(pair: MapPair, rule: CrowdRule) -> dict[int, set[int]]:
+    """Class index -> ids of the crowd regions that excuse a prediction of that class."""
+    check_rule(rule)
+    crowds: dict[int, set[int]] = {}
+    for segment in pair.gt.segments:
+        if segment.is_crowd:
+            before = crowds.get(segment.class_index, set()) if rule == "all" else set()
+            crowds[segment.class_index] = before | {segment.id}
+    return crowds

@@ -2,8 +2,9 @@
 
 Kirillov et al., "Panoptic Segmentation" (CVPR 2019), equation 1:
 PQ = (sum of IoU over matches) / (TP + FP/2 + FN/2). On valid input the numbers equal those of the reference
-evaluation to the last bit. Unlike the reference, areas always come from pixels, tables that contradict the pixels are
-refused, and classes (or a whole dataset) without any segment give NaN with their count instead of an exception.
+evaluation to the last bit; where a class has several crowd regions in an image, with ``crowd="reference"``. Unlike the
+reference, areas always come from pixels, tables that contradict the pixels are refused, and classes (or a whole
+dataset) without any segment give NaN with their count instead of an exception.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
-from pantile.metrics.pair_counts import PairCounts
+from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
 from pantile.metrics.quality import PanopticQualityResult, summarise
 
 
@@ -29,6 +30,11 @@ class PanopticQuality(Metric):
 
     Args:
         taxonomy: the classes; ``Segment.class_index`` refers to it.
+        crowd: which crowd regions of its class excuse a prediction, where an image has several: "all", so that the
+            order of rows does not matter, or the last row as in the "reference".
+
+    Raises:
+        UserError: another rule.
     """
 
     full_state_update = False
@@ -40,9 +46,11 @@ class PanopticQuality(Metric):
     fn: Tensor
     iou: Tensor
 
-    def __init__(self, taxonomy: Taxonomy, **kwargs) -> None:
+    def __init__(self, taxonomy: Taxonomy, crowd: CrowdRule = "all", **kwargs) -> None:
         super().__init__(**kwargs)
+        check_rule(crowd)
         self.taxonomy = taxonomy
+        self.crowd = crowd
         for name in ("tp", "fp", "fn"):
             self.add_state(name, torch.zeros(len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("iou", torch.zeros(len(taxonomy), dtype=torch.float64), dist_reduce_fx="sum")
@@ -61,12 +69,13 @@ class PanopticQuality(Metric):
             comparisons: what ``compare_maps`` says of them, where another metric has asked already.
 
         Raises:
-            UserError: see ``count_pair``; also an unknown class index, or unequal numbers of predictions and images.
+            UserError: see ``count_pair``, such as for a batch of maps in one array; also an unknown class index, or
+                unequal numbers of predictions and images.
         """
         for pair, counts in compare_maps(pred, gt) if comparisons is None else comparisons:
             self._check_classes(pair.pred, "prediction")
             self._check_classes(pair.gt, "ground truth")
-            self._add(counts)
+            self._add(counts if self.crowd == "all" else match_segments(pair, crowd=self.crowd))
 
     def compute(self) -> PanopticQualityResult:
         """The result so far; NaN with n = 0 if nothing was seen."""

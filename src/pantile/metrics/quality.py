@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics.pair_counts import PairCounts, count_pair
+from pantile.metrics.pair_counts import CrowdRule, PairCounts, count_pair
 from pantile.metrics.without_nan import without_nan
 
 
@@ -92,12 +92,12 @@ def summarise(
     )
 
 
-def image_quality(pred: PanopticMap, gt: PanopticMap) -> float:
+def image_quality(pred: PanopticMap, gt: PanopticMap, crowd: CrowdRule = "all") -> float:
     """PQ of a single image, 0..1: the mean over the classes that occur in it, NaN if none does.
 
     It ranks images (best, worst); its mean over images is not the PQ of the dataset.
     """
-    return quality_of(count_pair(pred, gt))
+    return quality_of(count_pair(pred, gt, crowd))
 
 
 def quality_of(counts: PairCounts) -> float:

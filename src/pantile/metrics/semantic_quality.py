@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics.map_pair import as_array
+from pantile.metrics.map_pair import as_array, id_map
 from pantile.metrics.without_nan import without_nan
 
 
@@ -152,7 +152,7 @@ def semantic_of(panoptic: PanopticMap, taxonomy: Taxonomy) -> np.ndarray:
                 f"Segment {segment.id} has class index {segment.class_index}, but the taxonomy has "
                 f"{len(taxonomy)} classes: use an index from 0 to {len(taxonomy) - 1}."
             )
-    ids = as_array(panoptic.ids)
+    ids = id_map(panoptic, "ground truth")
     flat = ids.reshape(-1)
     starts = np.flatnonzero(np.concatenate([[True][: flat.size], flat[1:] != flat[:-1]]))
     rows = sorted([(VOID_ID, -1), *((s.id, s.class_index) for s in panoptic.segments)])

@@ -1,13 +1,14 @@
 """Architectures: tensors in, typed outputs out. ``create_model`` builds one from its config."""
 
 from pantile.backbones import SWideRNetConfig
+from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
 from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
-from pantile.models.registry import ARCHITECTURES, ModelConfig, create_model
+from pantile.models.registry import create_model
 
 __all__ = [
     "ARCHITECTURES",
@@ -22,6 +23,7 @@ __all__ = [
     "PanopticDeepLabConfig",
     "PanopticFCN",
     "PanopticFCNConfig",
+    "PanopticModel",
     "SWideRNetConfig",
     "create_model",
     "fold_batch_norms",

@@ -9,11 +9,14 @@ from torch import Tensor, nn
 
 from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm
-from pantile.layers.resize import resize
+from pantile.layers.resize import corners_aligned, resize
 
 
 class ASPPSemanticHead(nn.Module):
-    """res5, res3, res2 -> (B, num_classes + 1, H/4, W/4) logits; the last channel is void."""
+    """res5, res3, res2 -> (B, num_classes + 1, H/4, W/4) logits; the last channel is void.
+
+    res5 alone decides whether the resizes align corners, both of them: as in the PyTorch kMaX-DeepLab.
+    """
 
     def __init__(self, channels: dict[str, int], num_classes: int, width: int = 256, kernel_size: int = 5):
         super().__init__()
@@ -28,12 +31,13 @@ class ASPPSemanticHead(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         x = self.aspp(features["res5"])
+        aligned = corners_aligned(x)
         for project, fuse, name in (
             (self.project_res3, self.fuse_res3, "res3"),
             (self.project_res2, self.fuse_res2, "res2"),
         ):
             high = project(features[name])
-            x = fuse(torch.cat([resize(x, high.shape[2:]), high], dim=1))
+            x = fuse(torch.cat([resize(x, high.shape[2:], aligned), high], dim=1))
         return self.classifier(self.head(x))
 
 

@@ -16,7 +16,8 @@ one, whose checkpoints load into this file:
 
 - backbone features are the activated stage outputs (TensorFlow reads the sums before activation), ResNet has its
   usual max-pooling, and the stem feature is the one after it;
-- ``align_corners`` of every resize is true when the source width is odd (TensorFlow: always);
+- ``align_corners`` of a resize is true when the source width is odd, in the auxiliary head when that of res5 is
+  (TensorFlow: always);
 - convolutions start from a truncated normal of std sqrt(2 / in_channels), without the kernel's area;
 - the no-object class is the last one in all heads; the Cityscapes auxiliary head has none.
 
@@ -41,8 +42,8 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.precision import at_least_float32
 from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.kmax_pixel_decoder import PixelDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -52,7 +53,7 @@ class KMaXConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. ResNet-50 0; ConvNeXt T/S/B/L on COCO
             0.3, 0.4, 0.5, 0.6.
@@ -78,7 +79,7 @@ class KMaXConfig:
     """
 
     architecture: Literal["kmax"] = "kmax"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -104,7 +105,7 @@ class KMaXConfig:
 def kmax_nano_config() -> KMaXConfig:
     """The same network, small enough to train on two CPU cores."""
     return KMaXConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         num_queries=32,
         decoder_blocks=(1, 1, 1, 1),
         decoder_widths=(64, 64, 32, 16),
@@ -120,7 +121,8 @@ def kmax_nano_config() -> KMaXConfig:
     )
 
 
-class KMaXDeepLab(nn.Module):
+@ARCHITECTURES.register("kmax")
+class KMaXDeepLab(PanopticModel):
     """Mask classification by k-means over pixels.
 
     Args:
@@ -134,6 +136,7 @@ class KMaXDeepLab(nn.Module):
         training_only: names of submodules that inference never runs.
     """
 
+    config_class = KMaXConfig
     training_only = ("auxiliary_head",)
 
     def __init__(self, config: KMaXConfig, num_classes: int):
@@ -204,10 +207,6 @@ class KMaXDeepLab(nn.Module):
         final = self.predictor(maps[-1], self.mask_projection(centers), self.class_projection(centers))
         semantic = self.auxiliary_head(features) if self.training and self.auxiliary_head is not None else None
         return replace(final, layers=tuple(outputs) if keep else (), semantic_logits=semantic)
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes, with or without one more row at the end."""

@@ -32,8 +32,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.mask2former_pixel_decoder import NORM_GROUPS, DecodedPixels, DeformablePixelDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Mask2FormerConfig:
         architecture: tells the configs of different architectures apart.
         backbone: timm name. Swin-T, -S, -B and -L are ``swin_tiny_patch4_window7_224``,
             ``swin_small_patch4_window7_224``, ``swin_base_patch4_window12_384`` and ``swin_large_patch4_window12_384``.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. ResNet 0, Swin 0.3.
         frozen_batch_norm: keep the backbone's batch norms as they were loaded. False on Cityscapes, and wherever the
@@ -63,7 +63,7 @@ class Mask2FormerConfig:
     """
 
     architecture: Literal["mask2former"] = "mask2former"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -84,7 +84,7 @@ class Mask2FormerConfig:
 def mask2former_nano_config() -> Mask2FormerConfig:
     """The same network, small enough to train on two CPU cores."""
     return Mask2FormerConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         frozen_batch_norm=False,
         num_queries=32,
         channels=64,
@@ -97,7 +97,8 @@ def mask2former_nano_config() -> Mask2FormerConfig:
     )
 
 
-class Mask2Former(nn.Module):
+@ARCHITECTURES.register("mask2former")
+class Mask2Former(PanopticModel):
     """Mask classification by attention within predicted masks.
 
     Args:
@@ -111,7 +112,7 @@ class Mask2Former(nn.Module):
         training_only: names of submodules that inference never runs.
     """
 
-    training_only = ()
+    config_class = Mask2FormerConfig
 
     def __init__(self, config: Mask2FormerConfig, num_classes: int):
         super().__init__()
@@ -187,8 +188,9 @@ class Mask2Former(nn.Module):
         return replace(final, layers=tuple(outputs) if keep else ())
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
+        """As everywhere, but the pixel decoder's level embedding decays: in the original it is a bare parameter, where
+        the decoder's is an embedding."""
+        return super().no_weight_decay() - {"pixel_decoder.level_embed"}
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""

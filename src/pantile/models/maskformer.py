@@ -28,8 +28,8 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.position_encoding import sine_positions
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.maskformer_pixel_decoder import NORM_GROUPS, DecodedPixels, FeaturePyramidDecoder
-from pantile.models.parameters import names_without_weight_decay
 
 
 @dataclass
@@ -41,7 +41,7 @@ class MaskFormerConfig:
         backbone: timm name. R101c, with a deep stem, is ``resnet101s``; Swin-T, -S, -B and -L are
             ``swin_tiny_patch4_window7_224``, ``swin_small_patch4_window7_224``, ``swin_base_patch4_window12_384`` and
             ``swin_large_patch4_window12_384``.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. ResNet 0, Swin 0.3.
         frozen_batch_norm: keep the backbone's batch norms as they were loaded. False where the backbone starts without
@@ -60,7 +60,7 @@ class MaskFormerConfig:
     """
 
     architecture: Literal["maskformer"] = "maskformer"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -81,7 +81,7 @@ class MaskFormerConfig:
 def maskformer_nano_config() -> MaskFormerConfig:
     """The same network, small enough to train on two CPU cores."""
     return MaskFormerConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         frozen_batch_norm=False,
         num_queries=32,
         channels=64,
@@ -94,7 +94,8 @@ def maskformer_nano_config() -> MaskFormerConfig:
     )
 
 
-class MaskFormer(nn.Module):
+@ARCHITECTURES.register("maskformer")
+class MaskFormer(PanopticModel):
     """Mask classification by a DETR decoder.
 
     Its queries attend to all pixels, so unlike in models with masked or k-means attention there is no assignment
@@ -104,11 +105,9 @@ class MaskFormer(nn.Module):
         config: see ``MaskFormerConfig``.
         num_classes: K, things and stuff, without no-object.
 
-    Attributes:
-        training_only: names of submodules that inference never runs.
     """
 
-    training_only = ()
+    config_class = MaskFormerConfig
 
     def __init__(self, config: MaskFormerConfig, num_classes: int):
         super().__init__()
@@ -170,10 +169,6 @@ class MaskFormer(nn.Module):
                 outputs.append(self._predict(queries, pixels))
         queries = self.layers[-1](queries, self.query_position, key, value)
         return replace(self._predict(queries, pixels), layers=tuple(outputs))
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""

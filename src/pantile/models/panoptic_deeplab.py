@@ -40,7 +40,7 @@ from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.precision import autocast_off
 from pantile.layers.separable_conv import SeparableConv
-from pantile.models.parameters import names_without_weight_decay
+from pantile.models.base import ARCHITECTURES, PanopticModel
 
 
 @dataclass
@@ -50,7 +50,7 @@ class PanopticDeepLabConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name, "wr41", or "swidernet_{w1}_{w2}_{l}" such as "swidernet_0.25_0.5_1".
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1. SWideRNet in its paper: 0.2.
         swidernet: other options of the backbones "wr41" and "swidernet_..."; None is the paper's.
@@ -76,7 +76,7 @@ class PanopticDeepLabConfig:
     """
 
     architecture: Literal["panoptic_deeplab"] = "panoptic_deeplab"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -118,20 +118,17 @@ def panoptic_deeplab_nano_config() -> PanopticDeepLabConfig:
     )
 
 
-class PanopticDeepLab(nn.Module):
+@ARCHITECTURES.register("panoptic_deeplab")
+class PanopticDeepLab(PanopticModel):
     """Semantic segmentation, centre heat map and offsets.
 
     Args:
         config: see ``PanopticDeepLabConfig``.
         num_classes: K, things and stuff, without void.
 
-    Attributes:
-        training_only: names of submodules that inference never runs; there are none.
-        segment_limit: how many segments it can tell apart in an image; None is any number.
     """
 
-    training_only = ()
-    segment_limit = None
+    config_class = PanopticDeepLabConfig
 
     def __init__(self, config: PanopticDeepLabConfig, num_classes: int):
         super().__init__()
@@ -178,10 +175,6 @@ class PanopticDeepLab(nn.Module):
             center_heatmap=self.center_head(instance),
             center_offset=self.offset_head(instance),
         )
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes."""

@@ -41,6 +41,7 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec, PositionMaps
 from pantile.layers.coordinates import with_coordinates
 from pantile.layers.feature_pyramid import FeaturePyramid
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
+from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.panoptic_fcn_heads import (
     NORM_GROUPS,
     KernelHead,
@@ -57,7 +58,6 @@ from pantile.models.panoptic_fcn_queries import (
     logits_of_no_class,
     pool_regions,
 )
-from pantile.models.parameters import names_without_weight_decay
 
 STAGES = ("res2", "res3", "res4", "res5")
 SMOOTHING = (3, 3, 3, 5, 5)  # of thing maps, p3 to p7
@@ -70,7 +70,7 @@ class PanopticFCNConfig:
     Attributes:
         architecture: tells the configs of different architectures apart.
         backbone: timm name.
-        pretrained: load timm's ImageNet weights into the backbone.
+        pretrained: load timm's ImageNet weights of the backbone, those of the tag in its name.
         backbone_weights: file with timm weights of the backbone, instead of a download.
         backbone_drop_path: stochastic depth of the backbone, 0..1.
         frozen_batch_norm: keep the backbone's batch norms as they were loaded. False where the backbone starts without
@@ -97,7 +97,7 @@ class PanopticFCNConfig:
     """
 
     architecture: Literal["panoptic_fcn"] = "panoptic_fcn"
-    backbone: str = "resnet50"
+    backbone: str = "resnet50.tv_in1k"
     pretrained: bool = False
     backbone_weights: str | None = None
     backbone_drop_path: float = 0.0
@@ -121,7 +121,7 @@ def panoptic_fcn_nano_config() -> PanopticFCNConfig:
     Three levels: things of images of 193 pixels have at most the sizes of p5, and p6 would have 4x4 positions.
     """
     return PanopticFCNConfig(
-        backbone="test_resnet",
+        backbone="test_resnet.r160_in1k",
         frozen_batch_norm=False,
         frozen_stages=0,
         channels=64,
@@ -131,7 +131,8 @@ def panoptic_fcn_nano_config() -> PanopticFCNConfig:
     )
 
 
-class PanopticFCN(nn.Module):
+@ARCHITECTURES.register("panoptic_fcn")
+class PanopticFCN(PanopticModel):
     """Kernels for things and stuff from the positions of a feature pyramid.
 
     Args:
@@ -139,16 +140,12 @@ class PanopticFCN(nn.Module):
         num_classes: K, things and stuff, without no-object.
         is_thing: per class.
 
-    Attributes:
-        training_only: names of submodules that inference never runs.
-        segment_limit: how many segments it can tell apart in an image; None is any number.
-
     Raises:
         UserError: fields do not fit together, or there is no flag for each class.
     """
 
-    training_only = ()
-    segment_limit = None
+    config_class = PanopticFCNConfig
+    reads_thing_flags = True
 
     def __init__(self, config: PanopticFCNConfig, num_classes: int, is_thing: Sequence[bool] | None = None):
         super().__init__()
@@ -215,10 +212,6 @@ class PanopticFCN(nn.Module):
             pixel_feature=pixel_feature,
             positions=positions,
         )
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that must not be decayed: everything but convolution and linear kernels."""
-        return names_without_weight_decay(self)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are classes; ``class_rows`` says which."""

@@ -1,32 +1,12 @@
-"""From a config to a model: one line per architecture."""
+"""From a config, or the name of a small one, to a model."""
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from pantile.contracts.errors import UserError
-from pantile.models.kmax import KMaXConfig, KMaXDeepLab
-from pantile.models.mask2former import Mask2Former, Mask2FormerConfig
-from pantile.models.maskformer import MaskFormer, MaskFormerConfig
-from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig
-from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
-
-ModelConfig = KMaXConfig | PanopticDeepLabConfig | Mask2FormerConfig | MaskFormerConfig | PanopticFCNConfig
-
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "kmax": KMaXDeepLab,
-    "mask2former": Mask2Former,
-    "maskformer": MaskFormer,
-    "panoptic_deeplab": PanopticDeepLab,
-    "panoptic_fcn": PanopticFCN,
-}
+from pantile.models.base import ARCHITECTURES, PanopticModel
 
 
-#: architectures with separate channels for things and for stuff
-_READ_THING_FLAGS = {"panoptic_fcn"}
-
-
-def create_model(config: ModelConfig, num_classes: int, is_thing: Sequence[bool] | None = None) -> nn.Module:
+def create_model(config: object, num_classes: int, is_thing: Sequence[bool] | None = None) -> PanopticModel:
     """Builds the model that ``config.architecture`` names.
 
     Args:
@@ -38,11 +18,7 @@ def create_model(config: ModelConfig, num_classes: int, is_thing: Sequence[bool]
         UserError: unknown architecture, fields that do not fit together, or no ``is_thing`` for a model that has
             separate channels for things and stuff.
     """
-    if config.architecture not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise UserError(f"model.architecture: there is no {config.architecture!r}; choose one of {known}.")
     if num_classes < 1:
         raise UserError(f"create_model needs at least one class, got num_classes={num_classes}.")
-    if config.architecture not in _READ_THING_FLAGS:
-        return ARCHITECTURES[config.architecture](config, num_classes)
-    return ARCHITECTURES[config.architecture](config, num_classes, is_thing)
+    model = ARCHITECTURES.find(config.architecture, "model.architecture")
+    return model(config, num_classes, is_thing) if model.reads_thing_flags else model(config, num_classes)

@@ -1,99 +1,270 @@
 """Predicting files and folders: a COCO-panoptic folder and overlays out, shared by any number of processes."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
-from pantile.data.image_files import read_image, save_image
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.id_png import save_ids
+from pantile.data.image_files import save_image
+from pantile.engine.config import to_dict
 from pantile.merge.tile_layout import Window
+from pantile.predict.distributed import gathered, on_first
+from pantile.predict.georeferenced import write_georeferenced
+from pantile.predict.images import BadImage, ImageFile, find_bad, tell_bad
+from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, stamp_of, strays
+from pantile.predict.like import GroundTruth, name_like, taxonomy_like
 from pantile.predict.predictor import Predictor
 from pantile.predict.result import PanopticResult
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-SPLIT = "predictions"
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
 FEW_TILES = 4  # up to so many have no progress bar of their own
 
 
-def find_images(inputs: Iterable[str | Path]) -> list[Path]:
-    """Files as given, folders as their images in name order (not their subfolders).
-
-    Raises:
-        UserError: something is missing, holds no image, or two images have the same name.
+@dataclass(frozen=True)
+class PredictOptions:
     """
-    found: list[Path] = []
-    for given in map(Path, inputs):
-        if given.is_dir():
-            images = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not images:
-                raise UserError(f"{given}: the folder holds no image ({', '.join(sorted(SUFFIXES))}).")
-            found += images
-        elif given.exists():
-            found.append(given)
-        else:
-            raise UserError(f"{given}: no such image or folder.")
-    by_stem: dict[str, Path] = {}
-    for path in found:
-        other = by_stem.setdefault(path.stem, path)
-        if other is not path:
-            raise UserError(f"{path} and {other} would both be written to {path.stem}.png: rename one of them.")
-    return found
+    Attributes:
+        overlays: draw them, too.
+        existing: what to do with predictions that are there: refuse, go on with them, or replace them.
+        skip_bad: leave out images that cannot be used, instead of stopping.
+        like: take ids and names from this ground truth.
+    """
+
+    overlays: bool = True
+    existing: Literal["refuse", "resume", "overwrite"] = "refuse"
+    skip_bad: bool = False
+    like: GroundTruth | None = None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """
+    Attributes:
+        json: path of the COCO-panoptic JSON.
+        bad: images that were left out.
+        images: how many the JSON has.
+        kept: how many of them an earlier run had finished.
+    """
+
+    json: Path
+    bad: list[BadImage]
+    images: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the first process found out: images still to do, ids of all, and who is bad already."""
+
+    todo: list[ImageFile]
+    ids: dict[str, int | str]
+    bad: list[BadImage]
+    done: dict[str, Done] = field(default_factory=dict)
 
 
 def predict_files(
-    predictor: Predictor, images: Sequence[Path], out: Path, rank: int = 0, world_size: int = 1, overlays: bool = True
-) -> Path:
+    predictor: Predictor,
+    images: Sequence[ImageFile],
+    out: Path,
+    rank: int = 0,
+    world_size: int = 1,
+    options: PredictOptions | None = None,
+) -> Predicted:
     """Writes ``annotations/panoptic_predictions.json``, its PNG folder and ``overlays/`` under ``out``.
 
-    All images are decoded once before the first is predicted, so that a broken file stops the job at once. The JSON
-    is written last, by process 0. Overlays of images larger than 4096 pixels are drawn smaller.
+    Files that are no images by their first bytes stop the job before anything is written; others turn out as they are
+    decoded, once, while the network works on the image before. The JSON is written last, by process 0; every finished
+    image is in the log, so that an interrupted job can be resumed. Overlays of images larger than 4096 pixels are drawn
+    smaller.
 
     Args:
+        images: of ``find_images``.
         rank, world_size: this process predicts every ``world_size``-th image; with more than one,
             ``torch.distributed`` must be initialised.
 
-    Returns:
-        The JSON's path.
+    Raises:
+        UserError: ``out`` holds predictions and ``existing`` does not say what to do with them, or they were made with
+            other weights or options; or images cannot be used: all of them are named. Finished ones are kept.
     """
-    # who cuts images into tiles has large ones, of which only a few fit into memory at a time
-    with ThreadPoolExecutor(1 if predictor.tiling else None) as pool:
-        list(pool.map(lambda path: read_image(path).shape, images))
-    maps, drawn = out / "annotations" / f"panoptic_{SPLIT}", out / "overlays"
-    for folder in (maps, drawn) if overlays else (maps,):
-        folder.mkdir(parents=True, exist_ok=True)
-    image_ids = _image_ids(images)
-    rows = []
-    share = range(rank, len(images), world_size)
-    with Progress(disable=rank > 0, transient=True) as progress:
-        for index in progress.track(share, description="predicting"):
-            path = images[index]
-            result = predictor(path, track=lambda tiles: _with_bar(tiles, progress))
-            save_image(ids_to_rgb(result.map), maps / f"{path.stem}.png")
-            if overlays:
-                save_image(_overlay(result), drawn / f"{path.stem}.jpg")
-            height, width = result.map.shape
-            image = {"id": image_ids[index], "file_name": path.name, "height": height, "width": width}
-            annotation = {"image_id": image["id"], "file_name": f"{path.stem}.png", "segments_info": result.to_coco()}
-            rows.append((index, image, annotation))
-    rows = _gather(rows, world_size)
-    target = out / "annotations" / f"panoptic_{SPLIT}.json"
+    options, folder = options or PredictOptions(), JobFolder(out)
+    classes = predictor.taxonomy if options.like is None else taxonomy_like(predictor.taxonomy, options.like)
+    plan = on_first(lambda: _prepare(predictor, images, folder, options), rank, world_size)
+    share = plan.todo[rank::world_size]
+    done: list[Done] = []
+    bad: list[BadImage] = []
+    with _progress(hidden=rank > 0) as progress:
+        bar = progress.add_task("predicting", total=len(share))
+        for image, read in zip(share, _read_ahead(predictor, share), strict=True):
+            found = read if bad and not options.skip_bad else _result_of(predictor, read, progress)
+            if isinstance(found, UserError):
+                bad.append(BadImage(image.name, str(found)))
+                if not options.skip_bad:
+                    progress.update(bar, description="looking for more bad images")
+                    if predictor.tiling:
+                        break  # its images are large: they are not decoded to be looked at
+            elif isinstance(found, PanopticResult):
+                done.append(_write(found, image, plan.ids[image.name], folder, classes, options))
+                folder.append(done[-1], rank)
+            progress.advance(bar)
+    bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
+    if bad and not options.skip_bad:
+        raise UserError(
+            f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad; with --resume, "
+            "what is finished is not predicted again."
+        )
+    finished = plan.done | {own.name: own for part in gathered(done, world_size) for own in part}
+    if not finished:
+        raise UserError(tell_bad(bad, len(images)))
     if rank == 0:
-        rows.sort(key=lambda row: row[0])
-        content = {
-            "images": [image for _, image, _ in rows],
-            "annotations": [annotation for _, _, annotation in rows],
-            "categories": predictor.taxonomy.to_coco(),
-        }
-        with replacing(target) as temporary:
-            temporary.write_text(json.dumps(content))
-    return target
+        _finish(folder, finished, plan.ids, classes if options.like is None else options.like.taxonomy)
+    return Predicted(folder.json, bad, len(finished), len(plan.done))
+
+
+def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolder, options: PredictOptions) -> _Plan:
+    """Decides what is to do, and makes the folder ready for it."""
+    if options.existing == "refuse":
+        folder.refuse_existing()
+    if options.like is not None:
+        images = name_like(images, options.like)
+    settings = _settings(predictor, options)
+    old = folder.read() if options.existing == "resume" else None
+    if old is not None:
+        refuse_other_settings(old.settings, settings, folder.out)
+    old = old or Log(settings)
+    kept = {
+        image.name
+        for image in images
+        if image.name in old.done and folder.is_done(old.done[image.name], image, options.overlays)
+    }
+    todo = [image for image in images if image.name not in kept]
+    bad = find_bad(todo)
+    if bad and not options.skip_bad:
+        raise UserError(f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad.")
+    if len(bad) == len(images):
+        raise UserError(tell_bad(bad, len(images)))
+    if options.existing == "overwrite":
+        folder.clear()
+    for image in todo:
+        if old.done.pop(image.name, None) is not None:
+            folder.remove(image.stem)  # of another image of this name, or half of it is missing
+    ids = image_ids(images, old.ids) if options.like is None else old.ids | _ids_of(images, options.like)
+    folder.start(Log(settings, ids, old.done))
+    unusable = {one.name for one in bad}
+    return _Plan([image for image in todo if image.name not in unusable], ids, bad, old.done)
+
+
+def _ids_of(images: Sequence[ImageFile], truth: GroundTruth) -> dict[str, int | str]:
+    return {image.name: truth.ids[image.name] for image in images}
+
+
+def _settings(predictor: Predictor, options: PredictOptions) -> dict:
+    """What decides a prediction: a job that differs in any of it is another job."""
+    config = to_dict(predictor.task.config)
+    return {
+        "weights": predictor.fingerprint,
+        "classes": predictor.taxonomy.to_coco(),
+        "config": {group: config[group] for group in ("model", "merge", "evaluation_size", "techniques")},
+        "views": asdict(predictor.views),
+        "orientation": predictor.orientation,
+        "images": json.loads(json.dumps(asdict(predictor.reading))),
+        "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
+        "like": None if options.like is None else options.like.digest,
+    }
+
+
+def _read_ahead(predictor: Predictor, images: Sequence[ImageFile]) -> Iterator[Any]:
+    """Pixels, or the UserError of a file that does not decode; one image ahead of the network.
+
+    Whoever cuts images into tiles has large ones, of which two may not fit into memory: those are given as paths.
+    """
+    if predictor.tiling:
+        yield from (image.path for image in images)
+        return
+
+    def read(image: ImageFile) -> Any:
+        return _attempt(lambda: predictor.open(image.path))
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = None
+        for image in images:
+            behind, ahead = ahead, pool.submit(read, image)
+            if behind is not None:
+                yield behind.result()
+        if ahead is not None:
+            yield ahead.result()
+
+
+def _result_of(predictor: Predictor, read: Any, progress: Progress) -> PanopticResult | UserError:
+    if isinstance(read, UserError):
+        return read
+    return _attempt(lambda: predictor(read, track=lambda tiles: _with_bar(tiles, progress)))
+
+
+def _attempt(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except UserError as error:
+        return error
+
+
+def _write(
+    result: PanopticResult,
+    image: ImageFile,
+    image_id: int | str,
+    folder: JobFolder,
+    classes: Taxonomy,
+    options: PredictOptions,
+) -> Done:
+    """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
+    png = folder.png(image.stem)
+    save_ids(result.map, png)
+    if options.overlays:
+        save_image(_overlay(result), folder.overlay(image.stem))
+    named = PanopticResult(result.image, result.panoptic, classes)
+    write_georeferenced(image.path, named, folder.geotiff(image.stem))
+    height, width = result.map.shape
+    return Done(
+        image.name,
+        stamp_of(image.path),
+        png.stat().st_size,
+        {"id": image_id, "file_name": image.name, "height": height, "width": width},
+        {
+            "image_id": image_id,
+            "file_name": f"{image.stem}.png",
+            "segments_info": named.to_coco(),
+        },
+    )
+
+
+def _finish(folder: JobFolder, done: dict[str, Done], ids: dict[str, int | str], categories: Taxonomy) -> None:
+    """The JSON, in the order of the ids."""
+    rows = [done[name] for name in ids if name in done]
+    content = {
+        "images": [row.image for row in rows],
+        "annotations": [row.annotation for row in rows],
+        "categories": categories.to_coco(),
+    }
+    with replacing(folder.json) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+    left = strays(folder, (Path(row.annotation["file_name"]).with_suffix("").as_posix() for row in rows))
+    if left:
+        warnings.warn(
+            f"{len(left)} PNGs in {folder.maps} are not in the new JSON ({', '.join(left[:3])}): remove them, or start "
+            "anew with --overwrite.",
+            stacklevel=2,
+        )
 
 
 def _overlay(result: PanopticResult) -> np.ndarray:
@@ -106,6 +277,11 @@ def _overlay(result: PanopticResult) -> np.ndarray:
     return PanopticResult(seen, panoptic, result.taxonomy).overlay()
 
 
+def _progress(hidden: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=hidden, transient=True)
+
+
 def _with_bar(tiles: Sequence[Window], progress: Progress) -> Iterator[Window]:
     """The tiles, with a bar that is there while they go by."""
     if len(tiles) <= FEW_TILES:
@@ -114,20 +290,3 @@ def _with_bar(tiles: Sequence[Window], progress: Progress) -> Iterator[Window]:
     bar = progress.add_task("tiles", total=len(tiles))
     yield from progress.track(tiles, task_id=bar)
     progress.remove_task(bar)
-
-
-def _image_ids(images: Sequence[Path]) -> list[int]:
-    """COCO's own numbers where every file is named by one (000000142238.jpg), else 1, 2, ..."""
-    if all(path.stem.isdecimal() for path in images):
-        return [int(path.stem) for path in images]
-    return list(range(1, len(images) + 1))
-
-
-def _gather(rows: list, world_size: int) -> list:
-    if world_size == 1:
-        return rows
-    import torch.distributed as distributed
-
-    parts: list = [None] * world_size
-    distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]

@@ -1,25 +1,37 @@
 """Predictor: a trained model that takes an image and gives a PanopticResult."""
 
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
-from pantile.contracts.placement import Placement
+from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.open_checkpoint import open_checkpoint
-from pantile.data.image_files import image_pixels, read_image
+from pantile.data.image_files import image_pixels, open_image, read_image
 from pantile.data.orientation import UPRIGHT, check_frame
-from pantile.data.resize import fit_to, image_tensor
+from pantile.data.raster_file import RasterImage
+from pantile.data.reading import AS_STORED, Reading
+from pantile.data.resize import fit_to
+from pantile.engine.checkpoint import Checkpoint, Choice
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
 from pantile.engine.tiles import Tiling, Track, predict_image
 from pantile.engine.views import Views
+from pantile.predict.arrays import array_pixels, is_batch, kind_of
 from pantile.predict.result import PanopticResult
+
+#: one image
+Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
+SAMPLED = 16  # values of each tensor that tell weights apart
 
 
 def load(
@@ -28,6 +40,7 @@ def load(
     views: Views | None = None,
     tiling: Tiling | None = None,
     orientation: str = UPRIGHT,
+    weights: Choice | None = None,
 ) -> "Predictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
     ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
@@ -38,12 +51,29 @@ def load(
         tiling: how large images are cut into tiles; None takes every image as a whole.
         orientation: ``"upright"`` turns files and PIL images as their orientation tag (EXIF) says, and results have
             the size of the upright picture; ``"stored"`` takes the pixels as they lie in the file.
+        weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its last.
     """
-    return Predictor(load_task(open_checkpoint(path)), device, views, tiling, orientation)
+    return predictor_of(open_checkpoint(path, weights), device, views, tiling, orientation)
+
+
+def predictor_of(
+    checkpoint: Checkpoint,
+    device: torch.device | str | None = None,
+    views: Views | None = None,
+    tiling: Tiling | None = None,
+    orientation: str = UPRIGHT,
+) -> "Predictor":
+    """The same of a checkpoint that is open already."""
+    digest = weights_digest(checkpoint.state)
+    return Predictor(load_task(checkpoint), device, views, tiling, orientation, digest)
 
 
 class Predictor:
-    """Runs one image at a time: resize and pad, network, merge, back to the image's own size; or tile by tile."""
+    """Runs one image at a time: resize and pad, network, merge, back to the image's own size; or tile by tile.
+
+    Attributes:
+        fingerprint: of the weights as their file has them, by which a job knows what it was started with.
+    """
 
     def __init__(
         self,
@@ -52,27 +82,66 @@ class Predictor:
         views: Views | None = None,
         tiling: Tiling | None = None,
         orientation: str = UPRIGHT,
+        fingerprint: str | None = None,
     ) -> None:
         self.orientation = check_frame(orientation, "orientation")
+        self.reading = task.config.images  # of files: what of them the network takes
         self.views = views or Views()
         self.tiling = tiling
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.fingerprint = fingerprint or weights_digest(task.state_dict())
         self.task = task.eval().to(self.device)
+
+    def __repr__(self) -> str:
+        model = self.task.config.model
+        return f"Predictor({model.architecture}, {model.backbone}, {len(self.taxonomy)} classes, on {self.device})"
 
     @property
     def taxonomy(self) -> Taxonomy:
         return self.task.taxonomy
 
-    def __call__(self, image: str | Path | Image.Image | np.ndarray, track: Track | None = None) -> PanopticResult:
+    @overload
+    def __call__(self, image: Source, track: Track | None = None) -> PanopticResult: ...
+
+    @overload
+    def __call__(self, image: Sequence[Source], track: Track | None = None) -> list[PanopticResult]: ...
+
+    def __call__(self, image: Any, track: Track | None = None) -> Any:
         """
         Args:
-            image: a file, a PIL image, or (H, W, C) uint8: RGB, or the bands that the model was trained on. An array
-                has no orientation tag and is taken as it is.
+            image: a file's path; an encoded image as bytes (the content of a JPEG, say); a PIL image; or uint8 pixels,
+                0..255 and not normalised: an array (H, W, C) or a tensor (C, H, W), of any device. C is 3 for RGB, or
+                the bands that the model was trained on. Where C is not on that axis but on the other end, as in an
+                array (C, H, W), the axes are swapped; where both ends have C entries, the order named first counts.
+
+                Or a batch: a list or tuple of any of these, of any sizes, or one array (B, H, W, C) or tensor
+                (B, C, H, W) by the same rule. Its images go through the network one by one, so that each result is
+                what the image alone gives.
             track: takes the tiles of an image that has several, and gives them one by one, for a progress bar.
+
+        Returns:
+            One result; for a batch a list of them, in its order.
+
+        Raises:
+            UserError: a file that is missing or does not decode, numbers that are not uint8, other channels, or
+                something that is no image.
         """
-        pixels = as_pixels(image, self.task.config.model.in_channels, self.orientation)
-        prediction = predict_image(self.task, image_tensor(pixels), self.views, self.tiling, track=track)
+        if is_batch(image):
+            return [self(one, track) for one in image]
+        pixels = self.open(image)
+        prediction = predict_image(self.task, pixels, self.views, self.tiling, track=track)
         return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
+
+    def open(self, image: Source) -> np.ndarray | RasterImage:
+        """The image as the network takes it; of a large raster that is cut into tiles, one whose parts are read later.
+
+        Raises:
+            UserError: see ``__call__``.
+        """
+        channels = self.task.config.model.in_channels
+        if isinstance(image, str | Path) and self.tiling is not None:
+            return open_image(image, channels, self.reading, self.orientation, windows=True)
+        return as_pixels(image, channels, self.reading, self.orientation)
 
     @torch.inference_mode()
     def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:
@@ -82,7 +151,7 @@ class Predictor:
             options: of the model, such as ``layer_outputs=True``.
         """
         tensor, placement = self._input(pixels)
-        return self.task(tensor, **options), placement
+        return self.task(tensor, padding_mask([placement]), **options), placement
 
     def _input(self, pixels: np.ndarray) -> tuple[Tensor, Placement]:
         """(1, 3, H', W') uint8, fitted and padded."""
@@ -90,19 +159,39 @@ class Predictor:
         return tensor[None].to(self.device), placement
 
 
-def as_pixels(
-    image: str | Path | Image.Image | np.ndarray, channels: int = 3, orientation: str = UPRIGHT
-) -> np.ndarray:
-    """(H, W, channels) uint8: RGB, or as many bands as the model takes.
+def as_pixels(image: Source, channels: int = 3, reading: Reading = AS_STORED, orientation: str = UPRIGHT) -> np.ndarray:
+    """(H, W, channels) uint8: RGB, or as many bands as the model takes. ``reading`` is for files.
 
     Raises:
-        UserError: a file that does not exist or does not decode, an array of another kind, or other bands.
+        UserError: see ``Predictor.__call__``.
     """
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
-            wanted = f"(H, W, {channels}) uint8{' RGB' if channels == 3 else ''}"
-            raise UserError(f"The image array is {image.dtype} {image.shape}: give {wanted}.")
-        return image
+    if isinstance(image, np.ndarray | Tensor):
+        return array_pixels(image, channels)
     if isinstance(image, Image.Image):
         return image_pixels(image, channels, frame=orientation)
-    return read_image(image, channels, orientation)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return image_pixels(_decoded(bytes(image)), channels, frame=orientation)
+    if isinstance(image, str | Path):
+        return read_image(image, channels, reading, orientation)
+    raise UserError(
+        f"The image is {kind_of(image)}: give a path, the bytes of an image file, a PIL image, an array or a tensor."
+    )
+
+
+def _decoded(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise UserError(f"The {len(content)} bytes are no image file: give the content of a JPEG, PNG, ...") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"The bytes are no readable image ({' '.join(str(error).split())}): encode it anew.") from None
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """Of every tensor's name, shape and ``SAMPLED`` of its values: other weights differ in nearly all of them."""
+    digest = hashlib.blake2b(digest_size=10)
+    for name in sorted(state):
+        values = state[name].detach().flatten()
+        some = values[:: max(1, len(values) // SAMPLED)].cpu().double().numpy()
+        digest.update(f"{name} {tuple(state[name].shape)}".encode() + some.tobytes())
+    return digest.hexdigest()

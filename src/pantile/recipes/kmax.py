@@ -1,6 +1,12 @@
 """kMaX-DeepLab (Yu et al., ECCV 2022): the rows of its tables on COCO, Cityscapes and ADE20K, and a nano size.
 
-Where the TensorFlow and PyTorch implementations differ, these are the PyTorch one's settings.
+Where the two implementations, deeplab2 in TensorFlow and its port to PyTorch, differ, these are the port's settings,
+whose checkpoints load and whose results the tables print. It ran in fp16; here it is bf16, which scales no loss.
+
+deeplab2's reading of the same data is a matter of settings, on COCO: ``--set augment.pad_position=random
+augment.ssd_jitter=false augment.policy_magnitude=1 augment.scale_range=[0.3,1.7] augment.scale_step=0.1
+augment.redraws=0 augment.min_labelled_pixels=1 merge.resize_order=ids_last merge.strict=false
+merge.thing_area_limit=400 merge.stuff_area_limit=6400``. ``recipes.remax`` takes it.
 """
 
 from collections.abc import Callable
@@ -12,12 +18,15 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses import KMaXCriterionConfig
 from pantile.merge import mask_config as presets
 from pantile.models import KMaXConfig, kmax_nano_config
+from pantile.recipes.registry import ALL_RECIPES
 
-#: timm names; ImageNet-22k pre-training, fine-tuned on 1k at 384 pixels, for ConvNeXt as in the paper.
+#: timm names with the weights nearest to the original's: torchvision's first ResNet-50 (ImageNet-1k; what timm itself
+#: takes was trained longer and otherwise), MobileNetV3 on ImageNet-1k at 224 pixels (deeplab2's own are for TensorFlow
+#: only), and for ConvNeXt ImageNet-22k, fine-tuned on 1k at 384 pixels, as in the paper.
 BACKBONES = {
-    "r50": "resnet50",
-    "mnv3_small": "mobilenetv3_small_100",
-    "mnv3_large": "mobilenetv3_large_100",
+    "r50": "resnet50.tv_in1k",
+    "mnv3_small": "mobilenetv3_small_100.lamb_in1k",
+    "mnv3_large": "mobilenetv3_large_100.ra_in1k",
     "convnext_tiny": "convnext_tiny.fb_in22k_ft_in1k_384",
     "convnext_small": "convnext_small.fb_in22k_ft_in1k_384",
     "convnext_base": "convnext_base.fb_in22k_ft_in1k_384",
@@ -40,7 +49,12 @@ def kmax_coco(backbone: str = "r50") -> RunConfig:
             backbone=BACKBONES[backbone], pretrained=True, backbone_drop_path=DROP_PATH_COCO.get(backbone, 0.0)
         ),
         augment=AugmentConfig(
-            crop=(1281, 1281), scale_range=(0.2, 2.0), ssd_jitter=True, copy_paste=1.0, min_labelled_pixels=4096 * 16
+            crop=(1281, 1281),
+            scale_range=(0.2, 2.0),
+            ssd_jitter=True,
+            pad_position="bottom_right",
+            copy_paste=1.0,
+            min_labelled_pixels=4096 * 16,
         ),
         criterion=KMaXCriterionConfig(),
         merge=presets.coco(),
@@ -57,7 +71,7 @@ def kmax_cityscapes(backbone: str = "r50") -> RunConfig:
     config.model.num_queries = 256
     config.model.decoder_blocks = (*config.model.decoder_blocks, 1)
     config.model.auxiliary_head = "plain"
-    config.augment = AugmentConfig(crop=(1025, 2049), scale_range=(0.5, 2.0), ssd_jitter=True, copy_paste=1.0)
+    config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
     config.criterion = KMaXCriterionConfig(instance_sampling_temperature=0.6, semantic_pixels="plain")
     config.merge = presets.cityscapes()
     config.optimizer = OptimizerConfig(learning_rate=3e-4, weight_decay=0.05, warmup=5_000 / 60_000)
@@ -117,3 +131,4 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     },
     "kmax_nano": kmax_nano,
 }
+ALL_RECIPES.register_all(RECIPES)

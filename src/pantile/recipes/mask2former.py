@@ -1,9 +1,10 @@
 """Mask2Former (Cheng et al., CVPR 2022): the rows of its tables on four data sets and three tasks, and a nano size.
 
 A model is trained for one task: a recipe of the instance task is for a data set of things only, one of the semantic
-task for a data set whose classes are all stuff. The loss is the same; panoptic recipes have no suffix.
+task for a data set whose classes are all stuff. The loss is the same; panoptic recipes have no suffix. Instance recipes
+leave out images without things.
 
-Weight decay spares every bias, where the original spares those of norms only.
+The original ran in fp16 with loss scaling; here it is bf16, which needs none.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,11 @@ from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
 from pantile.losses.set_criterion import SetCriterionConfig
 from pantile.merge import query_config as presets
 from pantile.models import Mask2FormerConfig, mask2former_nano_config
+from pantile.recipes.registry import ALL_RECIPES
 from pantile.techniques import IntraBatchConfig
 
-#: timm names. ResNets start from torchvision's weights; Swin-B and -L from ImageNet-22k, ``swin_b_in1k`` from 1k.
+#: timm names with the originals' weights: ResNets start from torchvision's first ones; Swin-T and -S from ImageNet-1k,
+#: Swin-B and -L from 22k, ``swin_b_in1k`` from 1k.
 BACKBONES = {
     "r50": "resnet50.tv_in1k",
     "r101": "resnet101.tv_in1k",
@@ -36,7 +39,7 @@ MAPILLARY_PAIRS = PairConfig(min_short_side=1024, max_short_side=6192, max_long_
 Task = Literal["panoptic", "instance", "semantic"]
 
 
-def mask2former_coco(backbone: str = "r50") -> RunConfig:
+def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"] = "panoptic") -> RunConfig:
     """COCO panoptic or instance with large-scale jittering at 1024: 50 epochs, Swin-L 100, of 16 images a step.
 
     Published PQ: R50 51.9, R101 52.6, Swin-T 53.2, S 54.6, B 55.1 and 56.4 (22k), L 57.8.
@@ -48,13 +51,14 @@ def mask2former_coco(backbone: str = "r50") -> RunConfig:
     return RunConfig(
         recipe="",
         model=_model(backbone, num_queries=200 if large else 100),
-        augment=large_scale_jittering(),
+        augment=replace(large_scale_jittering(), filter_empty=task == "instance"),
         criterion=SetCriterionConfig(),
         merge=presets.mask2former("coco"),
         optimizer=OptimizerConfig(
             learning_rate=1e-4,
             backbone_multiplier=0.1,
             weight_decay=0.05,
+            decay_biases=True,
             schedule="step",
             milestones=tuple(step / steps for step in milestones),
             warmup=0.0,
@@ -77,6 +81,7 @@ def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> RunCon
     config.model.num_queries = 200 if backbone == "swin_l" and not semantic else 100
     config.model.frozen_batch_norm = not (semantic and backbone == "r101")
     config.augment = short_side_recipe(size, crop=(size, size))
+    config.augment.filter_empty = task == "instance"
     config.merge = presets.mask2former("ade20k")
     config.evaluation_size = FitConfig(short_side=size, long_side=4 * size)
     return _poly(config, steps=160_000)
@@ -93,6 +98,7 @@ def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> Ru
     config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
     config.model.frozen_batch_norm = False
     config.augment = short_side_recipe(1024, crop=(512, 1024))
+    config.augment.filter_empty = task == "instance"
     config.merge = presets.mask2former("cityscapes")
     config.evaluation_size = FitConfig(short_side=1024, long_side=2048)
     return _poly(config, steps=90_000)
@@ -107,6 +113,7 @@ def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> Run
     config = mask2former_coco(backbone)
     config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
     config.augment = short_side_recipe(2048, crop=(1024, 1024))
+    config.augment.filter_empty = task == "instance"
     config.merge = presets.mask2former("mapillary")
     config.evaluation_size = FitConfig(short_side=2048, long_side=2048)
     return _poly(config, steps=300_000)
@@ -176,6 +183,7 @@ def large_scale_jittering() -> AugmentConfig:
         scale_range=(0.1, 2.0),
         scale_relative_to="fit",
         pad_position="bottom_right",
+        pad_value=128,
         ssd_jitter=False,
         copy_paste=0.0,
         redraws=0,
@@ -189,6 +197,7 @@ def short_side_recipe(size: int, crop: tuple[int, int]) -> AugmentConfig:
         short_side=tuple(size * tenths // 10 for tenths in range(5, 21)),
         max_side=4 * size,
         pad_position="bottom_right",
+        pad_value=128,
         ssd_jitter=True,
         copy_paste=0.0,
         redraws=0,
@@ -216,7 +225,7 @@ _TWO = ("r50", "swin_l")
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     **{f"mask2former_{name}_coco": partial(mask2former_coco, name) for name in _ALL},
-    **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name) for name in _ALL},
+    **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name, "instance") for name in _ALL},
     **{f"mask2former_{name}_ade20k": partial(mask2former_ade20k, name) for name in _TWO},
     **{f"mask2former_{name}_ade20k_instance": partial(mask2former_ade20k, name, "instance") for name in _TWO},
     **{f"mask2former_{name}_ade20k_semantic": partial(mask2former_ade20k, name, "semantic") for name in _ALL},
@@ -235,3 +244,4 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "mask2former_r50_crop_mapillary_instance": partial(mask2former_ibs_mapillary, "instance", supervised=False),
     "mask2former_nano": mask2former_nano,
 }
+ALL_RECIPES.register_all(RECIPES)

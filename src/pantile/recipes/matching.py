@@ -1,6 +1,6 @@
 """The recipe of weights that come without one."""
 
-from pantile.recipes.registry import RECIPES
+from pantile.recipes.registry import ALL_RECIPES
 
 BACKBONES = {
     "resnet50": "r50",
@@ -39,4 +39,4 @@ def matching_recipe(architecture: str, backbone: str, classes: int) -> str:
         for size in (short, "r50")
         for dataset in datasets
     ]
-    return next(name for name in names if name in RECIPES)
+    return next(name for name in names if name in ALL_RECIPES)

@@ -4,6 +4,8 @@ SGD, poly 0.9, a warm-up of 1000 steps, gradients clipped number by number. Publ
 41.1; 3x 43.6; 3x at 400, 512 and 600 pixels 41.0, 42.3, 42.7; Star 44.2. The fast variants are the same weights with
 fewer candidates: 41.1, 43.6, 40.8, 42.3, 42.7, 44.2.
 
+In fp32, as the original; ``--set training.precision=bf16`` is faster on GPUs.
+
 On Cityscapes and Mapillary Vistas: de Geus and Dubbelman, "Intra-Batch Supervision for Panoptic Segmentation on
 High-Resolution Images" (WACV 2023), Tables 1 to 3. The weight of its loss is the published code's, where it multiplies
 the weight of the mask losses: 4 on Cityscapes, 15 on Mapillary Vistas; the paper says 1, and that 0.5 to 5 work alike.
@@ -20,30 +22,40 @@ from pantile.losses import PanopticFCNCriterionConfig
 from pantile.merge import panoptic_fcn_config as presets
 from pantile.models import PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.recipes.mask2former import CITYSCAPES_PAIRS, MAPILLARY_PAIRS, small_run
+from pantile.recipes.registry import ALL_RECIPES
 from pantile.techniques import IntraBatchConfig
+
+#: torchvision's weights. The original starts from MSRA's, which timm has not: their ResNet halves the size in the first
+#: convolution of a block, torchvision's in the second.
+BACKBONE = "resnet50.tv_in1k"
 
 Sampling = Literal["full", "crop", "ibs", "ibs_random"]
 
 CITYSCAPES_RANGES = ((1, 128), (64, 256), (128, 512), (256, 1024), (512, 2048))
 MAPILLARY_RANGES = (*CITYSCAPES_RANGES[:4], (512, 4096))
-#: shorter side at test time: those of training, step 32; kernels per object
-COCO_SIZES = {800: (range(640, 801, 32), 7), 600: (range(440, 601, 32), 5), 512: (range(352, 513, 32), 3)}
-COCO_SIZES[400] = COCO_SIZES[512]
+#: shorter side at test time: those of training; the longer side's limit in training and at test; kernels per object
+COCO_SIZES = {
+    800: (range(640, 801, 32), 1333, 1333, 7),
+    600: (range(440, 601, 32), 1000, 1000, 5),
+    512: (range(352, 513, 32), 853, 853, 3),
+    400: (range(352, 513, 32), 854, 666, 3),
+}
 
 
 def panoptic_fcn_coco(size: int = 800, steps: int = 270_000, star: bool = False, fast: bool = False) -> RunConfig:
     """COCO: 16 images a step, 90 k steps (1x) or 270 k (3x)."""
-    short_sides, kernels = COCO_SIZES[size]
-    longest = round(size * 1333 / 800)
+    short_sides, longest, longest_at_test, kernels = COCO_SIZES[size]
     return RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star),
+        model=PanopticFCNConfig(
+            backbone=BACKBONE, pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star
+        ),
         augment=_whole_images(longest, tuple(short_sides)),
         criterion=PanopticFCNCriterionConfig(kernels_per_object=kernels),
         merge=presets.coco(fast),
         optimizer=_sgd(0.01, steps, warmup_steps=1_000, clip=35.0),
-        training=TrainingConfig(steps=steps, effective_batch=16),
-        evaluation_size=FitConfig(short_side=size, long_side=longest),
+        training=TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
+        evaluation_size=FitConfig(short_side=size, long_side=longest_at_test),
     )
 
 
@@ -56,20 +68,24 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
     steps, batch, rate = (100_000, 4, 0.005) if full else (65_000, 32, 0.02)
     config = RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"),
+        model=PanopticFCNConfig(
+            backbone=BACKBONE, pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"
+        ),
         augment=AugmentConfig(
-            crop=(1024, 2048) if full else (512, 1024),
-            scale_range=(0.5, 2.0),
-            scale_relative_to="native",
+            # whole images: within twice the native 1024x2048 nothing is cropped; 0.25 to 1 of it is 0.5 to 2 natively
+            crop=(2048, 4096) if full else (512, 1024),
+            scale_range=(0.25, 1.0) if full else (0.5, 2.0),
+            scale_relative_to="fit" if full else "native",
             crop_on_thing=not full,
             ssd_jitter=False,
             copy_paste=0.0,
             pad_position="bottom_right",
+            pad="batch" if full else "crop",
         ),
         criterion=PanopticFCNCriterionConfig(level_ranges=CITYSCAPES_RANGES, segment_weight=4.0),
         merge=presets.cityscapes(),
         optimizer=_sgd(rate, steps, warmup_steps=1_000, clip=5.0),
-        training=TrainingConfig(steps=steps, effective_batch=batch),
+        training=TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
         evaluation_size=FitConfig(short_side=1024, long_side=2048),
     )
     return _supervised(config, sampling, weight=4.0, pairs=CITYSCAPES_PAIRS)
@@ -85,12 +101,12 @@ def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> RunConfig:
     short_sides = tuple(range(1024, 2049, 128))
     config = RunConfig(
         recipe="",
-        model=PanopticFCNConfig(pretrained=True, embed_channels=256, candidates=100),
+        model=_model(embed_channels=256, candidates=100),
         augment=_whole_images(4096, short_sides) if full else _crops(short_sides),
         criterion=PanopticFCNCriterionConfig(level_ranges=MAPILLARY_RANGES, kernels_per_object=3),
         merge=presets.mapillary(),
         optimizer=_sgd(rate, steps, warmup_steps=2_000, clip=5.0),
-        training=TrainingConfig(steps=steps, effective_batch=batch),
+        training=TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
         evaluation_size=FitConfig(short_side=2048, long_side=2048),
     )
     return _supervised(config, sampling, weight=15.0, pairs=MAPILLARY_PAIRS)
@@ -122,8 +138,12 @@ def _supervised(config: RunConfig, sampling: Sampling, weight: float, pairs: Pai
     return config
 
 
+def _model(**options: object) -> PanopticFCNConfig:
+    return PanopticFCNConfig(backbone=BACKBONE, pretrained=True, **options)
+
+
 def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig:
-    """No crop: a square that holds the largest image either way up, padded to multiples of 32."""
+    """No crop: a square holds the largest image either way up, and a batch is padded to its own largest."""
     square = -(-long_side // 32) * 32
     return AugmentConfig(
         crop=(square, square),
@@ -133,12 +153,19 @@ def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig
         copy_paste=0.0,
         redraws=0,
         pad_position="bottom_right",
+        pad="batch",
     )
 
 
 def _crops(short_sides: tuple[int, ...]) -> AugmentConfig:
+    """Each on a thing, as on Cityscapes."""
     return AugmentConfig(
-        crop=(1024, 1024), short_side=short_sides, ssd_jitter=False, copy_paste=0.0, pad_position="bottom_right"
+        crop=(1024, 1024),
+        short_side=short_sides,
+        crop_on_thing=True,
+        ssd_jitter=False,
+        copy_paste=0.0,
+        pad_position="bottom_right",
     )
 
 
@@ -148,6 +175,7 @@ def _sgd(learning_rate: float, steps: int, warmup_steps: int, clip: float) -> Op
         learning_rate=learning_rate,
         backbone_multiplier=1.0,
         weight_decay=1e-4,
+        decay_biases=True,
         momentum=0.9,
         warmup=warmup_steps / steps,
         gradient_clip=clip,
@@ -181,3 +209,4 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     },
     "panoptic_fcn_nano": panoptic_fcn_nano,
 }
+ALL_RECIPES.register_all(RECIPES)

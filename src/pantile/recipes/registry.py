@@ -1,24 +1,18 @@
 """Finding a recipe by its name."""
 
-import difflib
 from collections.abc import Callable
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.registry import Registry
 from pantile.engine.config import RunConfig
-from pantile.recipes import kmax, mask2former, maskformer, panoptic_deeplab, panoptic_fcn, remax
 
-RECIPES: dict[str, Callable[[], RunConfig]] = (
-    kmax.RECIPES
-    | remax.RECIPES
-    | panoptic_deeplab.RECIPES
-    | mask2former.RECIPES
-    | maskformer.RECIPES
-    | panoptic_fcn.RECIPES
+#: functions without arguments that return a fresh config
+ALL_RECIPES: Registry[Callable[[], RunConfig]] = Registry(
+    "recipe", "pantile.recipes", "`pantile models list` shows them."
 )
 
 
 def list_recipes() -> list[str]:
-    return sorted(RECIPES)
+    return sorted(ALL_RECIPES)
 
 
 def make_recipe(name: str) -> RunConfig:
@@ -27,10 +21,6 @@ def make_recipe(name: str) -> RunConfig:
     Raises:
         UserError: unknown name; suggests the nearest.
     """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "`pantile models list` shows them."
-        raise UserError(f"There is no recipe {name!r}; {hint}")
-    config = RECIPES[name]()
+    config = ALL_RECIPES.find(name)()
     config.recipe = name
     return config

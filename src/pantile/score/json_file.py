@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, PlainValidator, Strict, TypeAdapter, Valid
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 
 
@@ -77,10 +79,12 @@ class _Categories(TypedDict):
 
 
 class _TruthFile(_Categories):
+    images: NotRequired[Any]
     annotations: list[_Truth]
 
 
 class _PredictionFile(TypedDict):
+    images: NotRequired[Any]
     annotations: list[_Prediction]
     categories: NotRequired[Any]
 
@@ -90,26 +94,29 @@ class PanopticTable:
 
     Args:
         path: the file, for messages.
-        annotations: as validated.
+        content: of the file; ``annotations`` as validated, ``images`` as they are.
         taxonomy: the classes by which ``category_id`` is read.
 
     Attributes:
         image_ids: of each annotation.
         png_names: of each annotation, inside the folder of PNGs.
+        image_names: of the photo of each annotation; None unless ``images`` names all of them.
 
     Raises:
         UserError: two annotations of one image, an id twice in one image, an id outside 1..2**24-1, or a category that
             the taxonomy lacks.
     """
 
-    def __init__(self, path: Path, annotations: list[dict], taxonomy: Taxonomy) -> None:
+    def __init__(self, path: Path, content: dict, taxonomy: Taxonomy) -> None:
+        annotations = content["annotations"]
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.png_names = [annotation["file_name"] for annotation in annotations]
         self._segments = [_segments(path, annotation, taxonomy) for annotation in annotations]
+        self.image_names = _image_names(content.get("images"), self.image_ids)
         seen: set[int | str] = set()
         for image_id in self.image_ids:
             if image_id in seen:
-                raise UserError(f"{path} has two annotations for image_id {image_id!r}: keep one annotation per image.")
+                raise UserError(f"{path} has two annotations for image_id {short(image_id)}: keep one per image.")
             seen.add(image_id)
 
     def segments_of(self, index: int) -> tuple[Segment, ...]:
@@ -124,7 +131,7 @@ def read_truth(path: Path) -> tuple[Taxonomy, PanopticTable]:
     """
     content = _read(path, _TRUTH)
     taxonomy = _taxonomy(path, content["categories"])
-    return taxonomy, PanopticTable(path, content["annotations"], taxonomy)
+    return taxonomy, PanopticTable(path, content, taxonomy)
 
 
 def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
@@ -135,7 +142,7 @@ def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
     """
     content = _read(path, _PREDICTIONS)
     _check_names(path, content.get("categories"), taxonomy)
-    return PanopticTable(path, content["annotations"], taxonomy)
+    return PanopticTable(path, content, taxonomy)
 
 
 def read_categories(path: Path) -> Taxonomy:
@@ -155,7 +162,7 @@ _CATEGORIES = TypeAdapter(_Categories | list[_Category])
 
 def _read(path: Path, kind: TypeAdapter) -> Any:
     try:
-        return kind.validate_json(path.read_bytes())
+        return kind.validate_json(regular_file(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): name a COCO-panoptic JSON.") from None
     except ValidationError as error:
@@ -171,14 +178,12 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "missing":
         parent, _, field = where.rpartition(".")
         return f"is not COCO-panoptic: {parent or 'it'} lacks the field {field!r}, so add it."
-    found = " ".join(repr(first["input"]).split())
-    found = found if len(found) <= 60 else found[:57] + "..."
     wanted = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"is not COCO-panoptic: {where or 'the file'} is {found}, but {wanted}."
+    return f"is not COCO-panoptic: {where or 'the file'} is {short(first['input'], 60)}, but {wanted}."
 
 
 def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
-    where = f"{path}: annotation {annotation['file_name']!r}"
+    where = f"{path}: annotation {short(annotation['file_name'])}"
     rows = []
     for segment in annotation["segments_info"]:
         segment_id, category = segment["id"], segment["category_id"]
@@ -195,6 +200,14 @@ def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[in
     if len({row[0] for row in rows}) < len(rows):
         raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
     return rows
+
+
+def _image_names(images: Any, image_ids: list[int | str]) -> list[str] | None:
+    """``file_name`` of the images; None unless all are named."""
+    rows = [row for row in images if isinstance(row, dict)] if isinstance(images, list) else []
+    name_of = {row["id"]: row.get("file_name") for row in rows if isinstance(row.get("id"), int | str)}
+    names = [name_of.get(image_id) for image_id in image_ids]
+    return names if all(isinstance(name, str) and name.strip("./\\") for name in names) else None
 
 
 def _taxonomy(path: Path, categories: list[dict]) -> Taxonomy:
@@ -214,9 +227,15 @@ def _check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
         if not isinstance(category, dict) or not isinstance(category.get("id"), int):
             continue
         index = taxonomy.index_of_id.get(category["id"])
-        name = category.get("name")
+        name, flag = category.get("name"), category.get("isthing")
         if index is not None and isinstance(name, str) and name != taxonomy.names[index]:
             raise UserError(
-                f"{path} calls category {category['id']} {name!r}, but the ground truth calls it "
+                f"{path} calls category {category['id']} {short(name)}, but the ground truth calls it "
                 f"{taxonomy.names[index]!r}: use the ids and names of the ground truth, or leave 'categories' out."
+            )
+        if index is not None and flag in (0, 1) and bool(flag) != taxonomy.classes[index].is_thing:
+            kinds = ("stuff", "a thing")
+            raise UserError(
+                f"{path} calls category {category['id']} ({taxonomy.names[index]!r}) {kinds[bool(flag)]}, but the "
+                f"ground truth calls it {kinds[not flag]}: use the categories of the ground truth, or leave them out."
             )

@@ -9,9 +9,21 @@ import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
+from pantile.contracts.label_pngs import (
+    GREY_8,
+    GREY_16,
+    HEADER_BYTES,
+    MAGIC,
+    PALETTE,
+    RGB_8,
+    check_kind,
+    check_palette,
+)
+from pantile.contracts.large_images import check_memory, without_pixel_limit
 from pantile.contracts.panoptic import rgb_to_ids
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PIXEL_BYTES = 4  # of an RGB image in Pillow, and of an id
 
 
 def read_id_png(path: Path) -> np.ndarray:
@@ -20,7 +32,7 @@ def read_id_png(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or not RGB with 8 bits a channel.
     """
-    image = _decoded(path, {2: "RGB", 6: "RGBA"}, depths=(8,), wanted="RGB with 8 bits a channel")
+    image = _decoded(path, (RGB_8,))
     pixels = np.frombuffer(image.tobytes("raw", "RGBX" if image.mode == "RGB" else "RGBA"), dtype=np.uint8)
     return rgb_to_ids(pixels.reshape(image.height, image.width, 4))
 
@@ -31,40 +43,37 @@ def read_grey_png(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or not of one channel with 8 or 16 bits.
     """
-    image = _decoded(path, {0: "grey", 3: "palette"}, depths=(8, 16), wanted="one channel with 8 or 16 bits")
+    image = _decoded(path, (GREY_8, GREY_16, PALETTE))
+    check_palette(image, path)
     return np.asarray(image).astype(np.int32)
 
 
-def _decoded(path: Path, kinds: dict[int, str], depths: tuple[int, ...], wanted: str) -> Image.Image:
+def _decoded(path: Path, kinds: tuple[str, ...]) -> Image.Image:
     try:
-        content = path.read_bytes()
+        content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
-    width, height, depth, kind = _checked_header(path, content)
-    if kind not in kinds or depth not in depths:
-        raise UserError(
-            f"{path} is a PNG of colour type {kind} with {depth} bits a channel, but this label needs {wanted}: "
-            "save it in that form."
-        )
+    size = _checked_size(path, content)
+    check_kind(content[:HEADER_BYTES], kinds, path)
+    check_memory(path, size, _PIXEL_BYTES, "split it into smaller images")
     try:
-        image = Image.open(io.BytesIO(content), formats=["PNG"])
+        with without_pixel_limit():
+            image = Image.open(io.BytesIO(content), formats=["PNG"])
         image.load()
-    except Image.DecompressionBombError:
-        raise UserError(f"{path} claims to have {width} x {height} pixels: split it into smaller images.") from None
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:  # what Pillow raises on damaged files
         raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
     return image
 
 
-def _checked_header(path: Path, content: bytes) -> tuple[int, int, int, int]:
-    """Width, height, bits a channel and colour type of a PNG whose checksums are right.
+def _checked_size(path: Path, content: bytes) -> tuple[int, int]:
+    """(height, width) of a PNG whose checksums are right.
 
     Decoders skip the checksums of pixels, and a flipped bit may decode to another valid segment.
     """
     damaged = UserError(f"{path} is not an intact PNG file: replace it.")
-    if not content.startswith(_SIGNATURE):
+    if not content.startswith(MAGIC):
         raise damaged
-    position, kind, header = len(_SIGNATURE), b"", b""
+    position, kind, header = len(MAGIC), b"", b""
     while kind != b"IEND":
         if position + 12 > len(content):
             raise damaged
@@ -78,7 +87,7 @@ def _checked_header(path: Path, content: bytes) -> tuple[int, int, int, int]:
                 raise damaged
             header = bytes(body[4:])
         position = end + 4
-    width, height, depth, colour = struct.unpack_from(">IIBB", header)
+    width, height = struct.unpack_from(">II", header)
     if not width or not height:
         raise damaged
-    return width, height, depth, colour
+    return height, width

@@ -75,6 +75,7 @@ class Totals:
         self._confusion = ThingConfusion()
         self._classes: Counter[tuple[int, int]] = Counter()
         self._qualities: list[tuple[float, str]] = []
+        self.rules_differ = 0  # images that the other rule about crowd would count otherwise
 
     def add(self, name: str, evidence: Evidence) -> None:
         self._segments.add(evidence.segments)
@@ -85,6 +86,7 @@ class Totals:
         self._confusion = self._confusion.plus(evidence.confusion)
         self._classes.update(evidence.classes)
         self._qualities.append((evidence.quality, name))
+        self.rules_differ += evidence.rules_differ
 
     def score(self, missing: int, unknown: int) -> Score:
         return Score(

@@ -1,19 +1,18 @@
 """Scores files: pairs predictions with ground truth, compares them in worker processes, adds up in one order."""
 
-import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.workers import map_in_workers
+from pantile.metrics.pair_counts import CrowdRule, check_rule
 from pantile.score.evidence import Evidence, evidence_of
+from pantile.score.pairing import PairBy, pair_images
 from pantile.score.result import Score, Totals
-from pantile.score.sources import MapSource, unique_keys
+from pantile.score.sources import MapSource
 
 _CHUNK = 16  # images a worker takes at a time
 
@@ -23,28 +22,38 @@ class Job:
 
     Args:
         gt: ground truth.
-        pred: predictions of its classes. Two JSON files are paired by ``image_id``, everything else by file name.
+        pred: predictions of its classes.
         limit: only the first images of the ground truth.
+        pair_by: see ``pair_images``.
+        crowd: see ``CrowdRule``.
 
     Attributes:
         names: of the images, in the order of the ground truth.
         missing: names of the images without prediction.
         unknown: names of predictions without image (of all the ground truth, whatever the limit).
+        pairing: how images and predictions came together.
+
+    Raises:
+        UserError: see ``pair_images``; another rule about crowd.
     """
 
-    def __init__(self, gt: MapSource, pred: MapSource, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        gt: MapSource,
+        pred: MapSource,
+        limit: int | None = None,
+        pair_by: PairBy = "auto",
+        crowd: CrowdRule = "all",
+    ) -> None:
+        check_rule(crowd)
         self._gt, self._pred = gt, pred
+        self.crowd: CrowdRule = crowd
         self.taxonomy = gt.taxonomy
-        if gt.image_ids is not None and pred.image_ids is not None:
-            gt_keys = list(gt.image_ids)
-            position_of = {image_id: position for position, image_id in enumerate(pred.image_ids)}
-        else:
-            gt_keys = list(unique_keys(gt.names))
-            position_of = unique_keys(pred.names)
-        known = set(gt_keys)
-        self.unknown = [pred.names[position] for key, position in position_of.items() if key not in known]
-        self._pairs = [position_of.get(key) for key in gt_keys[:limit]]
+        self.pairing = pair_images(gt, pred, pair_by)
+        known = set(self.pairing.pairs.values())
+        self.unknown = [name for position, name in enumerate(pred.names) if position not in known]
         self.names = list(gt.names[:limit])
+        self._pairs = [self.pairing.pairs.get(position) for position in range(len(self.names))]
         self.missing = [name for name, pair in zip(self.names, self._pairs, strict=True) if pair is None]
 
     def __len__(self) -> int:
@@ -58,10 +67,10 @@ class Job:
         truth = self._gt.load(index)
         position = self._pairs[index]
         if position is None:
-            return evidence_of(PanopticMap(np.zeros_like(truth.ids), ()), truth, self.taxonomy)
+            return evidence_of(PanopticMap(np.zeros_like(truth.ids), ()), truth, self.taxonomy, self.crowd)
         prediction = self._pred.load(position)
         try:
-            return evidence_of(prediction, truth, self.taxonomy)
+            return evidence_of(prediction, truth, self.taxonomy, self.crowd)
         except UserError as error:
             raise UserError(f"{self._pred.path(position)} against {self._gt.path(index)}: {error}") from None
 
@@ -78,13 +87,12 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         UserError: about the first image, in the order of the ground truth, that cannot be compared.
 
     Warns:
-        UserWarning: images lack a prediction, or predictions an image.
+        UserWarning: images lack a prediction, or predictions an image; file names contradict or do not confirm ids;
+            the rule about crowd decides.
     """
     _tell(job)
     totals = Totals(job.taxonomy)
-    comparisons = (
-        _in_processes(job, workers) if workers > 1 and len(job) > _CHUNK else map(job.compare, range(len(job)))
-    )
+    comparisons = map_in_workers(job.compare, len(job), workers, _CHUNK)
     if progress:
         from rich.console import Console
         from rich.progress import track
@@ -93,6 +101,8 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         comparisons = track(comparisons, "scoring", total=len(job), console=console, transient=True)
     for name, evidence in zip(job.names, comparisons, strict=True):
         totals.add(name, evidence)
+    if totals.rules_differ:
+        warnings.warn(_about_crowd(totals.rules_differ, job.crowd), stacklevel=2)
     return totals.score(missing=len(job.missing), unknown=len(job.unknown))
 
 
@@ -103,6 +113,8 @@ def usable_cores() -> int:
 def _tell(job: Job) -> None:
     if not len(job):
         warnings.warn("The ground truth has no image: there is nothing to score.", stacklevel=3)
+    if job.pairing.note:
+        warnings.warn(job.pairing.note, stacklevel=3)
     if job.missing:
         warnings.warn(
             f"{len(job.missing)} of {len(job)} images have no prediction (the first is {job.missing[0]}): "
@@ -117,30 +129,9 @@ def _tell(job: Job) -> None:
         )
 
 
-def _in_processes(job: Job, workers: int) -> Iterator[Evidence]:
-    """Evidence of all images in order.
-
-    Processes, not threads: much of the time is spent in Python, so threads take turns. Where the platform can fork,
-    workers share the memory and the imports of this process.
-    """
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(start)
-    chunks = [range(first, min(first + _CHUNK, len(job))) for first in range(0, len(job), _CHUNK)]
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_adopt, initargs=(job,)) as pool:
-        try:
-            for evidence in pool.map(_compare_chunk, chunks):
-                yield from evidence
-        except BrokenProcessPool:
-            raise UserError("A worker process died, perhaps for lack of memory: use fewer --workers.") from None
-
-
-_JOB: Job  # of this worker process
-
-
-def _adopt(job: Job) -> None:
-    global _JOB
-    _JOB = job
-
-
-def _compare_chunk(indices: range) -> list[Evidence]:
-    return [_JOB.compare(index) for index in indices]
+def _about_crowd(images: int, rule: CrowdRule) -> str:
+    said = {
+        "all": "all of them excuse a prediction here, only the last row does in panopticapi (--crowd reference)",
+        "reference": "only the last row excuses a prediction, as in panopticapi (--crowd all counts all of them)",
+    }
+    return f"In {images} images the rule for several crowd regions of one class changes the counts: {said[rule]}."

@@ -1,19 +1,19 @@
 """Where labelled maps come from: COCO-panoptic files, Cityscapes-style instance PNGs, semantic with instance PNGs."""
 
-from collections.abc import Hashable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import key_of
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.score.json_file import PanopticTable, read_categories, read_predictions, read_truth
 from pantile.score.png_file import read_grey_png, read_id_png
 
 _INSTANCES = "_instanceIds"  # how the official Cityscapes labels are told from their pictures
-_TAILS = ("_gtFine", "_gtCoarse", "_leftImg8bit", "_instanceIds")
 _USUAL_VOID = (0, 255, 65535)
 _CITYSCAPES_LABELS = range(34)  # those that are not evaluated are void
 
@@ -24,11 +24,13 @@ class MapSource(Protocol):
     Attributes:
         taxonomy: the classes.
         names: the file of each map, as a person knows it.
+        image_names: the photo of each map; None where that is not known.
         image_ids: what pairs maps of two JSON files; None for a folder.
     """
 
     taxonomy: Taxonomy
     names: Sequence[str]
+    image_names: Sequence[str] | None
     image_ids: Sequence[Hashable] | None
 
     def load(self, index: int) -> PanopticMap:
@@ -63,6 +65,7 @@ class CocoMaps:
         if not self._folder.is_dir():
             raise UserError(f"{self._folder} is not a folder: name the folder of the PNGs of {json_path}.")
         self.names = self._table.png_names
+        self.image_names = self._table.image_names
         self.image_ids = self._table.image_ids
 
     def path(self, index: int) -> Path:
@@ -91,6 +94,7 @@ class LabelPngs:
     """
 
     image_ids = None
+    image_names = None
 
     def __init__(self, folder: Path, taxonomy: Taxonomy, is_truth: bool, instances: Path | None = None) -> None:
         self.taxonomy = taxonomy
@@ -183,30 +187,6 @@ def open_predictions(
     return LabelPngs(source, taxonomy, is_truth=False, instances=instances)
 
 
-def key_of(name: str) -> str:
-    """What pairs files of two folders: the name without folders, ending and the tails that Cityscapes adds."""
-    stem = PurePosixPath(name).stem
-    for tail in _TAILS:
-        stem = stem.partition(tail)[0] or stem
-    return stem
-
-
-def unique_keys(names: Iterable[str]) -> dict[str, int]:
-    """Key -> position.
-
-    Raises:
-        UserError: two names have one key.
-    """
-    position_of: dict[str, int] = {}
-    first: dict[str, str] = {}
-    for position, name in enumerate(names):
-        key = key_of(name)
-        if key in position_of:
-            raise UserError(f"{first[key]} and {name} would both be the image {key!r}: rename one of them.")
-        position_of[key], first[key] = position, name
-    return position_of
-
-
 def _pngs(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name a folder of label PNGs.")
@@ -214,7 +194,10 @@ def _pngs(folder: Path) -> list[Path]:
     files = [file for file in files if file.stem.endswith(_INSTANCES)] or files
     if not files:
         raise UserError(f"{folder} holds no PNG: name a folder of label PNGs.")
-    unique_keys(file.name for file in files)
+    first: dict[str, str] = {}
+    for name in (file.name for file in files):
+        if (other := first.setdefault(key_of(name), name)) is not name:
+            raise UserError(f"{other} and {name} would both be the image {key_of(name)!r}: rename one of them.")
     return files
 
 

@@ -1,12 +1,14 @@
 """Training techniques: what composes with any model that gives the tensors they need."""
 
-from pantile.techniques.base import Technique, build_techniques
+from pantile.techniques.base import TECHNIQUES, Technique, build_techniques
 from pantile.techniques.config import TechniquesConfig
 from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
 from pantile.techniques.reclass import ReClass, ReClassConfig
 from pantile.techniques.remask import ReMask, ReMaskConfig
+from pantile.techniques.training_losses import losses_of, losses_with
 
 __all__ = [
+    "TECHNIQUES",
     "IntraBatch",
     "IntraBatchConfig",
     "ReClass",
@@ -16,4 +18,6 @@ __all__ = [
     "Technique",
     "TechniquesConfig",
     "build_techniques",
+    "losses_of",
+    "losses_with",
 ]

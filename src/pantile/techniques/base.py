@@ -12,21 +12,33 @@ the model's output. Its own weights live in the technique.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.registry import Registry
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 
 
-class Technique(nn.Module):
-    """Base class. Subclasses override the hooks they need and set ``name``."""
+class TechniqueConfig(Protocol):
+    """A dataclass with defaults, which switch the technique on."""
 
-    name: ClassVar[str]
+    def make(self) -> "Technique | None":
+        """The module, or None where the settings switch it off."""
+        ...
+
+
+#: the config classes of all techniques, by their names in ``techniques.NAME``
+TECHNIQUES: Registry[type[TechniqueConfig]] = Registry("technique", "pantile.techniques")
+
+
+class Technique(nn.Module):
+    """Base class. Subclasses override the hooks they need."""
+
     #: the attribute of a model that says what the technique has to know of it
     needs: ClassVar[str] = "mask_spec"
     #: True when ``rewrite`` needs the technique's weights at inference, so that they stay in exported files.
@@ -62,13 +74,13 @@ class Technique(nn.Module):
 
 
 def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn.ModuleDict:
-    """Makes and builds the techniques of a config: a dataclass whose fields are technique configs or None.
+    """Makes and builds the techniques of a ``TechniquesConfig``.
 
     A technique config has a ``make()`` that returns its module, or None when its weight is 0: then nothing is
     built, no random number is drawn, and the run is the run without the technique to the last bit.
     """
     techniques = {}
-    for name, technique_config in vars(config).items():
+    for name, technique_config in config.items():
         technique = technique_config.make() if technique_config is not None else None
         if technique is not None:
             if not hasattr(model, technique.needs):

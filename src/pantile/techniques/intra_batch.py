@@ -34,9 +34,10 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.layers.next_process import from_next_process, process_count
 from pantile.losses.point_sampling import draw_uncertain_points, sample_maps
 from pantile.losses.precision import in_float32
-from pantile.techniques.base import Technique
+from pantile.techniques.base import TECHNIQUES, Technique
 
 
+@TECHNIQUES.register("intra_batch")
 @dataclass
 class IntraBatchConfig:
     """
@@ -70,8 +71,6 @@ class IntraBatchConfig:
 
 
 class IntraBatch(Technique):
-    name = "intra_batch"
-
     def __init__(self, config: IntraBatchConfig) -> None:
         super().__init__()
         self.config = config

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from pantile.contracts.outputs import LabelMix, MaskOutput
 from pantile.contracts.targets import PanopticTargets
-from pantile.techniques.base import Technique
+from pantile.techniques.base import TECHNIQUES, Technique
 
 
+@TECHNIQUES.register("reclass")
 @dataclass
 class ReClassConfig:
     eta: float = 0.1  # Table 4: 0, 0.01, 0.05, 0.1, 0.2; 0 switches ReClass off
@@ -29,8 +30,6 @@ class ReClassConfig:
 
 
 class ReClass(Technique):
-    name = "reclass"
-
     def __init__(self, config: ReClassConfig) -> None:
         super().__init__()
         self.config = config
@@ -43,7 +42,7 @@ class ReClass(Technique):
 
     def _soften(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         soft = class_coverage(raw.mask_logits.detach(), targets, raw.num_classes, self.config.activation)
-        return replace(output, label_mix=LabelMix(soft, self.config.eta))
+        return output.softened(LabelMix(soft, self.config.eta))
 
 
 def class_coverage(

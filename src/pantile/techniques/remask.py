@@ -34,9 +34,10 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.layers.aspp import ASPP
 from pantile.losses import semantic_loss
-from pantile.techniques.base import Technique
+from pantile.techniques.base import TECHNIQUES, Technique
 
 
+@TECHNIQUES.register("remask")
 @dataclass
 class ReMaskConfig:
     """Every row of the paper's Tables 2, 3, 5, 7 and 8 is a setting of these fields."""
@@ -63,8 +64,6 @@ class ReMaskConfig:
 
 
 class ReMask(Technique):
-    name = "remask"
-
     def __init__(self, config: ReMaskConfig) -> None:
         super().__init__()
         if config.at_test and not config.steer:

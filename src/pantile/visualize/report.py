@@ -67,7 +67,7 @@ class ReportData:
 
     Attributes:
         title: heading of the page.
-        recipe, model, date, version, command, seed, hardware, dataset: text for the header.
+        recipe, model, weights, date, version, command, seed, hardware, dataset: text for the header.
         parameters: count of trainable parameters.
         results: ``{"panoptic": {"all": {"pq", "sq", "rq", "n"}, "things": {...}, "stuff": {...},
             "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
@@ -85,6 +85,7 @@ class ReportData:
     title: str = "Panoptic segmentation report"
     recipe: str = ""
     model: str = ""
+    weights: str = ""
     parameters: int | None = None
     date: str = ""
     version: str = ""
@@ -175,6 +176,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
         ("Recipe", data.recipe),
         ("Model", data.model),
         ("Parameters", count),
+        ("Weights", data.weights),
         ("Dataset", data.dataset),
         ("Instances", _measures(data, "instance", {"ap": "AP", "ap50": "AP50", "ap75": "AP75"})),
         ("Classes", _measures(data, "semantic", {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"})),

@@ -1,0 +1,5 @@
+"""Importing this package registers its parts; Pantile does so by the entry point in pyproject.toml."""
+
+from pantile_example import label_smoothing, tiny_queries
+
+__all__ = ["label_smoothing", "tiny_queries"]

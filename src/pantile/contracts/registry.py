@@ -1,0 +1,119 @@
+"""Registry: the parts of one kind by name, the package's own and those of other installed packages.
+
+A part registers itself where it is written, with a decorator::
+
+    @ARCHITECTURES.register("kmax")
+    class KMaXDeepLab(nn.Module): ...
+
+The registry finds its own parts by importing every module of its room when somebody first reads it; then the plugins
+(``contracts.plugins``). So a new part is one new file, here or in somebody else's package, and nothing pays for what it
+does not read.
+"""
+
+import difflib
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.plugins import load_plugins
+from pantile.contracts.shortening import short
+
+Part = TypeVar("Part")
+
+#: every registry, to undo what a plugin registered before it broke
+_ALL: list["Registry"] = []
+
+
+class Registry(Mapping[str, Part], Generic[Part]):
+    """
+    Args:
+        kind: what a part is, in the words of messages: "architecture".
+        room: the package whose modules hold the built-in parts, such as "pantile.models".
+        where: how a user lists them, for messages.
+    """
+
+    def __init__(self, kind: str, room: str, where: str = "") -> None:
+        self.kind = kind
+        self.where = where
+        self._room = room
+        self._parts: dict[str, Part] = {}
+        self._homes: dict[str, str] = {}  # name -> the module that registered it
+        self._complete = False
+        _ALL.append(self)
+
+    def register(self, name: str) -> Callable[[Part], Part]:
+        """A decorator that adds a part.
+
+        Raises:
+            UserError: the name is taken, when the decorator is applied.
+        """
+
+        home = sys._getframe(1).f_globals["__name__"]
+
+        def add(part: Part) -> Part:
+            self._add(name, part, home)
+            return part
+
+        return add
+
+    def register_all(self, parts: Mapping[str, Part]) -> None:
+        """A table of parts, for those that are made rather than written."""
+        home = sys._getframe(1).f_globals["__name__"]
+        for name, part in parts.items():
+            self._add(name, part, home)
+
+    def _add(self, name: str, part: Part, home: str) -> None:
+        if name in self._parts:
+            raise UserError(
+                f"The {self.kind} {name!r} of {home} has the name of one in {self._homes[name]}: give it another."
+            )
+        self._parts[name] = part
+        self._homes[name] = home
+
+    def find(self, name: str, field: str = "") -> Part:
+        """The part of this name.
+
+        Args:
+            field: that holds the name, for the message.
+
+        Raises:
+            UserError: there is none; suggests the nearest, and names the others where they are few.
+        """
+        if name in self:
+            return self[name]
+        near = difflib.get_close_matches(str(name), self, n=1)
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            hint = self.where or f"choose one of {', '.join(sorted(self))}."
+        there = f"{field}: there" if field else "There"
+        raise UserError(f"{there} is no {self.kind} {short(name)}; {hint}")
+
+    def foreign(self) -> set[str]:
+        """Names registered from outside this package, as far as they are registered yet."""
+        own = __name__.partition(".")[0]
+        return {name for name, home in self._homes.items() if home.partition(".")[0] != own}
+
+    def remove(self, name: str) -> None:
+        del self._parts[name], self._homes[name]
+
+    def __getitem__(self, name: str) -> Part:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, Part]:
+        if not self._complete:
+            self._complete = True  # first: modules that are imported now may read this registry
+            room = importlib.import_module(self._room)
+            for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
+                importlib.import_module(f"{self._room}.{module}")
+        load_plugins(_ALL)
+        return self._parts

@@ -1,0 +1,70 @@
+"""Reading label PNGs: the values as stored, or one sentence why not."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.label_pngs import (
+    GREY_8,
+    GREY_16,
+    HEADER_BYTES,
+    PALETTE,
+    RGB_8,
+    check_kind,
+    check_palette,
+)
+from pantile.contracts.large_images import check_memory, without_pixel_limit
+from pantile.contracts.panoptic import rgb_to_ids
+from pantile.data.decoding import decoding
+
+INDEXED_8 = (GREY_8, PALETTE)  # a palette is only there for looking at
+_PIXEL_BYTES = 4  # of an RGB image in Pillow, and of an id
+
+
+def read_label(path: Path | str, kinds: Collection[str]) -> np.ndarray:
+    """Pixel values as stored; of a palette PNG the indices, not the colours.
+
+    Args:
+        path: the file.
+        kinds: of ``contracts.label_pngs``, which the format allows.
+
+    Returns:
+        (H, W) uint8 or uint16, or of RGB (H, W, 3) uint8.
+
+    Raises:
+        UserError: the file is missing, broken, too large to be decoded at once, or of another depth or colour type.
+    """
+    image = _decoded(path, kinds)
+    pixels = np.asarray(image)
+    if pixels.ndim == 3:
+        return pixels[..., :3]
+    return pixels.astype(np.uint16) if GREY_16 in kinds and pixels.dtype != np.uint8 else pixels
+
+
+def read_label_ids(path: Path | str) -> np.ndarray:
+    """The ids of a COCO-panoptic PNG, (H, W) int32: R + 256 G + 65536 B.
+
+    Raises:
+        UserError: as ``read_label``.
+    """
+    image = _decoded(path, (RGB_8,))
+    # four bytes a pixel, so that the bytes can be viewed as integers
+    pixels = np.frombuffer(image.tobytes("raw", "RGBX" if image.mode == "RGB" else "RGBA"), dtype=np.uint8)
+    return rgb_to_ids(pixels.reshape(image.height, image.width, 4))
+
+
+def _decoded(path: Path | str, kinds: Collection[str]) -> Image.Image:
+    with decoding(path):
+        with Path(path).open("rb") as file:
+            check_kind(file.read(HEADER_BYTES), kinds, path)
+        with without_pixel_limit():
+            image = Image.open(path, formats=("PNG",))
+        check_memory(path, image.size[::-1], _PIXEL_BYTES, "cut it and its image into smaller ones")
+        if getattr(image, "n_frames", 1) > 1:
+            raise UserError(f"{path} is an animated PNG, but a label is one image: save one frame.")
+        image.load()
+    check_palette(image, path)
+    return image

@@ -1,0 +1,64 @@
+"""The two tables of merging, keyed by the ``kind`` of a merge config; a new merge enters itself in both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, get_args, get_type_hints
+
+from torch import Tensor
+
+from pantile.contracts.predictions import Prediction
+from pantile.contracts.registry import Registry
+from pantile.merge.tile_layout import Window
+
+Function = TypeVar("Function", bound=Callable)
+
+#: window of the image -> (K, height, width) float32 on the CPU, 0..1
+ClassEvidence = Callable[[Window], Tensor]
+
+
+class MergeConfig(Protocol):
+    """A dataclass with defaults; ``kind`` is a ``Literal`` of the registered names."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Merger:
+    """
+    Attributes:
+        config_class: the dataclass of its thresholds.
+        predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
+    """
+
+    config_class: type
+    predict: Callable[..., list[Prediction]]
+
+
+MERGERS: Registry[Merger] = Registry("merge", "pantile.merge")
+EVIDENCE: Registry[Callable[..., ClassEvidence]] = Registry("class evidence", "pantile.merge")
+
+
+def register_merge(config_class: type) -> Callable[[Function], Function]:
+    """A decorator of ``predict`` for every kind of ``config_class``."""
+
+    def add(predict: Function) -> Function:
+        for kind in _kinds(config_class):
+            MERGERS.register(kind)(Merger(config_class, predict))
+        return predict
+
+    return add
+
+
+def register_evidence(config_class: type) -> Callable[[Function], Function]:
+    """A decorator of ``(output, placement, config) -> ClassEvidence`` for every kind of ``config_class``."""
+
+    def add(make: Function) -> Function:
+        for kind in _kinds(config_class):
+            EVIDENCE.register(kind)(make)
+        return make
+
+    return add
+
+
+def _kinds(config_class: type) -> tuple[str, ...]:
+    return get_args(get_type_hints(config_class)["kind"])
