@@ -6,15 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from described_folder import write_described
 from official_folders import photo, save, write_ade20k
 from PIL import Image, ImageOps
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import ids_to_rgb
-from pantile.data import CocoPanoptic, open_dataset
+from pantile.data import (
+    AugmentConfig,
+    CocoPanoptic,
+    EvaluationSamples,
+    TrainingSamples,
+    evaluation_loader,
+    first_images,
+    open_dataset,
+)
 from pantile.data.image_files import image_pixels, read_image, read_orientation
 from pantile.data.orientation import INVERSE, STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
+from pantile.labels.statistics import count_labels
+from pantile.predict.predictor import as_pixels
 from turned_photos import SHOWN, picture, save_turned
 
 
@@ -138,6 +149,29 @@ def test_coco_panoptic_tells_once_where_sizes_cannot(tmp_path: Path) -> None:
     (root / "dataset.yaml").write_text("orientation: sideways\n")
     with pytest.raises(UserError, match=r"dataset.yaml: orientation is 'sideways', but it should be 'upright' or"):
         CocoPanoptic(root)
+
+
+def test_several_workers_tell_once_in_the_parent(tmp_path: Path) -> None:
+    write_coco(tmp_path, 3, (16, 16), (16, 16), "a")
+    dataset = first_images(CocoPanoptic(write_json(tmp_path, "a")), 1)
+    with pytest.warns(UserWarning, match="1 of 1 photos") as told:
+        evaluation_loader(dataset, (17, 17), workers=1)
+        dataset.load(0)
+    assert len(told) == 1
+
+
+def test_training_evaluation_statistics_and_prediction_agree(tmp_path: Path) -> None:
+    """What they take of a portrait photo: the same pixels, in the label's size."""
+    write_coco(tmp_path, 6, (16, 24), (24, 16), "a")
+    dataset = CocoPanoptic(write_json(tmp_path, "a"))
+    upright = torch.from_numpy(read_image(tmp_path / "train" / "a.jpg")).permute(2, 0, 1)
+    assert torch.equal(torch.from_numpy(as_pixels(tmp_path / "train" / "a.jpg")).permute(2, 0, 1), upright)
+    sample = EvaluationSamples(dataset, (24, 16))[0]
+    assert sample.panoptic.size == (24, 16) and torch.equal(sample.image, upright)
+    config = AugmentConfig(crop=(24, 16), scale_range=(1.0, 1.0), flip=0.0, copy_paste=0.0, ssd_jitter=False)
+    drawn = TrainingSamples(dataset, config, seed=0)[0, 0]
+    assert torch.equal(drawn.image, upright) and drawn.ids.shape == (24, 16)
+    assert dict(count_labels(dataset).image_sizes) == {(24, 16): 1}
 
 
 def test_described_folder_turns_what_its_label_says(tmp_path: Path) -> None:

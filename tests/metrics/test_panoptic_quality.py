@@ -279,7 +279,7 @@ class TestRefusals:
             self.refused(panoptic([[1, 1]], (1, index)), f"class index {index}")
 
     def test_sizes_and_numbers(self):
-        with pytest.raises(UserError, match="1 x 2 pixels but the prediction is 2 x 1"):
+        with pytest.raises(UserError, match="1 x 2 pixels but the prediction is 2 x 1: one of them lies on its side"):
             measured(panoptic([[1], [1]], (1, CAT)), self.GOOD)
         with pytest.raises(UserError, match="2 predictions for 1 images"):
             measured([self.GOOD, self.GOOD], [self.GOOD])

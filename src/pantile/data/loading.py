@@ -10,10 +10,12 @@ from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
 from pantile.data.filter_empty import images_with_things
 from pantile.data.fit import FitConfig
+from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.loader import Loader
 from pantile.data.paired_crops import PairedCropSampler
 from pantile.data.sampler import InfiniteSampler
 from pantile.data.segment_index import segment_index
+from pantile.data.subset import Subset
 from pantile.data.training_samples import TrainingSamples, collate
 
 
@@ -45,6 +47,7 @@ def training_loader(
         UserError: nothing to draw from (with ``config.filter_empty`` nothing with things), or paired crops with an odd
             batch.
     """
+    _tell_ahead(dataset, workers)
     if config.filter_empty:
         dataset = images_with_things(dataset, workers, tell=rank == 0)
     return Loader(
@@ -56,6 +59,13 @@ def training_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
+
+
+def _tell_ahead(dataset: PanopticDataset, workers: int) -> None:
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    if workers and isinstance(dataset, LabelledPhotos):
+        dataset.tell_ahead()
 
 
 def _sampler(
@@ -91,6 +101,7 @@ def evaluation_loader(
     pin_memory: bool = False,
 ) -> Loader:
     """Each image once, as ``EvaluationBatch``; process r of N takes every N-th image, none is repeated."""
+    _tell_ahead(dataset, workers)
     return Loader(
         EvaluationSamples(dataset, size),
         batch_size=batch_size,

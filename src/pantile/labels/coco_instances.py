@@ -175,9 +175,10 @@ def _split(
 
     def evidence(index: int) -> Evidence:
         annotations = [own for file in files for own in file.annotations.get(found[index].id, [])]
-        return _evidence(entries[index], annotations, maps.get(found[index].path.stem))
+        return _evidence(annotations, maps.get(found[index].path.stem))
 
-    frames = LabelFrames([image.path for image in found], evidence, options.orientation)
+    paths = [image.path for image in found]
+    frames = LabelFrames(paths, lambda index: _stated(entries[index]), evidence, options.orientation)
 
     def read(index: int) -> ImageLabels:
         image = found[index]
@@ -202,11 +203,14 @@ def _holds(folder: Path, file: _File) -> bool:
     return not file.images or any(os.path.exists(path_inside(folder, *own)) for own in names)  # noqa: PTH110 - long names
 
 
-def _evidence(entry: Fields, annotations: list[Fields], stuff_map: Path | None) -> Evidence:
-    """Sizes and points of whatever is well formed; the rest is told where it is read."""
-    claimed = None
+def _stated(entry: Fields) -> tuple[int, int] | None:
     if "height" in entry or "width" in entry:
-        claimed = entry.whole("height", 1, 2**31), entry.whole("width", 1, 2**31)
+        return entry.whole("height", 1, 2**31), entry.whole("width", 1, 2**31)
+    return None
+
+
+def _evidence(annotations: list[Fields], stuff_map: Path | None) -> Evidence:
+    """Sizes and points of whatever is well formed; the rest is told where it is read."""
     sizes = [stored_size(stuff_map)] if stuff_map else []
     points: list[tuple[float, float]] = []
     for annotation in annotations:
@@ -217,7 +221,7 @@ def _evidence(entry: Fields, annotations: list[Fields], stuff_map: Path | None) 
         for flat in segmentation if isinstance(segmentation, list) else []:
             if isinstance(flat, list) and all(map(is_number, flat)):
                 points += zip(flat[::2], flat[1::2], strict=False)
-    return Evidence(claimed, tuple(sizes), tuple(points))
+    return Evidence(tuple(sizes), tuple(points))
 
 
 def _stuff_map(

@@ -107,8 +107,9 @@ def _split(
     kept, notes = present([image.path for image in found], f"images that {path} names", options.skip_missing)
     entries, found = [entries[k] for k in kept], [found[k] for k in kept]
 
-    evidence = partial(_evidence, path, entries)
-    frames = LabelFrames([image.path for image in found], evidence, options.orientation)
+    paths = [image.path for image in found]
+    stated, evidence = partial(_stated, path, entries), partial(_evidence, path, entries)
+    frames = LabelFrames(paths, stated, evidence, options.orientation)
 
     def read(index: int) -> ImageLabels:
         entry, image = entries[index], found[index]
@@ -122,20 +123,23 @@ def _split(
     return SourceSplit(split, tuple(found), read), notes
 
 
+def _stated(path: Path, entries: list[Element], index: int) -> tuple[int, int]:
+    top = _Attributes(entries[index], f"{path}: image {entries[index].get('name')}")
+    return top.whole("height"), top.whole("width")
+
+
 def _evidence(path: Path, entries: list[Element], index: int) -> Evidence:
     """Boxes that are turned are left out: their corners may lie outside of the picture."""
-    entry = entries[index]
-    top = _Attributes(entry, f"{path}: image {entry.get('name')}")
     points: list[tuple[float, float]] = []
-    for n, shape in enumerate(entry):
-        own = _Attributes(shape, f"{top.where}: {shape.tag} {n}")
+    for n, shape in enumerate(entries[index]):
+        own = _Attributes(shape, f"{path}: image {entries[index].get('name')}: {shape.tag} {n}")
         if shape.tag == "polygon":
             points += _points(own)
         elif shape.tag == "box" and not own.number("rotation", 0.0):
             points += [(own.number("xtl"), own.number("ytl")), (own.number("xbr"), own.number("ybr"))]
         elif shape.tag == "mask":
             points.append((own.number("left") + own.number("width"), own.number("top") + own.number("height")))
-    return Evidence((top.whole("height"), top.whole("width")), points=tuple(points))
+    return Evidence(points=tuple(points))
 
 
 def _image_path(path: Path, split: str, name: str, where: str, images: Path | None) -> Path:

@@ -25,15 +25,13 @@ ONLY_STATED = "they state the stored size, as some tools do for upright labels, 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the labels of an image say of its frame.
+    """Where the labels of an image lie.
 
     Attributes:
-        claimed: (height, width) that the file states; None where it does not.
         sizes: (height, width) of whole masks.
         points: (x, y) of corners, in pixels.
     """
 
-    claimed: Size | None = None
     sizes: tuple[Size, ...] = ()
     points: tuple[tuple[float, float], ...] = ()
 
@@ -99,12 +97,19 @@ class LabelFrames:
 
     Args:
         paths: of the photos.
-        evidence: index to what the labels say; asked for turned photos only.
+        stated: index to the (height, width) that the labels state, or None.
+        evidence: index to where they lie; asked for turned photos only.
         said: ``--orientation``, which decides for all turned photos.
     """
 
-    def __init__(self, paths: Sequence[Path], evidence: Callable[[int], Evidence], said: str | None) -> None:
-        self._paths, self._evidence, self._said = paths, evidence, said
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        stated: Callable[[int], Size | None],
+        evidence: Callable[[int], Evidence],
+        said: str | None,
+    ) -> None:
+        self._paths, self._stated, self._evidence, self._said = paths, stated, evidence, said
 
     def find(self, index: int, where: str) -> Framed:
         """
@@ -116,27 +121,25 @@ class LabelFrames:
             UserError: the size that is stated fits neither frame, or the photo is missing or no image.
         """
         found = _orientation(self._paths[index])
-        evidence = self._evidence(index)
-        stated = FRAMES if evidence.claimed is None else found.fitting(evidence.claimed)
-        if not stated:
-            raise mismatch(self._paths[index], found, evidence.claimed, f"{where} is for")
+        size = self._stated(index)
+        if size is not None and not found.fitting(size):
+            raise mismatch(self._paths[index], found, size, f"{where} is for")
         if not found.is_turned:
             return Framed(found, STORED)
         if self._said:
             return Framed(found, self._said)
-        shown = _shown(found, evidence)
-        if shown:
-            return Framed(found, shown)
-        return self._by_statement(found, evidence, stated)
+        shown = _shown(found, self._evidence(index))
+        return Framed(found, shown) if shown else self._by_statement(found, size)
 
-    def _by_statement(self, found: Orientation, evidence: Evidence, stated: tuple[str, ...]) -> Framed:
+    def _by_statement(self, found: Orientation, size: Size | None) -> Framed:
         """The shapes of this image fit both ways: what its size says, and what other images show of the tool."""
-        others = self._shown_by_others
+        stated = FRAMES if size is None else found.fitting(size)
         if stated == (UPRIGHT,):
             return Framed(found, UPRIGHT)
+        others = self._shown_by_others
         if stated == (STORED,):
             return Framed(found, others or STORED, None if others else ONLY_STATED)
-        doubt = NO_SIZE if evidence.claimed is None else SAME_SIZE
+        doubt = NO_SIZE if size is None else SAME_SIZE
         return Framed(found, others or UPRIGHT, None if others else doubt)
 
     @cached_property
@@ -146,9 +149,8 @@ class LabelFrames:
         for index, path in enumerate(self._paths):
             found = _orientation(path)
             if found.is_turned:
-                evidence = self._evidence(index)
-                shown = _shown(found, evidence)
-                if shown is None and evidence.claimed is not None and found.fitting(evidence.claimed) == (UPRIGHT,):
+                size, shown = self._stated(index), _shown(found, self._evidence(index))
+                if shown is None and size is not None and found.fitting(size) == (UPRIGHT,):
                     shown = UPRIGHT  # nobody states this size who has not seen it
                 frames.add(shown)
         frames.discard(None)

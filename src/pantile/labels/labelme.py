@@ -101,7 +101,8 @@ def _split(
     names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
     ids = image_ids([path.stem for path in paths])
     found = tuple(SourceImage(*row) for row in zip(paths, names, ids, strict=True))
-    frames = LabelFrames(paths, lambda index: _evidence(files[index]), options.orientation)
+    stated, evidence = (lambda index: _stated(files[index])), (lambda index: _evidence(files[index]))
+    frames = LabelFrames(paths, stated, evidence, options.orientation)
 
     def read(index: int) -> ImageLabels:
         top = files[index]
@@ -112,12 +113,15 @@ def _split(
     return SourceSplit(split, found, read), notes
 
 
-def _evidence(top: Fields) -> Evidence:
-    claimed = None
+def _stated(top: Fields) -> tuple[int, int] | None:
     if "imageHeight" in top or "imageWidth" in top:
-        claimed = top.whole("imageHeight", 1, MAX_SIDE), top.whole("imageWidth", 1, MAX_SIDE)
+        return top.whole("imageHeight", 1, MAX_SIDE), top.whole("imageWidth", 1, MAX_SIDE)
+    return None
+
+
+def _evidence(top: Fields) -> Evidence:
     shapes = [shape for shape in top.objects("shapes", "shape") if shape.data.get("shape_type") != "circle"]
-    return Evidence(claimed, points=tuple(point for shape in shapes for point in shape.points("points")))
+    return Evidence(points=tuple(point for shape in shapes for point in shape.points("points")))
 
 
 def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:

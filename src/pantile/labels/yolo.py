@@ -120,7 +120,7 @@ def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy, opti
     )
 
     # shares of a width and height say nothing of the frame
-    frames = LabelFrames(paths, lambda index: Evidence(), options.orientation)
+    frames = LabelFrames(paths, lambda index: None, lambda index: Evidence(), options.orientation)
 
     def read(index: int) -> ImageLabels:
         path = images[index].path
