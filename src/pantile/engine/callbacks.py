@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
+from pantile.contracts.percent import percent
 from pantile.engine.checkpoint import LAST, WEIGHTS, save_weights
 from pantile.engine.task import PanopticTask
 
@@ -86,4 +87,7 @@ class StepProgress(TQDMProgressBar):
         self.train_progress_bar.set_description("step")
 
     def get_metrics(self, trainer: L.Trainer, task: PanopticTask) -> dict:
-        return {name: value for name, value in super().get_metrics(trainer, task).items() if name != "v_num"}
+        shown = {name: value for name, value in super().get_metrics(trainer, task).items() if name != "v_num"}
+        if "PQ" in shown:  # with its unit, or the bar would pad it with zeros
+            shown["PQ"] = f"{percent(shown['PQ'])} %"
+        return shown
