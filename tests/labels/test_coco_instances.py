@@ -165,3 +165,25 @@ def test_kinds_of_classes(tmp_path):
     for things, stuff, problem in ((("cta",), (), "did you mean 'cat'"), (("cat",), ("cat",), "both name 'cat'")):
         with pytest.raises(UserError, match=problem):
             run(src, tmp_path / "refused", "coco-instances", things=things, stuff=stuff)
+
+
+def test_a_stuff_file_whose_ids_mean_other_images_is_refused(tmp_path):
+    src = write_instances(tmp_path / "src", [{"segmentation": [box(2, 1, 6, 4)]}])
+    stuff = instances_json([], names=("b.png",)) | {"categories": [{"id": 105, "name": "sand"}]}
+    write_json(stuff, src / "annotations" / "stuff_train.json")
+    with pytest.raises(
+        UserError, match=r"calls the image with the id 1 'b\.png', but .*instances_train.json calls it 'a"
+    ):
+        run(src, tmp_path / "dst", "coco-instances")
+
+
+def test_splits_that_disagree_on_what_is_a_thing(tmp_path):
+    src = write_instances(tmp_path / "src", [{"segmentation": [box(2, 1, 6, 4)]}])
+    photo(src / "val" / "a.png", (8, 10), seed=1)
+    for split, flag in (("train", 1), ("val", 0)):
+        data = instances_json([{"segmentation": [box(2, 1, 6, 4)]}])
+        data["categories"][0]["isthing"] = flag
+        write_json(data, src / "annotations" / f"instances_{split}.json")
+    with pytest.raises(UserError, match=r"disagree on whether 'cat' is a thing: say it by --things or --stuff\.$"):
+        run(src, tmp_path / "dst", "coco-instances")
+    run(src, tmp_path / "dst", "coco-instances", things=("cat",))

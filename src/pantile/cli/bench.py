@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.output_arguments import output_folder
+from pantile.contracts.percent import percent
 
 if TYPE_CHECKING:
     from pantile.engine.config import RunConfig
@@ -115,7 +116,7 @@ def print_rows(rows: "list[Row]") -> None:
             f"{row.multiply_adds / 1e9:.1f} G",
             row.status if row.latency_ms is None else f"{row.latency_ms:.0f} ms",
             "-" if row.memory_mib is None else f"{row.memory_mib:.0f} MiB",
-            "-" if row.pq is None else f"{100 * row.pq:.1f}",
+            percent(row.pq),
         )
     Console().print(table)
 

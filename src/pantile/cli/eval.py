@@ -11,6 +11,7 @@ from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
+from pantile.contracts.percent import percent
 
 if TYPE_CHECKING:
     from pantile.engine.meters import Evaluation
@@ -77,11 +78,11 @@ def print_quality(quality: "PanopticQualityResult") -> None:
     content = quality.to_dict()["panoptic"]
     for group in ("all", "things", "stuff"):
         values = content[group]
-        table.add_row(f"{group} ({values['n']} classes)", *map(_percent, (values["pq"], values["sq"], values["rq"])))
+        table.add_row(f"{group} ({values['n']} classes)", *map(percent, (values["pq"], values["sq"], values["rq"])))
     table.add_section()
     for name, values in content["per_class"].items():
         counts = (str(values[k]) for k in ("tp", "fp", "fn"))
-        table.add_row(name, *map(_percent, (values["pq"], values["sq"], values["rq"])), *counts)
+        table.add_row(name, *map(percent, (values["pq"], values["sq"], values["rq"])), *counts)
     Console().print(table)
 
 
@@ -99,7 +100,7 @@ def print_other_tasks(result: "Evaluation") -> None:
     )
     for task, labels in rows:
         if task in content:
-            print(f"{task}: " + ", ".join(f"{label} {_percent(content[task][k])}" for k, label in labels.items()))
+            print(f"{task}: " + ", ".join(f"{label} {percent(content[task][k])}" for k, label in labels.items()))
         if task == "instance" and result.instance_things:
             print_things(content[task], f"instance, scores from {result.score_threshold:g}")
 
@@ -112,9 +113,9 @@ def print_things(group: dict, of: str) -> None:
         of: what was measured, in words.
     """
     pixels, confusion = group["thing_pixels"], group["thing_confusion"]
-    print(f"{of}: pixel accuracy {_percent(pixels['accuracy'])}, pixel precision {_percent(pixels['precision'])}")
+    print(f"{of}: pixel accuracy {percent(pixels['accuracy'])}, pixel precision {percent(pixels['precision'])}")
     if confusion["segments"]:
-        shares = " ".join(f"{t}:{_percent(share)}" for t, share in confusion["share_at_percent"].items())
+        shares = " ".join(f"{t}:{percent(share)}" for t, share in confusion["share_atpercent"].items())
         print(f"{of}: confused, at T % of two things each: {shares}")
 
 
@@ -124,7 +125,3 @@ def write_json(content: dict, path: Path) -> None:
 
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2))
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

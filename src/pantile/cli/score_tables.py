@@ -1,6 +1,5 @@
 """A score on the terminal: the few numbers that matter first, then classes, mistakes and images."""
 
-import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -8,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pantile.cli.tables import make_table
+from pantile.contracts.percent import percent
 from pantile.metrics.thing_confusion import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def print_score(score: "Score", console: Console) -> None:
 
 def _headline(score: "Score") -> str:
     pq = score.quality.all.pq
-    return f"\n[bold]PQ {_percent(pq)}[/bold]  on {score.images} images, {score.quality.all.n} classes"
+    return f"\n[bold]PQ {percent(pq)}[/bold]  on {score.images} images, {score.quality.all.n} classes"
 
 
 def _groups(score: "Score") -> Table:
@@ -45,7 +45,7 @@ def _groups(score: "Score") -> Table:
     for group in _GROUPS:
         quality, boundary = getattr(score.quality, group), getattr(score.boundary, group)
         values = (quality.pq, quality.sq, quality.rq, boundary.pq)
-        table.add_row(group, str(quality.n), *map(_percent, values), style="bold" if group == "all" else None)
+        table.add_row(group, str(quality.n), *map(percent, values), style="bold" if group == "all" else None)
     return table
 
 
@@ -53,20 +53,20 @@ def _sizes(score: "Score") -> Table:
     table = make_table("PQ by segment size", *_GROUPS, "TP", "FP", "FN")
     words = {"small": "small (under 32 x 32)", "medium": "medium (under 96 x 96)", "large": "large"}
     for size, result in score.by_size.items():
-        table.add_row(words[size], *(_percent(getattr(result, group).pq) for group in _GROUPS), *_counts(result))
+        table.add_row(words[size], *(percent(getattr(result, group).pq) for group in _GROUPS), *_counts(result))
     return table
 
 
 def _things(score: "Score") -> Table:
     table = make_table("pixels of things", "accuracy", "precision")
-    table.add_row("", _percent(score.things.accuracy), _percent(score.things.precision))
+    table.add_row("", percent(score.things.accuracy), percent(score.things.precision))
     return table
 
 
 def _confusion(score: "Score") -> Table:
     title = f"Confused things, % of {score.confusion.segments:,}: they cover more than T % of two objects"
     table = make_table("T", *(f"{t}" for t in THRESHOLDS), title=title)
-    table.add_row("", *map(_percent, score.confusion.curve))
+    table.add_row("", *map(percent, score.confusion.curve))
     return table
 
 
@@ -79,7 +79,7 @@ def _classes(score: "Score") -> Table:
         bar = "▇" * round(_BAR * q.pq)
         boundary = score.boundary.per_class[name].pq
         counts = map(str, (q.tp, q.fp, q.fn))
-        table.add_row(escape(name), _percent(q.pq), bar, *map(_percent, (q.sq, q.rq, boundary)), *counts)
+        table.add_row(escape(name), percent(q.pq), bar, *map(percent, (q.sq, q.rq, boundary)), *counts)
     absent = len(score.quality.per_class) - len(occurring)
     if absent:
         table.caption = f"classes that never occur and are in no mean: {absent}"
@@ -91,21 +91,17 @@ def _swallowed(score: "Score") -> Table:
     table.columns[1].justify = "left"
     for row in score.swallowed[:_ROWS]:
         taken_by = escape(row.predicted) if row.predicted is not None else "[dim]nothing[/dim]"
-        table.add_row(escape(row.truth), taken_by, f"{row.pixels:,}", f"{_percent(row.share)} %")
+        table.add_row(escape(row.truth), taken_by, f"{row.pixels:,}", f"{percent(row.share)} %")
     return table
 
 
 def _worst(score: "Score") -> Table:
     table = make_table("file", "PQ of the image", title="Worst images")
     for pq, name in score.worst[:_ROWS]:
-        table.add_row(escape(name), _percent(pq))
+        table.add_row(escape(name), percent(pq))
     return table
 
 
 def _counts(result: "PanopticQualityResult") -> list[str]:
     classes = result.per_class.values()
     return [f"{sum(getattr(c, key) for c in classes):,}" for key in ("tp", "fp", "fn")]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"

@@ -4,7 +4,11 @@ import signal
 import threading
 from collections.abc import Callable
 
+import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+
+from pantile.contracts.percent import percent
+from pantile.engine.task import PanopticTask
 
 
 class CallersSignals(Callback):
@@ -35,3 +39,18 @@ class StepProgress(TQDMProgressBar):
     @property
     def total_train_batches(self) -> int:
         return self.batches
+
+    def on_train_start(self, trainer: L.Trainer, task: PanopticTask) -> None:
+        super().on_train_start(trainer, task)
+        self.train_progress_bar.total = self.batches  # a resumed run starts no epoch
+        self.train_progress_bar.set_description("step")
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *arguments: object) -> None:
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description("step")
+
+    def get_metrics(self, trainer: L.Trainer, task: PanopticTask) -> dict:
+        shown = {name: value for name, value in super().get_metrics(trainer, task).items() if name != "v_num"}
+        if "PQ" in shown:  # with its unit, or the bar would pad it with zeros
+            shown["PQ"] = f"{percent(shown['PQ'])} %"
+        return shown

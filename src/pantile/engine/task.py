@@ -129,7 +129,7 @@ class PanopticTask(L.LightningModule):
         shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
         shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
-        self.log("pq", torch.tensor(result.all.pq), prog_bar=True, logger=False)
+        self.log("PQ", torch.tensor(result.all.pq), prog_bar=True, logger=False)  # StepProgress shows percent
 
     def configure_optimizers(self) -> dict:
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import key_of
 from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
@@ -102,7 +103,23 @@ def _read_files(path: Path, split: str) -> list[_File]:
     stuff = path.with_name(f"stuff_{split}.json")
     if stuff != path and stuff.exists():
         files.append(_read(stuff, Layer.STUFF_FILE))
+        _check_same_images(*files)
     return files
+
+
+def _check_same_images(things: _File, stuff: _File) -> None:
+    """
+    Raises:
+        UserError: the two files mean different images by one id.
+    """
+    names = {image.data["id"]: image.data.get("file_name") for image in things.images}
+    for image in stuff.images:
+        own, other = image.data.get("file_name"), names.get(image.data["id"])
+        if isinstance(own, str) and isinstance(other, str) and key_of(own) != key_of(other):
+            raise UserError(
+                f"{image.where} calls the image with the id {image.data['id']!r} {own!r}, but {things.path} calls it "
+                f"{other!r}: give both files the same ids."
+            )
 
 
 def _read(path: Path, layer: Layer) -> _File:
@@ -142,6 +159,13 @@ def _taxonomy(files: dict[str, list[_File]], options: ReadOptions) -> tuple[Taxo
                 raise UserError(
                     f"{category.where} calls the category id {category_id} {name!r}, but {known.where} calls it "
                     f"{known.data['name']!r}: use one list of categories."
+                )
+            own, before = (entry.get("isthing", "0 or 1", None) for entry in (category, known))
+            settled = name in options.things or name in options.stuff or file.layer == Layer.STUFF_FILE
+            if not settled and None not in (own, before) and own != before:
+                raise UserError(
+                    f"{category.where} and {known.where} disagree on whether {name!r} is a thing: "
+                    "say it by --things or --stuff."
                 )
     return classes_of(list(rows.values()), next(iter(files.values()))[0].path, options.things, options.stuff)
 

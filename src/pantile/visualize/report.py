@@ -14,6 +14,7 @@ from PIL import Image
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.percent import percent
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.curves import confusion_figure, curve_figures, ratio_histogram
 from pantile.visualize.inside import Inside
@@ -252,7 +253,7 @@ def _legend(examples: Sequence[Example], taxonomy: Taxonomy | None) -> list:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.1f}"
+    return percent(value, none="–")
 
 
 def _rgb(color: tuple[int, int, int]) -> str:
