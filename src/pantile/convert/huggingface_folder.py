@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pantile.contracts.atomic import replacing_folder
 from pantile.contracts.errors import UserError
 from pantile.convert.foreign_checkpoint import FAMILIES
 from pantile.convert.optional import require
@@ -57,8 +58,9 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     with torch.device("meta"):
         network = network(theirs)
     network.load_state_dict(foreign, assign=True)
-    network.save_pretrained(folder)
-    _processor(transformers, checkpoint).save_pretrained(folder)
+    with replacing_folder(folder) as temporary:
+        network.save_pretrained(temporary)
+        _processor(transformers, checkpoint).save_pretrained(temporary)
 
 
 def _mask2former(transformers: Any, model: Any, backbone: Any) -> Any:
