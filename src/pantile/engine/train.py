@@ -135,11 +135,6 @@ def _starting_point(run: Path, config: RunConfig, rank: int) -> tuple[Path, int]
     return file, step
 
 
-def steps_to_resume(run: Path) -> int:
-    """Optimizer steps that the run's last checkpoint has behind it."""
-    return load_checkpoint(file_to_resume(run)[0]).step or 0
-
-
 def refuse_existing(run: Path) -> None:
     """Raises UserError where ``run`` has content: no run overwrites another."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
