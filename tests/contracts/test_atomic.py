@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pantile.contracts.atomic import remove_leftovers, replacing
+from pantile.contracts.atomic import remove_leftovers, replacing, replacing_folder
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
@@ -88,3 +88,21 @@ def test_what_a_killed_writer_left_can_be_removed(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     remove_leftovers(tmp_path / "last.ckpt")
     assert [path.name for path in tmp_path.iterdir()] == [".last.notes.ckpt"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "taken").mkdir()
+        for name in ("new", "taken"):
+            with replacing_folder(tmp_path / name) as temporary:
+                (temporary / "model.safetensors").write_text("weights")
+                (temporary / "model.safetensors").chmod(0o600)
+                assert not list(tmp_path.glob(f"{name}/*"))
+            assert stat.S_IMODE((tmp_path / name / "model.safetensors").stat().st_mode) == 0o644
+        with pytest.raises(KeyboardInterrupt), replacing_folder(tmp_path / "other") as temporary:
+            (temporary / "half").write_text("")
+            raise KeyboardInterrupt
+    finally:
+        os.umask(before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "taken"]

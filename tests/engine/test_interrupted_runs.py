@@ -47,7 +47,7 @@ class At(Callback):
         self.left, self.act = nth, act
         setattr(self, hook, self._count)
 
-    def _count(self, *_: object) -> None:
+    def _count(self, *_: object, **__: object) -> None:
         self.left -= 1
         if self.left == 0:
             self.act()

@@ -19,11 +19,11 @@ def run(args: argparse.Namespace) -> int:
     from pantile.cli.eval import print_quality, write_json
     from pantile.cli.report import report_run
     from pantile.data import first_images
-    from pantile.engine.checkpoint import LAST
+    from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, load_checkpoint
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate
     from pantile.engine.run_record import RunRecord
-    from pantile.engine.train import steps_to_resume, train
+    from pantile.engine.train import train
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.recipe)
@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     record = RunRecord.now(f"scenes:{TRAINING_IMAGES}", "train", "val", limit=None)
     training_set, validation_set = record.datasets()
     resume = (args.out / LAST).exists()
-    if not resume or steps_to_resume(args.out) < config.training.steps:
+    done = (args.out / LAST_WEIGHTS).exists() and load_checkpoint(args.out, "last").step >= config.training.steps
+    if not done:
         train(config, training_set, validation_set, args.out, resume=resume, record=record)
     unseen = first_images(validation_set, UNSEEN_IMAGES)
     quality = evaluate(opened(args.out, None), unseen).quality

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,33 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``path``, which is empty or not there, when the block ends, and vanishes with all
+    that is in it when it fails. Its files have the mode that the umask gives.
+
+    Raises:
+        OSError: the disk refuses, or ``path`` has content by then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stem, suffix = _fitting(path)
+    temporary = path.with_name(f".{stem}.{os.getpid()}-{next(_numbers)}{suffix}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        mode = stat.S_IMODE(temporary.stat().st_mode) & 0o666
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                file.chmod(mode)
+                _sync(file)
+        if path.exists():
+            path.rmdir()
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(path: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
@@ -74,12 +74,18 @@ class Wish:
         now = time.monotonic()
         if self.number is None:
             self.number, self._since = number, now
-            os.write(2, f"\n{self.words}\n".encode())  # the handler may have come amid a print
+            _say(f"\n{self.words}\n")
         elif number == signal.SIGINT and now - self._since >= self.pause:
             _exit_at_once(number, frame)
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> None:
     if sys.stderr is not None and sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h\n")  # the cursor that a progress bar hides
+        _say("\x1b[?25h\n")  # the cursor that a progress bar hides
     os._exit(128 + number)
+
+
+def _say(words: str) -> None:
+    """On stderr, past Python's file object: the handler may have come amid a print. It may also be closed."""
+    with suppress(OSError):
+        os.write(2, words.encode())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from pantile.contracts.atomic import replacing_folder
 from pantile.contracts.errors import UserError
 from pantile.contracts.output_paths import telling
 from pantile.convert.foreign_checkpoint import FAMILIES
@@ -59,9 +60,9 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     with torch.device("meta"):
         network = network(theirs)
     network.load_state_dict(foreign, assign=True)
-    with telling(folder, SafetensorError):
-        network.save_pretrained(folder)
-    _processor(transformers, checkpoint).save_pretrained(folder)
+    with telling(folder, SafetensorError), replacing_folder(folder) as temporary:
+        network.save_pretrained(temporary)
+        _processor(transformers, checkpoint).save_pretrained(temporary)
 
 
 def _mask2former(transformers: Any, model: Any, backbone: Any) -> Any:

@@ -146,11 +146,6 @@ def _tell_start(run: Path, start: Path, problem: str | None, step: int, steps: i
     print(f"pantile: going on after step {step} of {steps}, from {start}", file=sys.stderr)
 
 
-def steps_to_resume(run: Path) -> int:
-    """Optimizer steps that the run's last checkpoint has behind it."""
-    return load_checkpoint(file_to_resume(run)[0]).step or 0
-
-
 def in_one_order(
     training_set: PanopticDataset, validation_set: PanopticDataset, resumed: Checkpoint | None
 ) -> tuple[PanopticDataset, PanopticDataset]:

@@ -17,7 +17,7 @@ def read_run_log(run: Path) -> dict[str, np.ndarray]:
     files = sorted((run / "logs").glob("from_step_*/metrics.csv"))
     starts = [int(path.parent.name.removeprefix("from_step_")) for path in files]
     parts = []
-    for path, following in zip(files, [*starts[1:], None], strict=True):
+    for path, following in zip(files, [*starts, None][1:], strict=True):
         columns = read_metrics(path)
         keep = slice(None) if following is None else columns["step"] < following
         parts.append({name: values[keep] for name, values in columns.items()})
