@@ -27,6 +27,7 @@ from pantile.predict.predictor import Predictor, as_pixels
 from pantile.predict.result import PanopticResult
 
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
+_REMEDY = "\n--skip-bad predicts the others."
 FEW_TILES = 4  # up to so many have no progress bar of their own
 
 
@@ -118,10 +119,7 @@ def predict_files(
             progress.advance(bar)
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
     if bad and not options.skip_bad:
-        raise UserError(
-            f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad; with --resume, "
-            "what is finished is not predicted again."
-        )
+        raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY} What is finished is kept: --resume goes on from there.")
     finished = plan.done | {own.name: own for part in gathered(done, world_size) for own in part}
     if not finished:
         raise UserError(tell_bad(bad, len(images)))
@@ -149,7 +147,7 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
     todo = [image for image in images if image.name not in kept]
     bad = find_bad(todo)
     if bad and not options.skip_bad:
-        raise UserError(f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad.")
+        raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY}")
     if len(bad) == len(images):
         raise UserError(tell_bad(bad, len(images)))
     if options.existing == "overwrite":
