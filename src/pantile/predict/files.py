@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from pantile.predict.predictor import Predictor
 from pantile.predict.result import PanopticResult
 
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
+_REMEDY = "\n--skip-bad predicts the others."
 FEW_TILES = 4  # up to so many have no progress bar of their own
 
 
@@ -66,12 +67,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the first process found out: images still to do, ids of all, and who is bad already."""
+    """What the first process found out: images still to do, who is bad already, and what is done."""
 
     todo: list[ImageFile]
-    ids: dict[str, int | str]
     bad: list[BadImage]
-    done: dict[str, Done] = field(default_factory=dict)
+    log: Log
 
 
 def predict_files(
@@ -115,21 +115,19 @@ def predict_files(
                     if predictor.tiling:
                         break  # its images are large: they are not decoded to be looked at
             elif isinstance(found, PanopticResult):
-                done.append(_write(found, image, plan.ids[image.name], folder, classes, options))
+                done.append(_write(found, image, plan.log.ids[image.name], folder, classes, options))
                 folder.append(done[-1], rank)
             progress.advance(bar)
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
     if bad and not options.skip_bad:
-        raise UserError(
-            f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad; with --resume, "
-            "what is finished is not predicted again."
-        )
-    finished = plan.done | {own.name: own for part in gathered(done, world_size) for own in part}
+        raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY} What is finished is kept: --resume goes on from there.")
+    finished = plan.log.done | {own.name: own for part in gathered(done, world_size) for own in part}
     if not finished:
         raise UserError(tell_bad(bad, len(images)))
     if rank == 0:
-        _finish(folder, finished, plan.ids, classes if options.like is None else options.like.taxonomy)
-    return Predicted(folder.json, bad, len(finished), len(plan.done))
+        _finish(folder, finished, plan.log.ids, classes if options.like is None else options.like.taxonomy)
+        folder.start(Log(plan.log.settings, plan.log.ids, finished))  # the logs of all processes become one
+    return Predicted(folder.json, bad, len(finished), len(plan.log.done))
 
 
 def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolder, options: PredictOptions) -> _Plan:
@@ -151,7 +149,7 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
     todo = [image for image in images if image.name not in kept]
     bad = find_bad(todo)
     if bad and not options.skip_bad:
-        raise UserError(f"{tell_bad(bad, len(images))}\nReplace them, or leave them out with --skip-bad.")
+        raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY}")
     if len(bad) == len(images):
         raise UserError(tell_bad(bad, len(images)))
     if options.existing == "overwrite":
@@ -160,9 +158,10 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
         if old.done.pop(image.name, None) is not None:
             folder.remove(image.stem)  # of another image of this name, or half of it is missing
     ids = image_ids(images, old.ids) if options.like is None else old.ids | _ids_of(images, options.like)
-    folder.start(Log(settings, ids, old.done))
+    log = Log(settings, ids, old.done)
+    folder.start(log)
     unusable = {one.name for one in bad}
-    return _Plan([image for image in todo if image.name not in unusable], ids, bad, old.done)
+    return _Plan([image for image in todo if image.name not in unusable], bad, log)
 
 
 def _ids_of(images: Sequence[ImageFile], truth: GroundTruth) -> dict[str, int | str]:

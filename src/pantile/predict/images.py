@@ -110,10 +110,11 @@ def _fault_of(path: Path) -> str | None:
 
 
 def tell_bad(bad: Sequence[BadImage], images: int) -> str:
-    """All of them: the first ``NAMED`` in full, then how many more."""
-    if len(bad) == images == 1:
-        return bad[0].reason
-    lines = [f"{len(bad)} of {images} images cannot be used:", *(f"  {one.reason}" for one in bad[:NAMED])]
-    if len(bad) > NAMED:
-        lines.append(f"  and {len(bad) - NAMED} more")
-    return "\n".join(lines)
+    """The names of all in one line, and below it why: the first ``NAMED`` in full, then how many more."""
+    if len(bad) == 1:
+        return bad[0].reason if images == 1 else f"1 of {images} images cannot be used: {bad[0].reason}"
+    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    names = ", ".join(one.name for one in bad[:NAMED])
+    return "\n  ".join(
+        [f"{len(bad)} of {images} images cannot be used: {names}{more}", *(b.reason for b in bad[:NAMED])]
+    )
