@@ -55,15 +55,16 @@ def open_image(
         header, taken_as_is = ImageHeader("", bands=3), reading == AS_STORED
     else:
         taken_as_is = header.plain and header.pages == 1 and reading == AS_STORED and channels in (3, *MODES)
+        taken_as_is &= header.tiff is None or header.tiff.pages[0].directory == 0
     if taken_as_is:
         _tell_alpha(header, channels, path)
         if windows and (image := _windowed_as_is(Path(path), header, channels)) is not None:
             return image
         return image_pixels(_open(path), channels, str(path))
     choice = choose(header, reading, channels, path)
-    if header.plain:
-        return _with_pillow(path, header, choice)
-    image = RasterImage(Path(path), header, choice)
+    if choice.header.plain:
+        return _with_pillow(path, choice)
+    image = RasterImage(Path(path), choice)
     return image if windows and image.windowed and _is_large(image.shape) else image.whole()
 
 
@@ -113,12 +114,12 @@ def _array(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _with_pillow(path: str | Path, header: ImageHeader, choice: Choice) -> np.ndarray:
+def _with_pillow(path: str | Path, choice: Choice) -> np.ndarray:
     """Chosen pages and bands of a file of 8 bits."""
-    pages = []
+    pages, tiff = [], choice.header.tiff
     image = _open(path)
     for page in choice.pages:
-        _load(image.seek, path, header.tiff.pages[page].directory if header.tiff else page)
+        _load(image.seek, path, tiff.pages[page].directory if tiff else page)
         whole = image if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") else _load(image.convert, path, "RGB")
         _load(whole.load, path)
         pages.append(_array(whole))
@@ -137,7 +138,7 @@ def _windowed_as_is(path: Path, header: ImageHeader, channels: int) -> RasterIma
         return None
     if not _is_large((*page.size, channels)) or not has_rasterio() or channels not in (page.samples, 3):
         return None
-    image = RasterImage(path, header, choose(header, AS_STORED, channels, path))
+    image = RasterImage(path, choose(header, AS_STORED, channels, path))
     return image if image.windowed else None
 
 
