@@ -264,3 +264,21 @@ def test_statistics_see_what_the_network_gets(tmp_path: Path) -> None:
     assert found.mean == pytest.approx(expected.mean(axis=1)) and found.std == pytest.approx(expected.std(axis=1))
     sample = EvaluationSamples(open_dataset(tmp_path), (24, 32))[0]
     assert np.array_equal(sample.image.numpy().reshape(2, -1), pixels[0])
+
+
+def test_a_preview_before_the_picture_is_not_the_picture(tmp_path: Path) -> None:
+    preview, picture = Image.new("RGB", (8, 6), (9, 9, 9)), Image.new("RGB", (16, 12), (1, 2, 3))
+    picture.encoderinfo = {"tiffinfo": {}}
+    preview.save(tmp_path / "a.tif", save_all=True, append_images=[picture], tiffinfo={254: 1})
+    assert Image.open(tmp_path / "a.tif").size == (8, 6)
+    assert read_header(tmp_path / "a.tif").pages == 1
+    assert np.array_equal(read_image(tmp_path / "a.tif"), np.asarray(picture))
+
+
+def test_pages_of_several_kinds_are_told_apart(tmp_path: Path) -> None:
+    slide, label = Image.new("RGB", (16, 12), (1, 2, 3)), Image.new("L", (5, 4), 7)
+    slide.save(tmp_path / "a.tif", save_all=True, append_images=[label])
+    assert np.array_equal(read_image(tmp_path / "a.tif", reading=Reading(pages=(1,))), np.asarray(slide))
+    assert read_image(tmp_path / "a.tif", 1, Reading(pages=(2,))).shape == (4, 5, 1)
+    with pytest.raises(UserError, match="the pages to take differ"):
+        read_image(tmp_path / "a.tif", 4, Reading(pages=(1, 2)))

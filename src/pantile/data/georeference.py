@@ -101,7 +101,7 @@ def write_geotiff(
     if min(size) >= _BLOCK:
         where |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     rasterio = load_rasterio()
-    with telling(path), rasterio.open(
+    with telling(path, "cannot be written", "free some space or choose another folder"), rasterio.open(
         path, "w", driver="GTiff", height=height, width=width, count=len(names), dtype="int32", compress="deflate",
         interleave="band", BIGTIFF="IF_SAFER", **where,
     ) as file:  # fmt: skip

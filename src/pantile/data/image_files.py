@@ -76,6 +76,7 @@ def open_image(
         header, taken_as_is = ImageHeader("", bands=3), reading == AS_STORED
     else:
         taken_as_is = header.plain and header.pages == 1 and reading == AS_STORED and channels in (3, *MODES)
+        taken_as_is &= header.tiff is None or header.tiff.pages[0].directory == 0
     if taken_as_is:
         _tell_alpha(header, channels, path)
         if windows and (image := _windowed_as_is(Path(path), header, channels)) is not None:
@@ -84,9 +85,9 @@ def open_image(
     choice = choose(header, reading, channels, path)
     found = read_orientation(path)
     want = frame if isinstance(frame, str) else frame(found)
-    if header.plain:
-        return turn(_with_pillow(path, header, choice), found.tag, UPRIGHT if header.tiff else STORED, want)
-    image = RasterImage(Path(path), header, choice)
+    if choice.header.plain:
+        return turn(_with_pillow(path, choice), found.tag, UPRIGHT if choice.header.tiff else STORED, want)
+    image = RasterImage(Path(path), choice)
     if windows and image.windowed and _is_large(image.shape) and (want == STORED or not found.is_turned):
         return image
     return turn(image.whole(), found.tag, STORED, want)
@@ -170,12 +171,12 @@ def _array(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _with_pillow(path: str | Path, header: ImageHeader, choice: Choice) -> np.ndarray:
+def _with_pillow(path: str | Path, choice: Choice) -> np.ndarray:
     """Chosen pages and bands of a file of 8 bits."""
-    pages = []
+    pages, tiff = [], choice.header.tiff
     image = _open(path)
     for page in choice.pages:
-        _load(image.seek, path, header.tiff.pages[page].directory if header.tiff else page)
+        _load(image.seek, path, tiff.pages[page].directory if tiff else page)
         with not_mapped(image):
             whole = image if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") else _load(image.convert, path, "RGB")
             _load(whole.load, path)
@@ -195,7 +196,7 @@ def _windowed_as_is(path: Path, header: ImageHeader, channels: int) -> RasterIma
         return None
     if not _is_large((*page.size, channels)) or not has_rasterio() or channels not in (page.samples, 3):
         return None
-    image = RasterImage(path, header, choose(header, AS_STORED, channels, path))
+    image = RasterImage(path, choose(header, AS_STORED, channels, path))
     return image if image.windowed else None
 
 

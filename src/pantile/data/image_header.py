@@ -14,7 +14,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.large_images import without_pixel_limit
 from pantile.data.decoding import decoding
 from pantile.data.tiff_header import MAGIC as TIFF_MAGIC
-from pantile.data.tiff_header import TiffHeader, read_tiff_header
+from pantile.data.tiff_header import TiffHeader, TiffPage, read_tiff_header
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JP2_MAGIC, J2K_MAGIC = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
@@ -62,6 +62,19 @@ class ImageHeader:
     def plain(self) -> bool:
         """Pages of 8-bit grey, RGB, palette or CMYK, perhaps with alpha: what Pillow decodes without loss."""
         return not self.deep and _COLOUR_BANDS.get(self.colour) == self.bands
+
+    def of_pages(self, pages: tuple[int, ...], path: str | Path) -> "ImageHeader":
+        """What the header says of some pages of a TIFF, counted from 0; any other file is the same throughout.
+
+        Raises:
+            UserError: the pages differ in depth or bands.
+        """
+        if self.tiff is None or len(self.tiff.pages) != self.pages:
+            return self
+        own = [_of_page(self.tiff.pages[page], self.pages, self.tiff) for page in pages]
+        if any(other != own[0] for other in own):
+            raise UserError(f"{path}: the pages to take differ ({', '.join(map(str, own))}): choose pages of one kind.")
+        return own[0]
 
     def __str__(self) -> str:
         number = "" if self.kind == "unsigned" else f" ({self.kind})"
@@ -152,9 +165,11 @@ def png_header(file: BinaryIO) -> ImageHeader:
 def _of_tiff(tiff: TiffHeader, path: str | Path) -> ImageHeader:
     if not tiff.pages:
         raise UserError(f"{path} holds no page at full resolution, only previews: save the picture itself as TIFF.")
-    first = tiff.pages[0]
-    pages = max(len(tiff.pages), tiff.stacked)
-    return ImageHeader("TIFF", first.bits, first.kind, first.bands, first.colour, first.alpha, pages, tiff)
+    return _of_page(tiff.pages[0], max(len(tiff.pages), tiff.stacked), tiff)
+
+
+def _of_page(page: TiffPage, pages: int, tiff: TiffHeader) -> ImageHeader:
+    return ImageHeader("TIFF", page.bits, page.kind, page.bands, page.colour, page.alpha, pages, tiff)
 
 
 def _jpeg_2000(file: BinaryIO, start: bytes) -> ImageHeader:

@@ -61,8 +61,7 @@ class RasterImage:
 
     Args:
         path: the file.
-        header: of it.
-        choice: what to read.
+        choice: what to read of it.
 
     Raises:
         UserError: rasterio is missing or cannot read the file, or its pages differ in size.
@@ -70,8 +69,8 @@ class RasterImage:
 
     dtype, ndim = np.dtype(np.uint8), 3
 
-    def __init__(self, path: Path, header: ImageHeader, choice: Choice) -> None:
-        self.path, self.choice = path, choice
+    def __init__(self, path: Path, choice: Choice) -> None:
+        self.path, self.choice, header = path, choice, choice.header
         rasterio = rasterio_for(path, str(header))
         driver = DRIVERS.get(header.format)
         if driver is None:
@@ -151,7 +150,7 @@ class RasterImage:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def telling(path: Path, fault: str = "does not decode", remedy: str = "replace the file") -> Iterator[None]:
     """GDAL's errors as one sentence; and its cache of blocks no larger than a row of tiles needs."""
     rasterio = load_rasterio()
     cache_size = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": _CACHE}
@@ -162,12 +161,11 @@ def telling(path: Path) -> Iterator[None]:
         raise UserError(f"{path} does not fit into memory: {WAY_ON}.") from None
     except (rasterio.errors.RasterioError, OSError) as error:
         reason = error.__cause__ or error  # rasterio's own words are "see previous exception"
-        raise UserError(f"{path} does not decode ({' '.join(str(reason).split())}): replace the file.") from None
+        raise UserError(f"{path} {fault} ({' '.join(str(reason).split())}): {remedy}.") from None
 
 
 def _address(path: Path, header: ImageHeader, page: int) -> str:
     """GDAL's name of a page; a TIFF's overviews and masks count among its directories."""
     full = str(path.absolute())
-    if header.tiff is None or not 0 < page < len(header.tiff.pages):
-        return full
-    return f"GTIFF_DIR:{header.tiff.pages[page].directory + 1}:{full}"
+    directory = header.tiff.pages[page].directory if header.tiff else 0
+    return f"GTIFF_DIR:{directory + 1}:{full}" if directory else full

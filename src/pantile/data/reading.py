@@ -86,11 +86,13 @@ class Choice:
     """What is read of one file.
 
     Attributes:
+        header: of these pages.
         pages: from 0, of the file's pages.
         bands: from 0, through the samples of these pages.
         ranges: (C, 2) float64, see ``Reading.ranges``.
     """
 
+    header: ImageHeader
     pages: tuple[int, ...]
     bands: tuple[int, ...]
     ranges: np.ndarray | None
@@ -102,6 +104,7 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
         UserError: the file has pages, bands or a depth for which ``reading`` says nothing, or not what it says.
     """
     pages = _pages(header, reading, path)
+    header = header.of_pages(pages, path)
     if header.kind in ("complex", "other"):
         raise UserError(f"{path} holds values that are no plain numbers ({header}): save real numbers of one type.")
     bands = _bands(header, reading, channels, len(pages), path)
@@ -116,7 +119,7 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
             f"{path} holds {header}, and which values become the 0 and 255 of the network is not said: say it with "
             f"{_DEPTH} (docs/rasters.md)."
         )
-    return Choice(pages, bands, ranges)
+    return Choice(header, pages, bands, ranges)
 
 
 def _pages(header: ImageHeader, reading: Reading, path: str | Path) -> tuple[int, ...]:
@@ -126,6 +129,10 @@ def _pages(header: ImageHeader, reading: Reading, path: str | Path) -> tuple[int
         return (0,)
     if max(reading.pages) > header.pages:
         raise UserError(f"{path} holds {header.pages} page(s), but page {max(reading.pages)} is asked for: correct it.")
+    if header.tiff is not None and max(reading.pages) > len(header.tiff.pages):
+        raise UserError(
+            f"{path} is a stack of ImageJ with one directory: save it as a TIFF with a directory per image."
+        )
     return tuple(page - 1 for page in reading.pages)
 
 
