@@ -115,7 +115,8 @@ def predict_files(
                     if predictor.tiling:
                         break  # its images are large: they are not decoded to be looked at
             elif isinstance(found, PanopticResult):
-                done.append(_write(found, image, plan.log.ids[image.name], folder, classes, options))
+                own_id = plan.log.ids[image.name]
+                done.append(_write(found, image, own_id, folder, classes, options, predictor.orientation))
                 folder.append(done[-1], rank)
             progress.advance(bar)
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
@@ -225,6 +226,7 @@ def _write(
     folder: JobFolder,
     classes: Taxonomy,
     options: PredictOptions,
+    frame: str,
 ) -> Done:
     """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
     png = folder.png(image.stem)
@@ -232,7 +234,7 @@ def _write(
     if options.overlays:
         save_image(_overlay(result), folder.overlay(image.stem))
     named = PanopticResult(result.image, result.panoptic, classes)
-    write_georeferenced(image.path, named, folder.geotiff(image.stem))
+    write_georeferenced(image.path, named, folder.geotiff(image.stem), frame)
     height, width = result.map.shape
     return Done(
         image.name,
