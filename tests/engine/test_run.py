@@ -184,7 +184,7 @@ def test_a_killed_run_can_be_resumed(tmp_path, how):
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", "scenes:6", "--out", str(run)]
     process = start(arguments)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not _logged_steps(run) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(how)

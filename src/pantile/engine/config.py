@@ -88,7 +88,7 @@ class TrainingConfig:
     validate_every: float = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones
     best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
-    validation_images: int | None = None  # at most so many images per validation; None is the whole split
+    validation_images: int | None = None  # at most so many per validation; None is the whole split, 0 no validation
     checkpoint_minutes: float = 5.0  # between checkpoints to resume from
     workers: int = 4  # data loading processes per device
     log_every: int = 10  # optimizer steps between log rows

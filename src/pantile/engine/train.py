@@ -104,7 +104,8 @@ def train(
         _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
-    validation = evaluation_loader(validation_set, config, world.rank, world.total, config.training.validation_images)
+    limit = config.training.validation_images
+    validation = evaluation_loader(validation_set, config, world.rank, world.total, limit) if limit != 0 else None
     wish = Wish("pantile: stopping after this step; Ctrl-C again ends at once.", pause=float(world.total > 1))
     with handling(wish):
         files = CheckpointFiles()
@@ -113,7 +114,7 @@ def train(
             run,
             config.training.checkpoint_minutes,
             config.training.best_metric,
-            validates=config.training.validation_images != 0,
+            validates=validation is not None,
             wish=wish,
         )
         trainer = make_trainer(
@@ -234,3 +235,4 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*is deprecated.*", module="lightning")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
+    warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
