@@ -216,10 +216,12 @@ def test_windows_are_the_parts_of_the_whole(tmp_path: Path, monkeypatch: pytest.
 
 def test_images_beyond_pillows_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    Image.new("RGB", (40, 30), (1, 2, 3)).save(tmp_path / "a.png")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert read_image(tmp_path / "a.png").shape == (30, 40, 3)
+    for suffix in ("png", "jpg", "gif", "tif", "webp", "jp2", "ppm", "bmp"):
+        Image.new("RGB", (40, 30), (1, 2, 3)).save(tmp_path / f"a.{suffix}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert read_image(tmp_path / f"a.{suffix}").shape == (30, 40, 3)
+            assert read_image(tmp_path / f"a.{suffix}", reading=Reading(pages=(1,))).shape == (30, 40, 3)
     assert Image.MAX_IMAGE_PIXELS == 100
     monkeypatch.setattr(large_images, "MOST_BYTES", 4 * 40 * 30 - 1)
     with pytest.raises(UserError, match=r"has 40 x 30 pixels.*decoded at once: save it as a tiled TIFF.*--tile"):

@@ -20,8 +20,8 @@ _limit_before: int | None = None
 def without_pixel_limit() -> Iterator[None]:
     """Pillow opens images of any number of pixels while the block runs; any number of threads may be in it.
 
-    Pillow counts pixels when a file is opened, so only ``Image.open`` belongs in the block, and ``check_memory`` after
-    it.
+    Pillow counts pixels when a file is opened, and of some formats again when it is decoded. ``check_memory`` belongs
+    between the two.
     """
     global _inside, _limit_before
     with _lock:

@@ -264,7 +264,8 @@ def _open(path: str | Path) -> Image.Image:
 
 def _load(decode, path: str | Path, *arguments):
     try:
-        return decode(*arguments)
+        with without_pixel_limit():  # some formats are counted again when they are decoded
+            return decode(*arguments)
     except MemoryError:
         raise UserError(f"{path} does not fit into memory: {WAY_ON}.") from None
     except DECODING_ERRORS as error:

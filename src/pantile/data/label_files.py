@@ -65,6 +65,7 @@ def _decoded(path: Path | str, kinds: Collection[str]) -> Image.Image:
         check_memory(path, image.size[::-1], _PIXEL_BYTES, "cut it and its image into smaller ones")
         if getattr(image, "n_frames", 1) > 1:
             raise UserError(f"{path} is an animated PNG, but a label is one image: save one frame.")
-        image.load()
+        with without_pixel_limit():
+            image.load()
     check_palette(image, path)
     return image
