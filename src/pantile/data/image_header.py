@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.large_images import without_pixel_limit
 from pantile.data.decoding import decoding
 from pantile.data.tiff_header import MAGIC as TIFF_MAGIC
@@ -92,7 +93,7 @@ def read_header(path: str | Path) -> ImageHeader | None:
     Raises:
         UserError: the file is missing or damaged.
     """
-    with decoding(path), Path(path).open("rb") as file:
+    with decoding(path), regular_file(path).open("rb") as file:
         start = file.read(32)
         file.seek(0)
         return _header(file, start, path)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.input_files import regular_file
 from pantile.contracts.label_pngs import (
     GREY_8,
     GREY_16,
@@ -58,7 +59,7 @@ def read_label_ids(path: Path | str) -> np.ndarray:
 
 def _decoded(path: Path | str, kinds: Collection[str]) -> Image.Image:
     with decoding(path):
-        with Path(path).open("rb") as file:
+        with regular_file(path).open("rb") as file:
             check_kind(file.read(HEADER_BYTES), kinds, path)
         with without_pixel_limit():
             image = Image.open(path, formats=("PNG",))

@@ -92,7 +92,7 @@ class JobFolder:
             UserError: there are predictions.
         """
         pngs = self.pngs()
-        if pngs or self.json.exists() or self.log().exists():
+        if pngs or self.json.exists():  # a log alone is of a job that finished nothing
             raise UserError(
                 f"{self.out} holds predictions of an earlier run ({len(pngs)} images): --resume goes on with it, "
                 "--overwrite replaces it, or name another --out."
