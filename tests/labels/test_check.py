@@ -118,6 +118,7 @@ FAULTS = {
     "missing image": (lambda root: (root / A).unlink(), "image-missing", A, None, 1),
     "broken image": (lambda root: cut_short(root / A), "image-broken", A, None, 1),
     "no image": (lambda root: (root / A).write_text("photo"), "image-broken", A, None, 1),
+    "16 bits": (lambda root: save(clean_ids().astype(np.uint16), root / A), "image-unsaid", A, None, 1),
     "missing label": (lambda root: (root / PNG).unlink(), "label-missing", PNG, None, 1),
     "broken label": (lambda root: cut_short(root / PNG), "label-broken", PNG, None, 1),
     "grey label": (lambda root: save(clean_ids().astype(np.uint8), root / PNG), "label-broken", PNG, None, 1),
