@@ -17,6 +17,7 @@ from pantile.data.evaluation_samples import EvaluationSamples
 from pantile.data.georeference import georeference_of
 from pantile.data.image_files import image_pixels, open_image, read_image, read_orientation
 from pantile.data.image_header import read_header
+from pantile.data.orientation import turn
 from pantile.data.reading import Reading, to_bytes
 from pantile.labels.pixel_statistics import pixel_statistics
 
@@ -284,3 +285,23 @@ def test_pages_of_several_kinds_are_told_apart(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.tif", 1, Reading(pages=(2,))).shape == (4, 5, 1)
     with pytest.raises(UserError, match="the pages to take differ"):
         read_image(tmp_path / "a.tif", 4, Reading(pages=(1, 2)))
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_deep_images_are_turned_like_others(tag: int, tmp_path: Path) -> None:
+    """Through GDAL, which knows nothing of the tag; and a band of 8 bits through Pillow, which turns by itself."""
+    stored = np.arange(15, dtype=np.uint16).reshape(3, 5) * 4369
+    path = tmp_path / "a.tif"
+    Image.fromarray(stored).save(path, tiffinfo={274: tag})
+    reading = Reading(range=(0, 65535))
+    expected = np.round(stored / 257).astype(np.uint8)[..., None]
+    assert np.array_equal(read_image(path, 1, reading, frame="stored"), expected)
+    upright = turn(expected, tag, "stored", "upright")
+    assert np.array_equal(read_image(path, 1, reading), upright)
+    assert np.array_equal(np.asarray(open_image(path, 1, reading, windows=True)), upright)
+
+    colour = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(tmp_path / "b.tif", tiffinfo={274: tag})
+    green = Reading(bands=(2,))
+    assert np.array_equal(read_image(tmp_path / "b.tif", 1, green, frame="stored"), colour[..., 1:2])
+    assert np.array_equal(read_image(tmp_path / "b.tif", 1, green), turn(colour[..., 1:2], tag, "stored", "upright"))
