@@ -1,6 +1,7 @@
 """What several rooms' tests share: tiny runs that take a second, and the optional folder of real data."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ import torch
 from pantile.data import Scenes
 from pantile.engine.config import RunConfig
 from tiny_runs import make_tiny_config
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell has what it starts in the background ignore Ctrl-C, which tests send to themselves and to children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

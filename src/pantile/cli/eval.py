@@ -46,19 +46,20 @@ def run(args: argparse.Namespace) -> int:
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
+    views, tiling = views_of(args), tiles_of(args)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
     described = reading_for(dataset)
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
-    result = evaluate(checkpoint, dataset, args.limit, views_of(args), tiling=tiles_of(args), reading=reading)
+    result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
     if processes().rank == 0:
         print_quality(result.quality)
         print_other_tasks(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
-            predictor = Predictor(load_task(checkpoint), views=views_of(args), tiling=tiles_of(args))
+            predictor = Predictor(load_task(checkpoint), views=views, tiling=tiling)
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
     return 0
 
@@ -115,7 +116,7 @@ def print_things(group: dict, of: str) -> None:
     pixels, confusion = group["thing_pixels"], group["thing_confusion"]
     print(f"{of}: pixel accuracy {percent(pixels['accuracy'])}, pixel precision {percent(pixels['precision'])}")
     if confusion["segments"]:
-        shares = " ".join(f"{t}:{percent(share)}" for t, share in confusion["share_atpercent"].items())
+        shares = " ".join(f"{t}:{percent(share)}" for t, share in confusion["share_at_percent"].items())
         print(f"{of}: confused, at T % of two things each: {shares}")
 
 
