@@ -164,6 +164,21 @@ def test_the_json_gives_the_same_maps_and_classes(root: Path, labels: dict, name
         assert counts[index] == len(panoptic.segments)
 
 
+def test_the_order_of_the_json_does_not_matter_and_swapped_names_are_refused(root: Path, labels: dict) -> None:
+    path = write_panoptic(root, labels)
+    ordered = open_dataset(root, "val")
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"categories": data["categories"][::-1]}))
+    turned = open_dataset(root, "val")
+    assert turned.taxonomy == ordered.taxonomy
+    for index in range(len(ordered)):
+        assert turned.load_map(index).segments == ordered.load_map(index).segments
+    data["categories"][0]["name"], data["categories"][1]["name"] = "building, edifice", "wall"  # both are stuff
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="gives the id 0 to 'building', but in ADE20K that is 'wall'"):
+        open_dataset(root, "val")
+
+
 def test_faults_of_the_json(root: Path, labels: dict) -> None:
     path = write_panoptic(root, labels)
     data = json.loads(path.read_text())

@@ -305,3 +305,21 @@ def test_deep_images_are_turned_like_others(tag: int, tmp_path: Path) -> None:
     green = Reading(bands=(2,))
     assert np.array_equal(read_image(tmp_path / "b.tif", 1, green, frame="stored"), colour[..., 1:2])
     assert np.array_equal(read_image(tmp_path / "b.tif", 1, green), turn(colour[..., 1:2], tag, "stored", "upright"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"P3\n2 1\n65535\n1 2 3 300 500 999\n", "3 bands of 16 bits"),
+        (b"P2\n2 1\n4095\n1 300\n", "1 band of 12 bits"),
+        (b"Pf\n2 1\n-1.0\n" + np.array([0.25, 0.75], "<f4").tobytes(), r"1 band of 32 bits \(float\)"),
+    ],
+)
+def test_deep_netpbm_files_in_text_or_floats_are_never_cut_to_bytes(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "a.ppm"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{what}, and which values"):
+        read_image(path)
+    for high in (1.0, 3000.0):  # Pillow gave high bytes, or floats cut to whole numbers
+        with pytest.raises(UserError, match="save it as PNG or TIFF"):
+            read_image(path, reading=Reading(range=(0.0, high)))

@@ -14,6 +14,7 @@ from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_files import PairedFiles
+from pantile.labels.check import check
 
 KEYS = ("zM3_5Do7DOHTg8E7znzzZA", "--jRsD9anHdGxv4ZOCQktA")
 SIZE = (18, 26)
@@ -139,6 +140,8 @@ def test_both_versions_in_one_folder(tmp_path: Path) -> None:
         open_dataset(tmp_path, "val")
     assert open_dataset(tmp_path / "config_v1.2.json", "val").taxonomy.num_classes == 65
     assert open_dataset(tmp_path / "config_v2.0.json", "val").taxonomy.num_classes == 6
+    result = check(tmp_path / "config_v2.0.json")  # what the message says to name
+    assert len(result.taxonomies["val"]) == 6 and len(result.images["val"]) == len(KEYS)
 
 
 def test_splits(tmp_path: Path) -> None:

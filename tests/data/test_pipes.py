@@ -64,6 +64,16 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
         regular_file(tmp_path / "absent")
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_a_description_that_is_no_file_is_told(kind: str, tmp_path: Path) -> None:
+    """Passing over it would lose bands, range and orientation without a word."""
+    coco(tmp_path)
+    path = tmp_path / "dataset.yaml"
+    {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda own: own.symlink_to("nowhere")}[kind](path)
+    with within(5), pytest.raises(UserError, match=r"dataset\.yaml"):
+        open_dataset(tmp_path, "train")
+
+
 def cityscapes(root: Path) -> None:
     write_cityscapes(root, "train", {"aachen_0": np.full((8, 9), 7, np.int32)})
 

@@ -155,6 +155,34 @@ def test_data_sets_leave_out_and_warn(tmp_path):
     assert [f.kind for f in check(root).findings if "missing" in f.kind] == ["files-missing"]
 
 
+def test_links_to_nowhere_are_missing(tmp_path):
+    """What git-annex or DVC leave for a file that was not fetched."""
+    for write in (panoptic, cityscapes, described):
+        root, lost = write(tmp_path / write.__name__)
+        lost.unlink()
+        lost.symlink_to("nowhere")
+        with pytest.raises(UserError, match="--skip-missing"):
+            open_dataset(root, "train")
+        with pytest.warns(UserWarning, match="left out"):
+            assert len(list(open_dataset(root, "train", skip_missing=True))) == 1
+    root, lost = pairs(tmp_path / "pairs")
+    lost.unlink()
+    lost.symlink_to("nowhere")
+    with pytest.raises(UserError, match="--skip-missing"):
+        run(root, tmp_path / "dst", "png-pairs")
+    assert run(root, tmp_path / "dst", "png-pairs", skip_missing=True).images["train"] == 1
+
+
+def described(root: Path) -> tuple[Path, Path]:
+    src, _ = pairs(root)
+    (src / "dataset.yaml").write_text(
+        "classes:\n- {name: cat, thing: true, id: 3}\n- {name: grass, thing: false, id: 7}\n"
+    )
+    for name in "ab":
+        save(np.zeros((8, 10), dtype=np.uint16), src / "instances/train" / f"{name}.png")
+    return src, src / "semantic/train/a.png"
+
+
 def test_a_described_folder_does_so_too(tmp_path):
     src, _ = pairs(tmp_path)
     (src / "dataset.yaml").write_text(

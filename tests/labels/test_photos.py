@@ -9,8 +9,10 @@ from checked_folder import write_folder
 from PIL import Image
 from tiny_labels import box, instances_json, photo, run, write_instances, write_json, write_labelme
 
+from data.raster_files import write_tiff
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
+from pantile.data import open_dataset
 from pantile.data.image_files import read_image
 from pantile.labels.check import check
 
@@ -151,3 +153,38 @@ def test_two_images_of_one_name_say_both_ids(tmp_path):
     write_json(instances_json([], names=("a.png", "a.jpg")), src / "annotations" / "instances_train.json")
     with pytest.raises(UserError, match=r"a.jpg \(id 2\) and .*a.png \(id 1\)"):
         run(src, tmp_path / "dst", "coco-instances")
+
+
+def test_a_conversion_reads_photos_as_dataset_yaml_says_and_takes_it_along(tmp_path):
+    """Bands were refused, or lost without a word in the folder that was written."""
+    rng = np.random.default_rng(5)
+    for name, mode, said in (("grey", "L", "channels: 1\n"), ("four", "RGBA", "channels: 4\nmean: [1, 2, 3, 4]\n")):
+        root = write_folder(tmp_path / name)
+        for path in [*(root / "train").iterdir(), *(root / "val").iterdir()]:
+            with Image.open(path) as image:
+                size = image.size
+            Image.fromarray(rng.integers(0, 256, (*size[::-1], 4), dtype=np.uint8)).convert(mode).save(path)
+        (root / "dataset.yaml").write_text(said)
+        for target in ("coco-panoptic", "coco-instances"):
+            run(root, tmp_path / f"{name}_{target}", "coco-panoptic", target=target)
+        back = run(tmp_path / f"{name}_coco-instances", tmp_path / f"{name}_back", "coco-instances")
+        assert not back.warnings
+        for out in (tmp_path / f"{name}_coco-panoptic", tmp_path / f"{name}_back"):
+            dataset, before = open_dataset(out, "train"), open_dataset(root, "train")
+            assert vars(dataset.description) == vars(before.description)
+            np.testing.assert_array_equal(dataset.load_image(0), before.load_image(0))
+            assert check(out).errors == 0
+
+
+def test_bands_that_pillow_does_not_know(tmp_path):
+    """``--unreadable keep`` left them out, though they have a size; with ``dataset.yaml`` they are read."""
+    src = tmp_path / "src"
+    values = np.random.default_rng(6).integers(0, 3000, (5, 8, 10), dtype=np.uint16)
+    write_tiff(src / "train" / "a.tif", values)
+    rows = instances_json([{"segmentation": [box(0, 0, 4, 4)]}], SIZE, ("a.tif",))
+    write_json(rows, src / "annotations" / "instances_train.json")
+    kept = run(src, tmp_path / "kept", "coco-instances", unreadable="keep")
+    assert "copied as they are" in kept.warnings[0] and kept.images["train"] == 1
+    (src / "dataset.yaml").write_text("bands: [4, 3, 2]\nrange: [0, 3000]\n")
+    assert not run(src, tmp_path / "read", "coco-instances").warnings
+    assert check(tmp_path / "read").errors == 0

@@ -1,6 +1,7 @@
 """Photos stored turned: labels of every tool find their pixels, and no copy has a tag that says something else."""
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tiny_labels import (
     write_yolo,
 )
 
+from data.raster_files import write_tiff
 from pantile.contracts.errors import UserError
 from pantile.data import CocoPanoptic, open_dataset
 from pantile.data.image_files import read_image, read_orientation
@@ -304,3 +306,24 @@ def test_the_report_names_turned_photos(tmp_path: Path) -> None:
     run(src, tmp_path / "dst", "coco-instances")
     written = json.loads((tmp_path / "dst" / "convert_report.json").read_text())
     assert written["turned_photos"]["undecided"][0]["photos"] == ["a.png"]
+
+
+def test_turned_bands_are_refused_as_what_they_are(tmp_path: Path) -> None:
+    """Pillow does not know the file, which was no reason to call it damaged."""
+    values = np.zeros((5, 8, 10), dtype=np.uint8)
+    path = write_tiff(tmp_path / "a.tif", values)
+    content = bytearray(path.read_bytes())
+    entries = int.from_bytes(content[8:10], "little")
+    last = 10 + 12 * (entries - 1)
+    content[last : last + 12] = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)  # in place of a tag that nobody needs
+    path.write_bytes(content)
+    assert read_orientation(path).tag == 6
+    with pytest.raises(UserError, match="5 bands of 8 bits, which would be lost"):
+        place_photo(path, tmp_path / "b.tif", False, Framed(read_orientation(path), UPRIGHT))
+
+
+def test_turned_photos_beyond_pillows_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_turned(picture(), tmp_path / "a.png", 6)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    place_photo(tmp_path / "a.png", tmp_path / "b.png", False, Framed(read_orientation(tmp_path / "a.png"), UPRIGHT))
+    assert np.array_equal(read_image(tmp_path / "b.png"), read_image(tmp_path / "a.png"))

@@ -149,16 +149,24 @@ def _taxonomy(root: Path) -> Taxonomy:
 def _open_json(path: Path, image_folder: Path, official: Taxonomy, skip_missing: bool) -> CocoSplit:
     """The preparation shortens names in its own way; ours stay, so that a checkpoint fits every form of the data.
 
-    Its category ids count from 0 and are kept.
+    Its category ids count from 0 and are kept; in which order it lists them does not matter.
     """
     table = read_coco_json(path)
-    categories = table.taxonomy.classes
+    categories = sorted(table.taxonomy.classes, key=lambda info: info.id)
     kinds = [(info.id, info.is_thing) for info in categories]
     if kinds != [(info.id - 1, info.is_thing) for info in official.classes]:
         raise UserError(
             f"{path}: its categories are not the 150 classes of ADE20K with ids 0..149 and their isthing flags: write "
             "it anew, or move it away to read the folders annotations and annotations_instance instead."
         )
+    index_of = {name: k for k, name in enumerate(official.names)}
+    for k, info in enumerate(categories):
+        first = info.name.partition(",")[0].strip()
+        if index_of.get(first, k) != k:
+            raise UserError(
+                f"{path} gives the id {k} to {first!r}, but in ADE20K that is {official.names[k]!r} and {first!r} is "
+                f"{index_of[first]}: write it anew with the ids 0..149 in the official order."
+            )
     taxonomy = Taxonomy(tuple(replace(info, id=info.id - 1) for info in official.classes))
-    every = np.arange(len(taxonomy))
-    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, every, skip_missing)
+    class_of_category = np.array([info.id for info in table.taxonomy.classes])
+    return CocoSplit(path, table, path.with_suffix(""), image_folder, taxonomy, class_of_category, skip_missing)

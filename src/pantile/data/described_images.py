@@ -13,6 +13,7 @@ Folders in COCO-panoptic layout may have such a file too.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -82,7 +83,7 @@ def images_beside(root: Path) -> DescribedImages | None:
         UserError: it is no YAML, or has an unknown or impossible field.
     """
     path = root / DESCRIPTION
-    return described_images(read_fields(path, _AnyFields), path) if path.is_file() else None
+    return described_images(read_fields(path, _AnyFields), path) if os.path.lexists(path) else None
 
 
 def write_images_beside(folder: Path, described: DescribedImages | None) -> None:

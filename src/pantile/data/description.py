@@ -18,6 +18,7 @@ Values 0 and 255 of a semantic PNG are void unless a class has that id. A thing 
 numbers may count per class or per image; without instance PNGs every region of a thing class is crowd.
 """
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DESCRIPTION, DescribedImages, ImageFields, described_images, read_fields
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.label_files import GREY_16, INDEXED_8, read_label
-from pantile.data.missing import MissingFiles
+from pantile.data.missing import MissingFiles, names_in
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
 VOID_VALUES = (0, 255)
@@ -75,7 +76,7 @@ def read_description(path: Path) -> Description:
 
 
 def is_described(root: Path) -> bool:
-    return (root / DESCRIPTION).is_file()
+    return os.path.lexists(root / DESCRIPTION)  # what is no file is told where it is read
 
 
 def described_splits(root: Path) -> list[str]:
@@ -193,7 +194,7 @@ class DescribedFolder(PairedFiles):
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in sorted(folder / name for name in names_in(folder)) if folder.is_dir() else []:
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:

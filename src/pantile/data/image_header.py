@@ -106,8 +106,10 @@ def _header(file: BinaryIO, start: bytes, path: str | Path) -> ImageHeader | Non
         return _of_tiff(read_tiff_header(file), path)
     if start.startswith((JP2_MAGIC, J2K_MAGIC)):
         return _jpeg_2000(file, start)
-    if start[:2] in (b"P5", b"P6"):
+    if start[:2] in (b"P2", b"P3", b"P5", b"P6"):
         return _netpbm(file)
+    if start[:2] in (b"Pf", b"PF") and start[2:3].isspace():
+        return ImageHeader("PFM", 32, "float", *((1, "grey") if start[:2] == b"Pf" else (3, "rgb")))
     if start.startswith((b"GIF8", b"RIFF")) and (start[:1] == b"G" or start[8:12] == b"WEBP"):
         return _animation(path)
     if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
@@ -205,8 +207,9 @@ def _netpbm(file: BinaryIO) -> ImageHeader:
     while len(words) < 4 and (line := file.readline(256)):
         words += line.partition(b"#")[0].split()
     largest = int(words[3])
-    bands = 3 if words[0] == b"P6" else 1
-    return ImageHeader("PPM", max(largest.bit_length(), 1), bands=bands, colour=_BY_BANDS[bands])
+    bands = 3 if words[0] in (b"P3", b"P6") else 1
+    name = "PPM" if words[0] in (b"P5", b"P6") else "PPM in text"
+    return ImageHeader(name, max(largest.bit_length(), 1), bands=bands, colour=_BY_BANDS[bands])
 
 
 def _animation(path: str | Path) -> ImageHeader:

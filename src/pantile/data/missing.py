@@ -1,5 +1,6 @@
 """Files that labels need and that are not there: refused with their names, or left out and said."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,11 +52,17 @@ def present_rows(needed: Sequence[tuple[Path, Sequence[str], str]], skip: bool) 
     """
     lost: set[int] = set()
     for folder, names, what in needed:
-        present = {entry.name for entry in folder.iterdir()}
+        present = names_in(folder)
         own = [k for k, name in enumerate(names) if name not in present and not _is_below(folder, name)]
         settle_missing([folder / names[k] for k in own], len(names), what, skip, stacklevel=5)
         lost.update(own)
     return [k for k in range(len(needed[0][1])) if k not in lost]
+
+
+def names_in(folder: Path) -> set[str]:
+    """What lies in a folder; links to nowhere, as tools leave for files that were not fetched, are missing."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if not entry.is_symlink() or os.path.exists(entry.path)}  # noqa: PTH110
 
 
 def _is_below(folder: Path, name: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.labelled_photos import LabelledPhotos
-from pantile.data.missing import settle_missing
+from pantile.data.missing import names_in, settle_missing
 
 LONG_NAMES = {"train": "training", "val": "validation", "test": "testing"}
 
@@ -31,8 +31,15 @@ class FileSet:
 
     def keys(self) -> set[str]:
         """Keys of the files that exist."""
-        files = self.folder.glob("*/" * self.depth + "[!.]*" + self.suffix)
-        return {file.relative_to(self.folder).as_posix().removesuffix(self.suffix) for file in files}
+        folders = [self.folder] if self.folder.is_dir() else []
+        for _ in range(self.depth):
+            folders = [below for folder in folders for below in folder.iterdir() if below.is_dir()]
+        return {
+            (folder / name).relative_to(self.folder).as_posix().removesuffix(self.suffix)
+            for folder in folders
+            for name in names_in(folder)
+            if name.endswith(self.suffix) and not name.startswith(".")
+        }
 
 
 def paired_keys(images: FileSet, *labels: FileSet, skip_missing: bool = False) -> list[str]:

@@ -18,6 +18,7 @@ from pantile.data.dataset import is_coco_panoptic, open_dataset
 from pantile.data.described_images import images_beside
 from pantile.data.description import described_splits, is_described
 from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.mapillary import is_mapillary
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_classes import compare_classes
 from pantile.labels.check_pixels import CocoImage, ImageResult, OpenedImage
@@ -114,7 +115,7 @@ def check(root: str | Path, options: CheckOptions | None = None) -> CheckResult:
         UserError: nothing can be checked: no such folder or split, a damaged JSON, wrong categories.
     """
     root, options = Path(root), options or CheckOptions()
-    if not root.is_dir():
+    if not root.is_dir() and not is_mapillary(root):  # its folder may hold two versions, of which the config tells one
         raise UserError(f"{root} is not a folder: name the folder of a labelled data set.")
     result = CheckResult(root)
     try:

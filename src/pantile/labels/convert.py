@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.data.described_images import DescribedImages, images_beside, write_images_beside
 from pantile.data.orientation import check_frame
 from pantile.labels.crowd import chosen_classes, settle_crowd
 from pantile.labels.label_frames import Framed
@@ -26,6 +27,7 @@ from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
 
 VOID = "void"
+COORDINATES = ("coco-instances", "labelme", "cvat", "yolo-seg")  # formats that may tell the frame of a photo themselves
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class ConvertOptions:
 def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report:
     """Converts a folder of labels. ``dst`` appears complete, with ``convert_report.json``, or not at all.
 
+    What a ``dataset.yaml`` in the source says of the images counts, and goes with them.
+
     Args:
         src: the source; it is only read.
         dst: must not exist, or be an empty folder.
@@ -67,7 +71,9 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     src, dst = Path(src), Path(dst)
     _check_options(src, options)
     with staged(dst) as folder:
-        photos = look_at_photos(FORMATS[options.source].open(src, options.read), options.unreadable, options.progress)
+        described = _described(src, options.source)
+        opened = FORMATS[options.source].open(src, _with_orientation(options, described))
+        photos = look_at_photos(opened, options.unreadable, options.progress, described)
         source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
@@ -75,8 +81,24 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         writer = FORMATS[options.target].writer(folder, taxonomy)
         for split in source.splits:
             _convert_split(split, writer, folder, report, gap_index, settled, options)
+        write_images_beside(folder, described)
         report.write(folder / FILE_NAME, _about(src, source, options))
     return report
+
+
+def _described(src: Path, source: str) -> DescribedImages | None:
+    """Of a JSON in ``annotations``, the folder above has the file. YOLO's own list of classes may have that name."""
+    if source == "yolo-seg":
+        return None
+    root = src if src.is_dir() else src.parent
+    return images_beside(root.parent if src.is_file() and root.name == "annotations" else root)
+
+
+def _with_orientation(options: ConvertOptions, described: DescribedImages | None) -> ReadOptions:
+    """``dataset.yaml`` decides where the sizes of label maps cannot; an option goes before it."""
+    if described is None or options.read.orientation is not None or options.source in COORDINATES:
+        return options.read
+    return replace(options.read, orientation=described.orientation)
 
 
 def _convert_split(

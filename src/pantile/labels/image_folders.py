@@ -7,7 +7,7 @@ from typing import Any
 
 from pantile.contracts.errors import UserError
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
-from pantile.data.missing import left_out, listed
+from pantile.data.missing import left_out, listed, names_in
 
 
 def check_size(path: Path, size: tuple[int, int], claimed: tuple[int, int], where: str) -> None:
@@ -29,7 +29,7 @@ def images_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> di
         UserError: two files of one stem, which would share one label.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in sorted(folder / name for name in names_in(folder)) if folder.is_dir() else []:
         if path.suffix.lower() not in suffixes or path.name.startswith(".") or path.is_dir():
             continue
         if path.stem in found:

@@ -15,14 +15,15 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.large_images import without_pixel_limit
 from pantile.data.decoding import decoding
 from pantile.data.image_files import read_orientation
+from pantile.data.image_header import ImageHeader, read_header
 from pantile.data.orientation import EXIF_TEXTS, TAG, UPRIGHT, not_mapped
 from pantile.labels.label_frames import Framed
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 XMP = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[2-8]""")
-BITS = 0x0102  # of TIFF, one number per channel
 
 
 def place_photo(source: Path, target: Path, link: bool, framed: Framed | None) -> None:
@@ -62,8 +63,8 @@ def save_upright(source: Path, target: Path) -> None:
     Raises:
         UserError: the file holds more than Pillow would write: pages, or bits of a channel.
     """
-    with decoding(source), Image.open(source) as image:
-        _check_holds_all(image, source)
+    _check_holds_all(source)
+    with decoding(source), without_pixel_limit(), Image.open(source) as image:
         options = _options(image, source)
         with not_mapped(image):
             turned = ImageOps.exif_transpose(image)
@@ -90,24 +91,23 @@ def _options(image: Image.Image, source: Path) -> dict:
     if image.format == "WEBP":
         is_lossless = b"VP8L" in source.read_bytes()[:4096]
         return {"lossless": True, "exact": True} if is_lossless else {"quality": 95}
+    if image.format == "AVIF":
+        return {"quality": 95, "subsampling": "4:4:4"}
     return {}
 
 
-def _check_holds_all(image: Image.Image, source: Path) -> None:
-    bits = 8
-    if image.format == "TIFF":
-        bits = max(image.tag_v2.get(BITS, (8,)))
-    elif image.format == "PNG":
-        with source.open("rb") as file:
-            bits = file.read(25)[24]
-    deep = bits > 8 and not image.mode.startswith("I;16")
-    pages = image.format != "MPO" and getattr(image, "n_frames", 1) > 1
-    if deep or pages:
-        what = "several pages" if pages else f"{bits} bits a channel"
-        raise UserError(
-            f"{source} is stored turned (EXIF orientation) and holds {what}, which would be lost here: turn its pixels "
-            "with the program that made it."
-        )
+def _check_holds_all(source: Path) -> None:
+    header = read_header(source)  # None for formats of 8 bits and one page
+    if header is None or (header.pages == 1 and (header.plain or _is_grey_16(header))):
+        return
+    raise UserError(
+        f"{source} is stored turned (EXIF orientation) and holds {header}, which would be lost here: turn its pixels "
+        "with the program that made it."
+    )
+
+
+def _is_grey_16(header: ImageHeader) -> bool:
+    return (header.bits, header.kind, header.colour, header.alpha) == (16, "unsigned", "grey", False)
 
 
 def without_tag(content: bytes, name: str) -> bytes:

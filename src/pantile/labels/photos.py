@@ -9,7 +9,8 @@ from rich.progress import track
 
 from pantile.contracts.errors import UserError
 from pantile.data.decoding import decoding
-from pantile.data.image_files import read_image, stored_size
+from pantile.data.described_images import DescribedImages
+from pantile.data.image_files import read_image, read_orientation
 from pantile.data.missing import listed
 from pantile.labels.check_pixels import content_hash
 from pantile.labels.source import LabelSource, SourceSplit
@@ -31,7 +32,7 @@ class Photos:
     warnings: list[str] = field(default_factory=list)
 
 
-def look_at_photos(source: LabelSource, rule: str, progress: bool) -> Photos:
+def look_at_photos(source: LabelSource, rule: str, progress: bool, described: DescribedImages | None = None) -> Photos:
     """Reads every photo as a data set would.
 
     Args:
@@ -39,10 +40,12 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool) -> Photos:
         rule: what becomes of photos that cannot be read: ``"error"``, ``"skip"`` leaves them and their labels out,
             ``"keep"`` copies those whose size is known as they are, and leaves out the rest.
         progress: show a bar on stderr.
+        described: how the photos are read; None for RGB.
 
     Raises:
         UserError: some cannot be read and the rule is ``error``, or all of a split cannot and the rule is ``skip``.
     """
+    how = () if described is None else (described.channels, described.reading)
     reasons: dict[Path, str] = {}
     seen: dict[str, tuple[str, Path]] = {}
     copies: list[tuple[Path, Path]] = []
@@ -51,7 +54,7 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool) -> Photos:
         for image in track(split.images, f"photos of {split.name}", console=console, disable=not progress):
             try:
                 with decoding(image.path):
-                    content = content_hash(read_image(image.path))
+                    content = content_hash(read_image(image.path, *how))
             except UserError as error:
                 reasons[image.path] = str(error)
                 continue
@@ -98,7 +101,7 @@ def _settle(source: LabelSource, reasons: dict[Path, str], rule: str) -> Photos:
 def _has_size(path: Path) -> bool:
     """Whether labels can be drawn for it at all."""
     try:
-        return min(stored_size(path)) > 0
+        return min(read_orientation(path).stored) > 0
     except UserError:
         return False
 

@@ -57,14 +57,15 @@ def draw_labelled(name: str, image: np.ndarray, panoptic: PanopticMap, taxonomy:
     """
     Args:
         name: shown above the picture.
-        image: (H, W, C) uint8; of an image with more than three channels the first three are shown.
+        image: (H, W, C) uint8; of an image with more than three channels the first three are shown, of one with fewer
+            the first.
         panoptic: of the same size.
         taxonomy: the classes that ``class_index`` counts.
 
     Raises:
         UserError: the sizes differ, the image is not uint8, or a class index is not in the taxonomy.
     """
-    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image[..., :3])
+    image = np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else np.ascontiguousarray(image[..., :3])
     drawn = overlay(image, panoptic, taxonomy)
     rows = segment_rows(panoptic)
     areas = np.bincount(rows.ravel(), minlength=len(panoptic.segments) + 1).tolist()
