@@ -9,6 +9,7 @@ A plugin that cannot be imported is named in a warning and left out with everyth
 """
 
 import importlib
+import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 GROUP = "pantile.plugins"
 
-#: (kind, name) -> "package version", of parts that plugins registered
+#: (kind, name) -> "package version", of parts that were registered while a plugin was imported
 _ORIGINS: dict[tuple[str, str], str] = {}
+#: name of the imported package -> "package version", of plugins that may have been imported before by somebody else
+_PACKAGES: dict[str, str] = {}
 _loaded = False
 
 
@@ -37,7 +40,9 @@ def load_plugins(registries: Sequence["Registry"]) -> None:
 
 
 def origin_of(registry: "Registry", name: str) -> str | None:
-    return _ORIGINS.get((registry.kind, name))
+    """``package version`` of the plugin that a part is of; None for others."""
+    module = registry.foreign().get(name, "")
+    return _ORIGINS.get((registry.kind, name)) or _PACKAGES.get(module.partition(".")[0])
 
 
 def check_installed(requirements: dict[str, str], source: str) -> None:
@@ -69,17 +74,21 @@ def required(parts: Sequence[tuple["Registry", str]]) -> dict[str, str]:
 def _load(entry: EntryPoint, registries: Sequence["Registry"]) -> None:
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
     before = {(registry.kind, name) for registry in registries for name in registry.foreign()}
+    broken = False
     try:
         importlib.import_module(entry.module)
     except Exception as error:  # whatever somebody else's module raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         warnings.warn(f"the plugin {entry.name!r} of {package} is left out ({reason}).", stacklevel=2)
-        package = None
+        broken = True
+    else:
+        _PACKAGES.setdefault(entry.module.partition(".")[0], package)
     for registry in registries:
-        for name in registry.foreign():
+        for name, module in registry.foreign().items():
             if (registry.kind, name) in before:
                 continue
-            if package is None:
+            if broken:
                 registry.remove(name)
+                sys.modules.pop(module, None)  # who imports it again registers its parts again
             else:
                 _ORIGINS[registry.kind, name] = package

@@ -66,6 +66,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
             self._add(name, part, home)
 
     def _add(self, name: str, part: Part, home: str) -> None:
+        if _package(home) != _package(__name__):
+            self._read_room()  # first: the name of a built-in part is taken, whoever is imported first
         if name in self._parts:
             raise UserError(
                 f"The {self.kind} {name!r} of {home} has the name of one in {self._homes[name]}: give it another."
@@ -92,10 +94,9 @@ class Registry(Mapping[str, Part], Generic[Part]):
         there = f"{field}: there" if field else "There"
         raise UserError(f"{there} is no {self.kind} {short(name)}; {hint}")
 
-    def foreign(self) -> set[str]:
-        """Names registered from outside this package, as far as they are registered yet."""
-        own = __name__.partition(".")[0]
-        return {name for name, home in self._homes.items() if home.partition(".")[0] != own}
+    def foreign(self) -> dict[str, str]:
+        """Names registered from outside this package, as far as they are registered yet, and the modules that did."""
+        return {name: home for name, home in self._homes.items() if _package(home) != _package(__name__)}
 
     def remove(self, name: str) -> None:
         del self._parts[name], self._homes[name]
@@ -110,10 +111,18 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return len(self._all())
 
     def _all(self) -> dict[str, Part]:
-        if not self._complete:
-            self._complete = True  # first: modules that are imported now may read this registry
-            room = importlib.import_module(self._room)
-            for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
-                importlib.import_module(f"{self._room}.{module}")
+        self._read_room()
         load_plugins(_ALL)
         return self._parts
+
+    def _read_room(self) -> None:
+        if self._complete:
+            return
+        self._complete = True  # first: modules that are imported now may read this registry
+        room = importlib.import_module(self._room)
+        for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
+            importlib.import_module(f"{self._room}.{module}")
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
