@@ -5,6 +5,7 @@ import pytest
 from pantile.contracts.errors import UserError
 from pantile.engine.config import field_names, from_dict, load_yaml, override, save_yaml, to_dict
 from pantile.recipes import list_recipes, make_recipe
+from pantile.techniques import TECHNIQUES
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -81,6 +82,7 @@ def test_unknown_recipe_suggests_the_nearest():
 
 def test_field_names_are_complete():
     names = field_names()
+    assert {name.split(".")[1] for name in names if name.startswith("techniques.")} == set(TECHNIQUES)
     assert {"seed", "model.backbone", "techniques.remask.stages", "training.steps", "merge.overlap"} <= set(names)
 
 

@@ -271,8 +271,8 @@ def _groups(name: str, annotation: Any) -> list[type]:
     """The config classes that a field may hold: of its registry, or in an annotation such as ``X`` or ``X | None``."""
     if name in KINDS:
         return list(dict.fromkeys(KINDS[name].classes().values()))
-    if dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig:
-        return [annotation]
+    if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig):
+        return [annotation]  # not pydantic's validator of an annotation, which is an instance of a dataclass
     return [group for option in get_args(annotation) for group in _groups(name, option)]
 
 

@@ -70,6 +70,8 @@ def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
 def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"] = "svg") -> dict[str, bytes]:
     """Every figure for which ``metrics`` has the columns.
 
+    Steps are drawn as the number of steps that were made, as checkpoints count them: one more than the CSV's ``step``.
+
     Args:
         metrics: what ``read_metrics`` gives.
         form: PNG figures have 200 dots per inch: twice the 900 pixels at which they are meant to be read.
@@ -77,6 +79,7 @@ def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"]
     Returns:
         "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
     """
+    metrics = {**metrics, "step": metrics["step"] + 1}
     terms = {
         name.removeprefix("train/"): name
         for name in metrics
