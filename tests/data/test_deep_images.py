@@ -323,3 +323,20 @@ def test_deep_netpbm_files_in_text_or_floats_are_never_cut_to_bytes(tmp_path: Pa
     for high in (1.0, 3000.0):  # Pillow gave high bytes, or floats cut to whole numbers
         with pytest.raises(UserError, match="save it as PNG or TIFF"):
             read_image(path, reading=Reading(range=(0.0, high)))
+
+
+def test_a_palette_under_a_reading_keeps_its_colours(tmp_path: Path) -> None:
+    """Red was taken three times, without a word."""
+    colours = np.random.default_rng(2).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(colours).quantize(20).save(tmp_path / name)
+        plain = read_image(tmp_path / name)
+        for reading in (Reading(range=(0, 255)), Reading(pages=(1,)), Reading(bands=(1, 2, 3))):
+            assert np.array_equal(read_image(tmp_path / name, reading=reading), plain)
+        assert np.array_equal(read_image(tmp_path / name, reading=Reading(bands=(3, 2, 1))), plain[..., ::-1])
+
+
+def test_halves_of_a_range_are_rounded_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[10, 30, 50, 70]], dtype=np.uint8)).save(path)
+    assert read_image(path, 1, Reading(range=(0, 100)))[0, :, 0].tolist() == [26, 77, 128, 179]  # 25.5, 76.5, ...

@@ -1,6 +1,6 @@
 """How the values of image files become the 0..255 of a network's input: which pages and bands, and what range."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.data.image_header import ImageHeader
 
-_BYTE = 255
+_BYTE, RGB_BANDS = 255, 3
 _TABLE_BITS = 16  # values of integers up to so many bits are looked up
 _STRIP = 2**22  # values that are mapped at once, where they are not
 
@@ -105,6 +105,8 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
     """
     pages = _pages(header, reading, path)
     header = header.of_pages(pages, path)
+    if header.plain and header.colour == "palette":  # what is read are its colours, never its indices
+        header = replace(header, bands=RGB_BANDS, colour="rgb")
     if header.kind in ("complex", "other"):
         raise UserError(f"{path} holds values that are no plain numbers ({header}): save real numbers of one type.")
     bands = _bands(header, reading, channels, len(pages), path)
@@ -188,7 +190,7 @@ def to_bytes(values: np.ndarray, ranges: np.ndarray | None) -> np.ndarray:
 
 
 def _linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    scaled = (values.astype(np.float64) - low) * (_BYTE / (high - low))
+    scaled = (values.astype(np.float64) - low) * _BYTE / (high - low)
     return np.floor(np.clip(np.nan_to_num(scaled, posinf=_BYTE, neginf=0), 0, _BYTE) + 0.5).astype(np.uint8)
 
 

@@ -47,7 +47,7 @@ KINDS = {
     # files
     "image-missing": _LEFT_OUT,
     "image-broken": _LEFT_OUT,
-    "image-unsaid": Kind("error", "image left out; say in dataset.yaml how to read it", leaves_out=True),
+    "image-unsaid": Kind("error", "image left out; say in dataset.yaml how to read it", leaves_out=True, mended=False),
     "label-missing": _LEFT_OUT,
     "label-broken": _LEFT_OUT,
     "files-missing": Kind("error", "-", mended=False),  # of a layout that no copy is made of
