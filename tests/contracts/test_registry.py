@@ -118,7 +118,7 @@ def test_what_a_broken_plugin_had_registered_can_be_registered_by_a_sound_one(kn
 def test_a_plugin_never_takes_the_name_of_a_built_in_part(known, install, first_read):
     """Also where it is imported before the module of that part."""
     install("thief", 'KNOWN["own"].register("cat")("another cat")')
-    with pytest.warns(UserWarning, match="pet 'cat' of thief has the name of one in own_room.parts: give it another"):
+    with pytest.warns(UserWarning, match=r"pet 'cat' of thief has the name of one in own_room\.parts: give it another"):
         list(known[first_read])
     assert known["own"].find("cat") == "a cat"
 
@@ -128,7 +128,7 @@ def test_a_second_part_of_a_name_is_refused(known):
     own.register("dog")("a dog")
     with pytest.raises(UserError, match=f"The pet 'dog' of {__name__} has the name of one in {__name__}"):
         own.register("dog")("another")
-    with pytest.raises(UserError, match="has the name of one in own_room.parts"):
+    with pytest.raises(UserError, match=r"has the name of one in own_room\.parts"):
         own.register_all({"cat": "another"})
     assert dict(own) == {"cat": "a cat", "dog": "a dog"}
 

@@ -36,6 +36,12 @@ def test_overrides_reach_every_depth_and_are_typed():
     assert config.optimizer.gradient_clip == 0.01
 
 
+def test_every_field_that_is_listed_is_one():
+    """Nothing of what pydantic hangs on the annotations."""
+    assert not [name for name in field_names() if name.rpartition(".")[2] in ("func", "ge", "metadata")]
+    assert {name.split(".")[1] for name in field_names() if name.startswith("techniques.")} == set(TECHNIQUES)
+
+
 def test_setting_a_field_switches_its_technique_on():
     assert override(make_recipe("kmax_nano"), ["techniques.reclass.eta=0.2"]).techniques.reclass.eta == 0.2
 
@@ -51,6 +57,18 @@ def test_setting_a_field_switches_its_technique_on():
         ("training.steps=1.5", "training.steps: Input should be a valid integer"),
         ("training.precision=fp8", "training.precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("training.steps", "write field=value"),
+        ("training.steps=0", "training.steps: Input should be greater than or equal to 1 (got 0)"),
+        ("training.steps=-1", "training.steps: Input should be greater than or equal to 1 (got -1)"),
+        ("training.effective_batch=0", "training.effective_batch: Input should be greater than or equal to 1"),
+        ("training.device_batch=0", "training.device_batch: Input should be greater than or equal to 1"),
+        ("training.log_every=0", "training.log_every: Input should be greater than or equal to 1"),
+        ("training.workers=-1", "training.workers: Input should be greater than or equal to 0"),
+        ("training.validation_images=-1", "training.validation_images: Input should be greater than or equal to 0"),
+        ("training.validate_every=.nan", "training.validate_every: Input should be"),
+        ("optimizer.learning_rate=.nan", "optimizer.learning_rate: Input should be"),
+        ("techniques.remask=5", "5: techniques.remask: Input should be a dictionary"),
+        ("techniques.func=1", "there is no field 'techniques.func'; did you mean 'techniques'"),
+        ("model.architecture=panoptic_fcn", "other kinds have it: start from a recipe of this kind"),
     ],
 )
 def test_mistakes_name_the_field_and_the_remedy(assignment, message):

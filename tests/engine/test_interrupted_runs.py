@@ -14,6 +14,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Interrupted
 from pantile.data import Scenes
 from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, WEIGHTS, load_checkpoint
@@ -202,3 +203,18 @@ def test_a_run_without_validation_ends_with_its_last_weights(tmp_path):
     run_of(config, run, resume=True)  # as after a kill before they were written
     assert load_checkpoint(run).step == 2
     assert np.isnan(read_run_log(run).get("val/pq", np.nan)).all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.semantic_width=24", "the network is another: .* tensors differ, such as model"),
+        ("optimizer.kind=sgd", "optimizer.kind was adamw, not sgd"),
+        ("optimizer.learning_rate=0.123", "optimizer.learning_rate was .*, not 0.123"),
+    ],
+)
+def test_settings_that_a_checkpoint_cannot_take_are_refused_and_leave_the_run_as_it_was(whole, setting, message):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=rf"cannot go on with these settings \({message}\): resume without them"):
+        run_of(tiny(setting, f"training.steps={STEPS + 1}"), whole, resume=True)
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before

@@ -54,14 +54,20 @@ KINDS = {
 PLUGINS = "plugins"
 
 
+# numbers without which a run is none, told when a config is read
+Positive = Annotated[int, pydantic.Field(ge=1)]
+NotNegative = Annotated[int, pydantic.Field(ge=0)]
+Amount = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
+
 @dataclass
 class OptimizerConfig:
     """An optimizer with a schedule in fractions of the run."""
 
     kind: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 5e-4  # of the decoder, per effective batch (no scaling with devices)
-    backbone_multiplier: float = 0.1  # learning rate of the backbone relative to the rest
-    weight_decay: float = 0.05  # on convolution and linear kernels
+    learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
+    backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
+    weight_decay: Amount = 0.05  # on convolution and linear kernels
     decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
     eps: float = 1e-8  # of adamw
@@ -81,17 +87,19 @@ class OptimizerConfig:
 class TrainingConfig:
     """Length, batch, precision and rhythm of a run."""
 
-    steps: int = 150_000  # optimizer steps
-    effective_batch: int = 64  # images per optimizer step over all devices and accumulation
-    device_batch: int | None = None  # images per device at once; None: effective_batch / devices, no accumulation
+    steps: Positive = 150_000  # optimizer steps
+    effective_batch: Positive = 64  # images per optimizer step over all devices and accumulation
+    device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
-    validate_every: float = 0.05  # fraction of the run between validations; there is always one at the end
+    validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones
     best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
-    validation_images: int | None = None  # at most so many per validation; None is the whole split, 0 no validation
-    checkpoint_minutes: float = 5.0  # between checkpoints to resume from
-    workers: int = 4  # data loading processes per device
-    log_every: int = 10  # optimizer steps between log rows
+    validation_images: NotNegative | None = (
+        None  # at most so many per validation; None is the whole split, 0 no validation
+    )
+    checkpoint_minutes: Amount = 5.0  # between checkpoints to resume from
+    workers: NotNegative = 4  # data loading processes per device
+    log_every: Positive = 10  # optimizer steps between log rows
 
 
 def _read_kind(group: str) -> pydantic.PlainValidator:
@@ -188,7 +196,8 @@ def _explained(error: pydantic.ValidationError, source: str, cls: type, value: d
     where = [str(part) for part in first["loc"]]
     if sentence := _list_sentence(where, cls, value, prefix):
         return UserError(f"{source}: {sentence}.")
-    return UserError(f"{source}: {prefix}{'.'.join(where)}: {first['msg']} (got {short(first['input'])}).")
+    field = f"{prefix}{'.'.join(where)}".removesuffix(".")
+    return UserError(f"{source}: {field}: {first['msg']} (got {short(first['input'])}).")
 
 
 @cache
@@ -303,7 +312,11 @@ def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     for name, value in data.items():
         if name not in known:
             own = f"{prefix}{short(name)[1:-1] if isinstance(name, str) else short(name)}"
-            raise UserError(f"{source}: there is no field {own!r}{_suggestion(own, field_names())}")
+            every = field_names()
+            hint = (
+                "; other kinds have it: start from a recipe of this kind" if own in every else _suggestion(own, every)
+            )
+            raise UserError(f"{source}: there is no field {own!r}{hint}")
         tag = value.get(KINDS[name].tag) if name in KINDS and isinstance(value, dict) else None
         if tag is not None and not (isinstance(tag, str) and len(tag) <= LIMIT):
             raise UserError(f"{source}: {name}.{KINDS[name].tag}: {short(tag)} is not the name of a kind.")

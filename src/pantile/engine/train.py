@@ -24,6 +24,7 @@ from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
 from pantile.engine.processes import processes
+from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
@@ -58,7 +59,7 @@ def train(
     Raises:
         UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
             of the validation set, or of the run to resume, are not those of the training set; or ``init`` fills too
-            little of the model.
+            little of the model; or the run to resume has another network or optimizer.
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
@@ -76,9 +77,6 @@ def train(
         read_as(dataset, config.images, config.model.in_channels)
         dataset.load(0)  # a broken folder is told before anything is written
     training_set, validation_set = in_one_order(training_set, validation_set, resumed)
-    if resume and world.rank == 0:
-        _tell_start(run, start, problem, finished_steps, config.training.steps)
-        set_aside_later_logs(run, finished_steps)
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
@@ -88,6 +86,11 @@ def train(
     if world.rank == 0 and not resume and init is None:
         Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
     task = PanopticTask(config, training_set.taxonomy)
+    if resumed is not None:
+        check_resumable(task, resumed)
+        if world.rank == 0:
+            _tell_start(run, start, problem, finished_steps, config.training.steps)
+            set_aside_later_logs(run, finished_steps)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
     if init is not None and not resume:
