@@ -1,5 +1,6 @@
 """Worker processes: none outlives its parent, whatever ends it, and none answers a signal that is for the parent."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import Dataset
 
-from pantile.contracts.workers import map_in_workers
+from pantile.contracts.workers import map_in_workers, stay_with_parent
 from pantile.data.loader import Loader
 
 
@@ -89,16 +90,33 @@ def test_no_worker_outlives_its_parent(job, how, kernel, monkeypatch):
 
 
 @needs_proc
-def test_workers_leave_signals_to_their_parent():
+def test_workers_leave_signals_to_their_parent(monkeypatch):
+    """However long it needs: a step that takes longer than workers wait for their end was lost, with a traceback."""
+    monkeypatch.setattr("pantile.contracts.workers._GRACE", 0.1)
     parent, workers = start(in_a_loader)
     for worker in workers:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(worker, number)
-    time.sleep(0.3)
+    time.sleep(0.6)
     assert all(map(alive, workers)) and alive(parent)
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     assert wait_until(lambda: not any(map(alive, workers)))
+
+
+def nap_beside_parent() -> None:
+    stay_with_parent()
+    time.sleep(60)
+
+
+def test_a_worker_that_its_parent_terminates_leaves(monkeypatch):
+    monkeypatch.setattr("pantile.contracts.workers._GRACE", 0.1)
+    worker = multiprocessing.get_context("fork").Process(target=nap_beside_parent)
+    worker.start()
+    time.sleep(0.3)
+    worker.terminate()
+    worker.join(15)
+    assert worker.exitcode is not None
 
 
 def double(numbers: list[int], index: int) -> int:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -32,13 +33,25 @@ def stay_with_parent(*_: object) -> None:
         raise RuntimeError("stay_with_parent is for processes that multiprocessing started")
     for number in SIGNALS:
         signal.signal(number, _leave_soon if number == signal.SIGTERM else signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # before any thread starts, since threads inherit what is blocked
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by, args=(parent.pid,), daemon=True).start()
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     if sys.platform == "linux":
         _die_with_parent()
 
 
+def _end_when_told_by(parent: int | None) -> None:
+    """``Process.terminate`` of the parent sends SIGTERM too, and that one is meant; one of a launcher, a batch system
+    or ``timeout`` is not, however long the parent then needs for its step."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    time.sleep(_GRACE)
+    os._exit(1)
+
+
 def _leave_soon(*_: object) -> None:
-    """``Process.terminate`` sends SIGTERM too: who is still there after a while was meant."""
+    """Where the system does not tell who sent SIGTERM: who is still there after a while was meant."""
     timer = threading.Timer(_GRACE, os._exit, (1,))
     timer.daemon = True
     timer.start()
