@@ -340,3 +340,17 @@ def test_halves_of_a_range_are_rounded_up(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.array([[10, 30, 50, 70]], dtype=np.uint8)).save(path)
     assert read_image(path, 1, Reading(range=(0, 100)))[0, :, 0].tolist() == [26, 77, 128, 179]  # 25.5, 76.5, ...
+
+
+def test_deep_images_whose_zero_is_white_are_no_negatives(tmp_path: Path) -> None:
+    """Pillow inverts them at 8 bits, GDAL at no depth."""
+    stored = np.arange(4, dtype=np.uint16).reshape(2, 2) * 20000
+    Image.fromarray(stored).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    if read_header(tmp_path / "a.tif").colour != "white-is-zero":  # Pillow writes its own tag
+        content = bytearray((tmp_path / "a.tif").read_bytes())
+        place = content.find(b"\x06\x01\x03\x00\x01\x00\x00\x00\x01")
+        content[place + 8] = 0
+        (tmp_path / "a.tif").write_bytes(content)
+    assert read_header(tmp_path / "a.tif").colour == "white-is-zero"
+    with pytest.raises(UserError, match="of which 0 is white: save it with 0 for black"):
+        read_image(tmp_path / "a.tif", 1, Reading(range=(0, 65535)))

@@ -109,6 +109,10 @@ def choose(header: ImageHeader, reading: Reading, channels: int, path: str | Pat
         header = replace(header, bands=RGB_BANDS, colour="rgb")
     if header.kind in ("complex", "other"):
         raise UserError(f"{path} holds values that are no plain numbers ({header}): save real numbers of one type.")
+    if header.deep and header.colour == "white-is-zero":  # of 8 bits Pillow inverts it; GDAL gives it as it is
+        raise UserError(
+            f"{path} holds {header} of which 0 is white: save it with 0 for black, or it would be a negative."
+        )
     bands = _bands(header, reading, channels, len(pages), path)
     ranges = reading.ranges(channels)
     if not header.deep and ranges is not None and ranges.max() > _BYTE:
