@@ -105,6 +105,8 @@ def load_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoi
     """
     found, choice = _resolve(Path(path), weights)
     header, state = _read_safetensors(found) if found.suffix == ".safetensors" else _read_lightning(found)
+    if not {"config", "taxonomy"} <= header.keys():
+        raise UserError(f"{found}: its header lacks the run's config or classes: give a file that pantile wrote.")
     config = from_dict(header["config"], source=str(found))
     measured = {name: header.get(name) for name in ("step", "metric", "value")}
     return Checkpoint(found, config, Taxonomy.from_dict(header["taxonomy"]), state, **measured, choice=choice)

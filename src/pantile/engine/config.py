@@ -108,6 +108,10 @@ def _read_kind(group: str) -> pydantic.PlainValidator:
     def read(value: Any, info: pydantic.ValidationInfo) -> Any:
         kinds = KINDS[group]
         name = value.get(kinds.tag) if isinstance(value, dict) else getattr(value, kinds.tag, None)
+        if name is None:
+            raise UserError(
+                f"{info.context}: {group}: give its fields, {group}.{kinds.tag} among them, not {short(value)}."
+            )
         part = kinds.registry.find(name, f"{info.context}: {group}.{kinds.tag}")
         return _read(part.config_class, value, group, info)
 

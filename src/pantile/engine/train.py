@@ -26,13 +26,15 @@ from pantile.engine.loaders import evaluation_loader, split_batch, training_load
 from pantile.engine.processes import processes
 from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
-from pantile.engine.run_record import RunRecord
+from pantile.engine.run_record import RECORD, RunRecord
 from pantile.engine.task import PanopticTask
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 
 CONFIG = "config.yaml"
+#: what a run folder holds before its first checkpoint
+BEFORE_FIRST_STEP = {CONFIG, RECORD, LAST.parent.name, "logs", "tensorboard"}
 
 
 def train(
@@ -168,8 +170,15 @@ def in_one_order(
 
 
 def refuse_existing(run: Path) -> None:
-    """Raises UserError where ``run`` has content: no run overwrites another."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    """Raises UserError where ``run`` has content: no run overwrites another.
+
+    What a run leaves that was killed before its first checkpoint is no content: nothing could be resumed from it.
+    """
+    if not run.exists():
+        return
+    names = {path.name for path in run.iterdir()} if run.is_dir() else {run.name}
+    begun = run.is_dir() and any(path.is_file() for path in (run / LAST.parent).glob("[!.]*"))
+    if begun or names - BEFORE_FIRST_STEP:
         raise UserError(f"{run}: the run folder exists; continue it with --resume or choose another --out.")
 
 

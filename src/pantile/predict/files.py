@@ -157,6 +157,7 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
         folder.clear()
     for image in todo:
         if old.done.pop(image.name, None) is not None:
+            folder.json.unlink(missing_ok=True)  # it names what is removed now
             folder.remove(image.stem)  # of another image of this name, or half of it is missing
     ids = image_ids(images, old.ids) if options.like is None else old.ids | _ids_of(images, options.like)
     log = Log(settings, ids, old.done)

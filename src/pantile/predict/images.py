@@ -1,5 +1,6 @@
 """The images of a job: which files, what each is called in the predictions, and which cannot be used."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -80,7 +81,9 @@ def _inside(folder: Path, recursive: bool, leave_out: set[Path]) -> Iterator[Pat
         if not path.is_dir():
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 yield path
-        elif recursive and not path.is_symlink() and path.resolve() not in leave_out:  # a link may lead back up
+        elif recursive and path.is_symlink():  # it may lead back up
+            warnings.warn(f"{path} links to a folder, which is not followed: name it as well.", stacklevel=2)
+        elif recursive and path.resolve() not in leave_out:
             yield from _inside(path, recursive, leave_out)
 
 

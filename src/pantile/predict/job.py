@@ -135,14 +135,14 @@ class JobFolder:
                     "them: --overwrite replaces them, or name another --out."
                 )
             return None
-        first, *rows = self.log().read_text(encoding="utf-8").splitlines() or [""]
         try:
+            first, *rows = self.log().read_text(encoding="utf-8").splitlines() or [""]
             header = json.loads(first)
             log = Log(header["settings"], header["ids"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{self.log()} is damaged: start anew with --overwrite.") from None
         for path in self._logs():
-            rows += path.read_text(encoding="utf-8").splitlines() if path != self.log() else []
+            rows += path.read_text(encoding="utf-8", errors="replace").splitlines() if path != self.log() else []
         for row in rows:
             try:
                 done = Done(**json.loads(row))
