@@ -49,7 +49,7 @@ def test_a_cached_name_is_evaluated_and_trained_on(cache, tmp_path, capfd):
     huggingface_mask2former(CONFIG, 19).save_pretrained(tmp_path / "hf")
     put_in_cache(cache, tmp_path / "hf")
     assert main(["eval", NAME, "--data", "scenes:1"]) == 2
-    assert "the model lacks" in capfd.readouterr().err  # it is of Cityscapes
+    assert "the data lacks" in capfd.readouterr().err  # it is of Cityscapes
     changed = {name: value for name, value in vars(CONFIG).items() if value != getattr(Mask2FormerConfig(), name)}
     model = [f"model.{name}={value}" for name, value in changed.items()]
     run = ["training.steps=1", "training.effective_batch=2", "training.workers=0", "training.validation_images=1"]

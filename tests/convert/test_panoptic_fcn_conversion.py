@@ -100,7 +100,7 @@ def test_published_layouts_there_and_back(name):
     candidates = {"candidates": fields.get("candidates", 50)}
     config, state = import_panoptic_fcn(on_meta(shapes), taxonomy, PanopticFCNConfig(**candidates))
     flipped = {"image_mean": (103.53, 116.28, 123.675), "image_std": (1.0, 1.0, 1.0)}
-    assert config == PanopticFCNConfig(**fields, **flipped, stride_in_1x1=True)
+    assert config == PanopticFCNConfig(backbone="resnet50", **fields, **flipped, stride_in_1x1=True)
     exported = export_panoptic_fcn(config, state)
     assert {key: tuple(tensor.shape) for key, tensor in exported.items()} == shapes
 

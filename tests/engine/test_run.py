@@ -51,12 +51,12 @@ def test_a_resumed_run_continues_the_same_curve(tiny_scenes, tmp_path, accumulat
     whole = train(config, tiny_scenes, tiny_scenes, tmp_path / "whole")
     with pytest.raises(ConnectionAbortedError):
         train(config, tiny_scenes, tiny_scenes, tmp_path / "broken", callbacks=[StopAfter(3)])
-    assert load_checkpoint(tmp_path / "broken" / LAST).step == 3
+    assert load_checkpoint(tmp_path / "broken" / LAST).step == 2  # the third step was not over
     resumed = train(config, tiny_scenes, tiny_scenes, tmp_path / "broken", resume=True)
 
     expected, seen = losses(whole), losses(resumed)
     assert list(expected) == [0, 1, 2, 3]
-    assert seen.keys() >= {0, 1, 3}  # the row of the step at which it broke off was never written
+    assert list(seen) == list(expected)
     assert all(seen[step] == expected[step] for step in seen)
     one, other = (load_checkpoint(run / LAST).state for run in (whole, resumed))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -155,7 +155,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
         out = tmp_path / f"out{processes}"
         run_to_end(["predict", str(tmp_path / "run1"), str(tmp_path / "data" / "val"), "--out", str(out)], processes)
     files = [sorted(p.relative_to(tmp_path / f"out{n}") for p in (tmp_path / f"out{n}").rglob("*.*")) for n in (1, 2)]
-    assert files[0] == files[1] and len(files[0]) == 7
+    assert files[0] == files[1] and len(files[0]) == 8
     for name in files[0]:
         assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
 

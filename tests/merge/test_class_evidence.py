@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput, MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.merge import CenterMergeConfig, MaskMergeConfig, QueryMergeConfig
@@ -99,9 +100,9 @@ def test_half_precision_and_autocast_do_not_move_borders():
 def test_an_unknown_merge_is_named():
     @dataclass
     class OtherConfig:
-        pass
+        kind: str = "other"
 
-    with pytest.raises(TypeError, match="OtherConfig"):
+    with pytest.raises(UserError, match=r"^merge.kind: there is no class evidence 'other'; choose one of centers, "):
         class_evidence(masks(), OtherConfig(), ODD)
 
 
