@@ -82,7 +82,7 @@ def largest_difference(models, batch, size):
     those are put together here from the queries of each layer.
     """
     theirs, ours = models
-    images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(5))
+    images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(5)).to(next(ours.parameters()))
     expected, output = theirs(images, output_hidden_states=True), ours(images, layer_outputs=True)
     differences = [
         expected.class_queries_logits - output.class_logits,
@@ -131,7 +131,9 @@ def test_state_dicts_that_do_not_fit_are_told():
 @pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "size"), [("resnet50", (333, 427)), (SWIN_TINY, (384, 512))])
 def test_full_size_models_predict_as_hugging_faces(backbone, size):
-    assert largest_difference(both_models(MaskFormerConfig(backbone=backbone, **PLAIN), 133), 1, size) < 1e-4
+    """In double precision: how single precision rounds depends on the machine."""
+    models = both_models(MaskFormerConfig(backbone=backbone, **PLAIN), 133)
+    assert largest_difference([model.double() for model in models], 1, size) < 1e-5
 
 
 def as_torchs(attention, channels):
