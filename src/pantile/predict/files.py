@@ -127,7 +127,8 @@ def predict_files(
         raise UserError(tell_bad(bad, len(images)))
     if rank == 0:
         _finish(folder, finished, plan.log.ids, classes if options.like is None else options.like.taxonomy)
-        folder.start(Log(plan.log.settings, plan.log.ids, finished))  # the logs of all processes become one
+        in_order = {name: finished[name] for name in plan.log.ids if name in finished}
+        folder.start(Log(plan.log.settings, plan.log.ids, in_order))  # the logs of all processes become one
     return Predicted(folder.json, bad, len(finished), len(plan.log.done))
 
 
