@@ -139,6 +139,16 @@ class PanopticTargets:
         targets = MaskTargets(index, torch.where(usable, self.classes, -1))
         return replace(targets, labels=torch.where(targets.areas() > 0, targets.labels, -1))
 
+    def classes_present(self, num_classes: int) -> Tensor:
+        """(B, K) bool: the classes that have pixels in each image, not counting crowd.
+
+        Args:
+            num_classes: K.
+        """
+        labels = self.masks_at(self.ids.shape[-2:]).labels
+        present = torch.zeros(len(self), num_classes + 1, dtype=torch.bool, device=labels.device)
+        return present.scatter_(1, torch.where(labels < 0, num_classes, labels), True)[:, :num_classes]
+
 
 def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest sampling with aligned corners: output pixel i reads round(i * (H-1) / (h-1))."""
