@@ -76,14 +76,7 @@ def create_backbone(
         UserError: unknown name, no download possible, unreadable file, a model without the four strides, or one
             that timm cannot build at output stride 16.
     """
-    base_name = name.partition(".")[0]
-    if not timm.is_model(base_name):
-        close = ", ".join(timm.list_models(f"*{base_name.split('_')[0]}*")[:4]) or "resnet50, convnext_tiny"
-        raise UserError(f"model.backbone: timm has no model named {name!r}; try one of {close}.")
-    _check_tag(name)
-    if weights_file is not None and not Path(weights_file).is_file():
-        raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
-
+    base_name = checked_name(name, weights_file)
     if output_stride not in (16, 32):
         raise UserError(f"model.output_stride is {output_stride}; give 32 or 16.")
 
@@ -91,20 +84,50 @@ def create_backbone(
         family = _family(timm.create_model(base_name))
         if output_stride == 16:
             _check_dilation(base_name)
-    options: dict = {"in_chans": in_channels, "pretrained": pretrained}
-    if drop_path > 0:
-        options["drop_path_rate"] = drop_path
+    options: dict = (
+        {"in_chans": in_channels, "drop_path_rate": drop_path} if drop_path > 0 else {"in_chans": in_channels}
+    )
+    whole = options
+    if family is TimmFeatures:
+        options = options | {"features_only": True}
+    if output_stride == 16 and family is not MobileNetV3Backbone:
+        options = options | {"output_stride": 16}
+    if family is TimmFeatures and weights_file is not None:
+        # timm takes any file for the features alone, even one that has none of their tensors
+        build(name, whole, pretrained=pretrained, weights_file=weights_file)
+    model = build(name, options, pretrained=pretrained, weights_file=weights_file)
+    if output_stride == 16 and family is MobileNetV3Backbone:
+        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
+    return family(model, output_stride)
+
+
+def checked_name(name: str, weights_file: str | None = None) -> str:
+    """The name without its tag.
+
+    Raises:
+        UserError: timm has no such model or no such weights of it, or there is no such file.
+    """
+    base_name = name.partition(".")[0]
+    if not timm.is_model(base_name):
+        close = ", ".join(timm.list_models(f"*{base_name.split('_')[0]}*")[:4]) or "resnet50, convnext_tiny"
+        raise UserError(f"model.backbone: timm has no model named {name!r}; try one of {close}.")
+    _check_tag(name)
+    if weights_file is not None and not Path(weights_file).is_file():
+        raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
+    return base_name
+
+
+def build(name: str, options: dict, *, pretrained: bool, weights_file: str | None) -> nn.Module:
+    """timm's model, with timm's weights, those of a file, or random ones.
+
+    Raises:
+        UserError: timm cannot build it so, or the weights cannot be had or do not fit.
+    """
+    options = options | {"pretrained": pretrained}
     if weights_file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights_file}}
-    if family is TimmFeatures:
-        options |= {"features_only": True}
-    if output_stride == 16 and family is not MobileNetV3Backbone:
-        options |= {"output_stride": 16}
     try:
-        if family is TimmFeatures and weights_file is not None:
-            # timm takes any file for the features alone, even one that has none of their tensors
-            timm.create_model(name, **{k: v for k, v in options.items() if k not in ("features_only", "output_stride")})
-        model = timm.create_model(name, **options)
+        return timm.create_model(name, **options)
     except Exception as error:
         if not options["pretrained"]:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
@@ -114,9 +137,6 @@ def create_backbone(
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
             "model.backbone_weights."
         ) from error
-    if output_stride == 16 and family is MobileNetV3Backbone:
-        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
-    return family(model, output_stride)
 
 
 class ResNetBackbone(TimmBackbone):

@@ -33,8 +33,10 @@ class Prediction:
         panoptic: every pixel in at most one segment.
         instances: for average precision; None where it was not asked for.
         semantic: (H, W) int32 class index per pixel, -1 for none; None where it was not asked for.
+        per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
     """
 
     panoptic: PanopticMap
     instances: tuple[Instance, ...] | None = None
     semantic: np.ndarray | None = None
+    per_class: bool = False
