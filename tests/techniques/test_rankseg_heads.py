@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from rankseg_weights import decoder_head, encoder_head, encoder_head_within, pooling_head
 from torch import nn
 
 from pantile.losses.asymmetric import asymmetric_loss, presence_cross_entropy
@@ -10,7 +11,6 @@ from pantile.techniques.rankseg.encoder_head import EncoderHead, LinearProjectio
 from pantile.techniques.rankseg.pooling import Pooling
 from pantile.techniques.rankseg.pooling_head import PoolingHead
 from rankseg_blocks import Recording
-from rankseg_weights import decoder_head, encoder_head, encoder_head_within, pooling_head
 
 WHOLE = Pooling(32)
 

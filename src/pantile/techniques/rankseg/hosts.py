@@ -3,7 +3,7 @@
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput

@@ -9,8 +9,8 @@ from pantile.contracts.outputs import SemanticOutput, SemanticSpec
 from pantile.contracts.selection import ClassSelection
 from pantile.techniques.rankseg.config import RankSegConfig
 from pantile.techniques.rankseg.hosts import Host, create_host
-from pantile.techniques.rankseg.ranking import gathered
 from pantile.techniques.rankseg.rank_norm import RankNorm, standardised
+from pantile.techniques.rankseg.ranking import gathered
 from pantile.techniques.rankseg.selection import ABSENT
 
 

@@ -60,5 +60,5 @@ def standardised(logits: Tensor, filler: Tensor | None, unbiased: bool = False) 
     counted = torch.ones_like(logits) if filler is None else (~filler).to(logits.dtype).expand_as(logits)
     number = counted.sum(dim=-1, keepdim=True)
     centred = (logits - (logits * counted).sum(dim=-1, keepdim=True) / number) * counted
-    variance = (centred**2).sum(dim=-1, keepdim=True) / (number - unbiased).clamp(min=1)
+    variance = (centred**2).sum(dim=-1, keepdim=True) / (number - int(unbiased)).clamp(min=1)
     return centred / (variance + EPS).sqrt()

@@ -57,7 +57,7 @@ class RankSeg(Technique):
             return
         ranking.present = torch.zeros(len(ground_truth), ranking.num_classes, dtype=torch.bool)
         for row, panoptic in zip(ranking.present, ground_truth, strict=True):
-            row[[segment.class_index for segment in panoptic.segments if not segment.is_crowd]] = True
+            row[[segment.class_index for segment in panoptic.segments]] = True
 
     def rewrite(self, output: ModelOutput) -> ModelOutput:
         return self.host.rewrite(output)
