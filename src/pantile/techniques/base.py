@@ -54,7 +54,7 @@ class ParameterScale:
 
 
 class Technique(nn.Module):
-    """Base class. Subclasses override the hooks they need; the types of outputs are those of the models that it fits."""
+    """Base class. Subclasses override the hooks they need; outputs are of the types of the models that it fits."""
 
     #: attributes of models that say what the technique has to know of them: a model with any of these will do
     needs: ClassVar[tuple[str, ...]] = ("mask_spec",)

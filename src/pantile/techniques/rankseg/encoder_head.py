@@ -1,4 +1,4 @@
-"""1x TranEnc: class tokens and pixel tokens pass one transformer layer, then every class token says whether it is there."""
+"""1x TranEnc: class and pixel tokens pass one transformer layer, then every class token says whether it is there."""
 
 from collections.abc import Callable
 
