@@ -84,17 +84,17 @@ def create_backbone(
         family = _family(timm.create_model(base_name))
         if output_stride == 16:
             _check_dilation(base_name)
-    options: dict = (
-        {"in_chans": in_channels, "drop_path_rate": drop_path} if drop_path > 0 else {"in_chans": in_channels}
-    )
-    whole = options
+    options: dict = {"in_chans": in_channels}
+    if drop_path > 0:
+        options["drop_path_rate"] = drop_path
+    whole_model = options
     if family is TimmFeatures:
         options = options | {"features_only": True}
     if output_stride == 16 and family is not MobileNetV3Backbone:
         options = options | {"output_stride": 16}
     if family is TimmFeatures and weights_file is not None:
         # timm takes any file for the features alone, even one that has none of their tensors
-        build(name, whole, pretrained=pretrained, weights_file=weights_file)
+        build(name, whole_model, pretrained=pretrained, weights_file=weights_file)
     model = build(name, options, pretrained=pretrained, weights_file=weights_file)
     if output_stride == 16 and family is MobileNetV3Backbone:
         model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)

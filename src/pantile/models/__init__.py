@@ -9,6 +9,7 @@ from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_n
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
+from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
 
 __all__ = [
     "ARCHITECTURES",
@@ -25,6 +26,8 @@ __all__ = [
     "PanopticFCNConfig",
     "PanopticModel",
     "SWideRNetConfig",
+    "Segmenter",
+    "SegmenterConfig",
     "create_model",
     "fold_batch_norms",
     "kmax_nano_config",
@@ -32,4 +35,5 @@ __all__ = [
     "maskformer_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
+    "segmenter_nano_config",
 ]

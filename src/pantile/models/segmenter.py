@@ -1,8 +1,8 @@
 """Segmenter (Strudel et al., ICCV 2021, arXiv:2105.05633): patches and classes meet in a transformer.
 
-    images -> ViT -> patch tokens -> W --+-> blocks -> norm -> patches @ A, of unit length --+
-                                         |                                                    +-> products -> LayerNorm(K)
-                 K class embeddings -----+-> the same blocks ---------> classes @ B, ... ----+
+    images -> ViT -> patch tokens -> W --+-> blocks -> norm -> A, unit length --+
+                                         |                                      +-> products -> LayerNorm(K)
+                    class embeddings ----+-> blocks -> norm -> B, unit length --+
 
 The linear decoder is one linear layer on the patch tokens. Logits are at the patch's stride.
 
