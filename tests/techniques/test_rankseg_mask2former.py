@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rankseg_models import taxonomy
+from rankseg_weights import encoder_head
 from torch import nn
 
 from pantile.contracts.outputs import MaskOutput, MaskSpec
@@ -15,8 +17,6 @@ from pantile.models.mask2former import Mask2Former, mask2former_nano_config
 from pantile.models.mask2former_pixel_decoder import DecodedPixels
 from pantile.techniques import RankSegConfig, losses_of
 from rankseg_blocks import Recording
-from rankseg_models import taxonomy
-from rankseg_weights import encoder_head
 
 IMAGES = ["m2f_rank_image", "m2f_rank_image_reorder_only"]
 
@@ -172,7 +172,7 @@ def test_decoder_with_cosine_classes(real_data):
 
 class Identity(nn.Module):
     def forward(self, images):
-        return {name: images for name in ("res2", "res3", "res4", "res5")}
+        return dict.fromkeys(("res2", "res3", "res4", "res5"), images)
 
 
 class FixedPixels(nn.Module):

@@ -43,10 +43,10 @@ def report_run(
         The page's path.
     """
     from pantile.cli.confused_things import confused_things
-    from pantile.engine.run_cost import run_cost
     from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
+    from pantile.engine.run_cost import run_cost
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report

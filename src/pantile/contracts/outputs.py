@@ -33,6 +33,34 @@ class MaskSpec:
 
 
 @dataclass(frozen=True)
+class PositionSpec(MaskSpec):
+    """What a technique may know of a model that makes queries at positions.
+
+    Attributes:
+        thing_classes: the class of each channel of ``PositionMaps.thing_logits``.
+        stuff_channels: of ``PositionMaps.stuff_logits``; -1 is the region of all things.
+    """
+
+    thing_classes: tuple[int, ...] = ()
+    stuff_channels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class CenterSpec:
+    """What a technique may know of a bottom-up model before its first batch (``model.center_spec``).
+
+    Attributes:
+        num_classes: K.
+        feature_channels: C of ``CenterOutput.semantic_feature``.
+        feature_stride: pixels of the input per position of it, along each axis.
+    """
+
+    num_classes: int
+    feature_channels: int
+    feature_stride: int
+
+
+@dataclass(frozen=True)
 class SemanticSpec:
     """What a technique may know of a pixel classifier before its first batch (``model.semantic_spec``).
 
@@ -184,6 +212,7 @@ class CenterOutput:
             Resized to another size, its values grow with it by (H - 1) / (h - 1).
         num_classes: K; None at construction is k.
         classes, presence_logits: as those of ``SemanticOutput``.
+        semantic_feature: (B, C, h', w'), from which class logits are made; None after an average of views.
     """
 
     semantic_logits: Tensor
@@ -192,6 +221,7 @@ class CenterOutput:
     num_classes: int | None = None
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
+    semantic_feature: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.num_classes is None:

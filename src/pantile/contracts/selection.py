@@ -1,5 +1,6 @@
-"""Which classes compete for the pixels of an image: the seam between a pixel classifier and a technique that ranks."""
+"""Which classes compete for the pixels of an image: the seam between a model and a technique that ranks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,4 +42,37 @@ class ClassSelector(Protocol):
 
     def normalise(self, logits: Tensor, selection: ClassSelection) -> Tensor:
         """(B, k, h, w) products of pixels and class embeddings to logits for a softmax over k, of the same shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class PositionSelection:
+    """What is left of the logits of positions (``PositionMaps``), and why.
+
+    Attributes:
+        thing_logits: as they came, those of classes that do not compete at about -100.
+        stuff_logits: the same.
+        classes: (B, k) int64, those that compete; None is all.
+        presence_logits: (B, K) for a sigmoid, whether an image shows a class; None where nothing says so.
+    """
+
+    thing_logits: tuple[Tensor, ...]
+    stuff_logits: tuple[Tensor, ...]
+    classes: Tensor | None = None
+    presence_logits: Tensor | None = None
+
+
+class PositionSelector(Protocol):
+    """What a model that makes queries at positions asks for the classes that may have any
+    (``PanopticFCN.select_positions``)."""
+
+    def __call__(
+        self, feature: Tensor, thing_logits: Sequence[Tensor], stuff_logits: Sequence[Tensor]
+    ) -> PositionSelection:
+        """
+        Args:
+            feature: (B, C, h, w), ``MaskOutput.pixel_feature``.
+            thing_logits: see ``PositionMaps``.
+            stuff_logits: see ``PositionMaps``.
+        """
         ...

@@ -24,6 +24,8 @@ class MaskHost(Host):
         spec: of the model.
     """
 
+    extra = 1  # no-object is normalised with the ranks
+
     def __init__(self, config: RankSegConfig, spec: MaskSpec):
         super().__init__(config, spec.num_classes)
         self.reads_queries = config.reads == "queries" and bool(spec.query_channels)
@@ -31,7 +33,7 @@ class MaskHost(Host):
             self.ranking.make_head(spec.query_channels, 1, are_queries=True)
         else:
             self.ranking.make_head(spec.feature_channels, spec.feature_stride)
-        self.ranking.make_norm(extra=1)
+        self.ranking.make_norm(extra=self.extra)
         self.needed_at_inference = self.ranking.selects
 
     def rewrite(self, output: MaskOutput) -> MaskOutput:

@@ -30,7 +30,8 @@ class PixelHost(Host):
         ranking.make_norm()
         if ranking.norm is None and isinstance(norm := getattr(model.selector, "norm", None), nn.LayerNorm):
             ranking.norm = ClassNorm(norm)
-        self.refines = spec.refines_classes and config.refine_classes and config.head == "encoder"
+        shared = config.head == "encoder" and config.share_embeddings and ranking.head is not None
+        self.refines = spec.refines_classes and config.refine_classes and shared
         self.needed_at_inference = ranking.selects or self.refines or ranking.norm is not None
 
     def attach(self, model: nn.Module) -> None:
@@ -41,7 +42,7 @@ class PixelHost(Host):
         ranking = self.ranking
         presence = ranking.presence(feature, class_embed, tokens) if self._is_asked() else None
         logits = None if presence is None else presence.logits
-        refined = presence is not None and self.refines and presence.class_embed is not None
+        refined = presence is not None and self.refines
         embed = presence.class_embed if refined else class_embed
         tokens = presence.tokens if refined else None
         if not ranking.selects:

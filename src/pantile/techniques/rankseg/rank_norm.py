@@ -39,14 +39,18 @@ class RankNorm(nn.Module):
             Of the same shape.
         """
         count = logits.shape[-1]
-        gain = self.gain.expand(count) if self.shared else self._of_ranks(self.gain, count)
-        bias = None if self.bias is None else self._of_ranks(self.bias, count)
+        gain, bias = self.of_ranks(count)
         if filler is None and not self.unbiased:
             return F.layer_norm(logits, (count,), gain, bias, EPS)
-        standard = standardised(logits, filler, self.unbiased)
-        return standard * gain if bias is None else standard * gain + bias
+        return standardised(logits, filler, self.unbiased) * gain + bias
 
-    def _of_ranks(self, values: Tensor, count: int) -> Tensor:
+    def of_ranks(self, count: int) -> tuple[Tensor, Tensor]:
+        """Gain and bias, (k',) each."""
+        if self.shared:
+            return self.gain.expand(count), torch.zeros_like(self.gain).expand(count)
+        return self._cut(self.gain, count), self._cut(self.bias, count)
+
+    def _cut(self, values: Tensor, count: int) -> Tensor:
         """(k + extra,) to (k' + extra,)"""
         ranked, extra = values.split([len(values) - self.extra, self.extra])
         more = count - self.extra - len(ranked)
