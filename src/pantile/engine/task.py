@@ -67,7 +67,9 @@ class PanopticTask(L.LightningModule):
     def network(self) -> Network:
         """What inference needs, on the device where the task is now."""
         config = self.config
-        return Network(self.output_of, self.mean, self.std, self.taxonomy, config.evaluation_size, config.merge)
+        return Network(
+            self.output_of, self.mean, self.std, self.taxonomy, config.evaluation_size, config.merge, config.windows
+        )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
         images, targets = batch

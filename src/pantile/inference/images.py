@@ -92,4 +92,4 @@ def predict_image(
 
 
 def _output(network: Network, images: Tensor, placements: Sequence[Placement], views: Views) -> ModelOutput:
-    return forward_views(network.forward, network.normalised(images, padding_mask(placements)), views)
+    return forward_views(network.output_of, network.normalised(images, padding_mask(placements)), views)

@@ -9,6 +9,7 @@ from torch import Tensor
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.fit import FitConfig
+from pantile.inference.windows import Windows, forward_windows
 from pantile.merge import MergeConfig
 
 
@@ -23,6 +24,7 @@ class Network:
         taxonomy: its classes.
         evaluation_size: (H, W) to fit images into, or a rule for each image.
         merge: how its outputs become predictions.
+        windows: of its input that the network sees one by one; None is the input as a whole.
     """
 
     forward: Callable[..., ModelOutput]
@@ -31,6 +33,7 @@ class Network:
     taxonomy: Taxonomy
     evaluation_size: tuple[int, int] | FitConfig
     merge: MergeConfig
+    windows: Windows | None = None
 
     @property
     def device(self) -> torch.device:
@@ -39,6 +42,10 @@ class Network:
     def normalised(self, images: Tensor, padding: Tensor | None) -> Tensor:
         """What ``forward`` takes, of pixels; see ``normalise``."""
         return normalise(images, padding, self.mean, self.std)
+
+    def output_of(self, images: Tensor) -> ModelOutput:
+        """``forward``, averaged over windows where there are any."""
+        return self.forward(images) if self.windows is None else forward_windows(self.forward, images, self.windows)
 
 
 def normalise(images: Tensor, padding: Tensor | None, mean: Tensor, std: Tensor) -> Tensor:
