@@ -2,6 +2,8 @@
 
 import argparse
 
+from pantile.cli.numbers import at_least_one
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", metavar="list|info|fields|matrix", required=True)
@@ -93,14 +95,3 @@ def size(text: str) -> tuple[int, int]:
     if min(height, width) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} has no pixel: give a height and a width from 1, such as 641x641")
     return height, width
-
-
-def at_least_one(text: str) -> int:
-    """A whole number of an option."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
-    return number
