@@ -187,7 +187,6 @@ def test_an_oracle_names_only_what_is_there(recipe, selection):
     assert probability[ranking.present].max() > 1e-3
 
 
-
 def test_fewer_classes_where_few_are_probable():
     model, techniques = network("segmenter_nano", replace(SMALL, selected=4, threshold_at_test=0.5))
     classifier = techniques["rankseg"].host.ranking.head.classifier

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 
 SMALLEST = 1e-5  # of a probability below a logarithm
 
