@@ -178,7 +178,9 @@ def test_an_oracle_names_only_what_is_there(recipe, selection):
     output = run(model, techniques, images_of(2))
     logits = getattr(output, HOSTS[recipe])
     if logits.ndim == 3:  # queries
-        probability = logits.softmax(dim=2)[..., :-1].amax(dim=1)
+        of_queries = logits.softmax(dim=2)[..., :-1]
+        of_no_class = of_queries.amax(dim=2) == of_queries.amin(dim=2)  # Panoptic FCN's region of all things
+        probability = of_queries.masked_fill(of_no_class[..., None], 0).amax(dim=1)
     else:
         ranked = logits.softmax(dim=1).amax(dim=(2, 3))
         classes = torch.arange(K).expand(2, -1) if output.classes is None else output.classes
