@@ -39,13 +39,12 @@ def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
     model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
-    tiny = {
-        "swidernet": "swidernet_0.125_0.125_1",
-        "wr41": "swidernet_0.125_0.125_1",
-        "vit": "test_vit",
-        "test_vit": "test_vit",
-    }
+    tiny = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1"} | dict.fromkeys(
+        ("vit", "test_vit"), "test_vit"
+    )
     backbone = next((b for family, b in tiny.items() if model.backbone.startswith(family)), "test_resnet")
+    if model.backbone.startswith("beit"):  # of which there is no tiny one by name
+        model, config.optimizer.layer_decay = replace(model, image_size=None), 1.0
     widths = {f.name: getattr(nano, f.name) for f in fields(model) if f.name in WIDTHS}
     if model.architecture == "kmax":
         widths["decoder_widths"] = (64, 64, 32, 16, 16)

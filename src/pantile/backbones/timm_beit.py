@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from timm.models.beit import Beit, gen_relative_position_index
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.contracts.errors import UserError
 from pantile.layers.position_encoding import cached_by_arguments
 
@@ -77,6 +77,11 @@ class BeitBackbone(Backbone):
             "res4": middle,
             "res5": F.max_pool2d(coarse, 2, ceil_mode=True),
         }
+
+    def layers_behind(self) -> dict[str, int]:
+        """Of the transformer's parameters; see ``interface.layers_behind``."""
+        names = [name for name, _ in self.named_parameters() if name.startswith(("model.", "tables."))]
+        return layers_behind(names, r"(?:model\.blocks|tables)\.(\d+)", len(self.tables))
 
 
 def relative_bias(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -1,17 +1,42 @@
 """Parameter groups and learning rate schedules, in fractions of a run."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import nn, optim
 
+from pantile.contracts.errors import UserError
 from pantile.engine.config import OptimizerConfig
 from pantile.models.parameters import names_without_weight_decay
 from pantile.techniques.base import ParameterScale, Technique
 
 
+class _Group(NamedTuple):
+    """What the parameters of a group have in common.
+
+    Attributes:
+        in_backbone: part of ``model.backbone``.
+        decayed: pulled towards 0.
+        depth: blocks between a parameter of the backbone and its end, where rates fall from block to block.
+        scale: what a technique wants for parameters of its own.
+    """
+
+    in_backbone: bool
+    decayed: bool
+    depth: int = 0
+    scale: ParameterScale = ParameterScale()
+
+    @property
+    def name(self) -> str:
+        place = "backbone" if self.in_backbone else "decoder"
+        depth = f"_{self.depth}" if self.depth else ""
+        scale = "" if self.scale == ParameterScale() else f"_x{self.scale.learning_rate:g}_x{self.scale.weight_decay:g}"
+        return place + depth + scale + ("" if self.decayed else "_no_decay")
+
+
 def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> list[dict]:
-    """Four groups: {backbone, the rest} x {decayed, not decayed}; and one more for each other rate that a technique
-    wants for some of its parameters.
+    """Four groups: {backbone, the rest} x {decayed, not decayed}; with ``config.layer_decay`` of each block anew, and
+    more where a technique wants other rates for parameters of its own.
 
     Weight decay is for convolution and linear kernels, with ``config.decay_biases`` for their biases, too. Norms,
     relative position tables, cluster centres and layer scale never decay; ``model.no_weight_decay()`` names them.
@@ -19,28 +44,45 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
     Args:
         model: has a ``backbone`` submodule and ``no_weight_decay()``.
         others: modules that train with the model: a ``ModuleDict`` of techniques.
+
+    Raises:
+        UserError: layer decay for a backbone that is not a row of blocks.
     """
-    groups: dict[tuple[bool, bool, ParameterScale], list[nn.Parameter]] = {}
-    plain = ParameterScale()
+    groups: dict[_Group, list[nn.Parameter]] = {}
+    behind = model.layers_behind() if config.layer_decay < 1 else {}
+    if config.layer_decay < 1 and not behind:
+        raise UserError(
+            f"optimizer.layer_decay is {config.layer_decay:g}, but {type(model.backbone).__name__} is not a row of "
+            "blocks; set it to 1, or take a ViT or a BEiT."
+        )
 
     def put(module: nn.Module, exempt: set[str], backbone: str | None, scales: Mapping[str, ParameterScale]) -> None:
         for name, parameter in module.named_parameters():
             decayed = name not in exempt and (parameter.ndim > 1 or config.decay_biases)
             in_backbone = backbone is not None and name.startswith(backbone)
-            groups.setdefault((in_backbone, decayed, scales.get(name, plain)), []).append(parameter)
+            depth = behind.get(name, 0) if in_backbone else 0
+            group = _Group(in_backbone, decayed, depth, scales.get(name, ParameterScale()))
+            groups.setdefault(group, []).append(parameter)
 
     put(model, model.no_weight_decay(), "backbone.", {})
     put(others, names_without_weight_decay(others), None, _scales_of(others))
-    ordered = sorted(groups.items(), key=lambda item: (item[0][2] != plain, not item[0][0], not item[0][1]))
     return [
         {
-            "params": parameters,
-            "lr": config.learning_rate * (config.backbone_multiplier if in_backbone else 1.0) * scale.learning_rate,
-            "weight_decay": config.weight_decay * scale.weight_decay if decayed else 0.0,
-            "name": _name(in_backbone, decayed, "" if scale == plain else f"_x{scale.learning_rate:g}"),
+            "params": groups[group],
+            "lr": config.learning_rate
+            * (config.backbone_multiplier if group.in_backbone else 1.0)
+            * config.layer_decay**group.depth
+            * group.scale.learning_rate,
+            "weight_decay": config.weight_decay * group.scale.weight_decay if group.decayed else 0.0,
+            "name": group.name,
         }
-        for (in_backbone, decayed, scale), parameters in ordered
+        for group in sorted(groups, key=_place)
     ]
+
+
+def _place(group: _Group) -> tuple:
+    """The plain groups first, the backbone before the rest, which is the order in checkpoints without techniques."""
+    return group.scale != ParameterScale(), not group.in_backbone, not group.decayed, -group.depth, group.name
 
 
 def _scales_of(others: nn.Module) -> dict[str, ParameterScale]:
@@ -49,10 +91,6 @@ def _scales_of(others: nn.Module) -> dict[str, ParameterScale]:
     return {
         f"{name}.{own}": scale for name, technique in techniques for own, scale in technique.parameter_scales().items()
     }
-
-
-def _name(in_backbone: bool, decayed: bool, scale: str) -> str:
-    return ("backbone" if in_backbone else "decoder") + scale + ("" if decayed else "_no_decay")
 
 
 def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> optim.Optimizer:

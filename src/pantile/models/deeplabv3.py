@@ -1,4 +1,4 @@
-"""DeepLabv3 (Chen et al., arXiv:1706.05587) as MMSegmentation and RankSeg have it.
+"""DeepLabv3 (Chen et al., arXiv:1706.05587) as MMSegmentation has it.
 
     images -> ResNet, dilated to stride 8 --- res5 -> ASPP -> dropout -> one linear layer per pixel
                                           +-- res4 -> auxiliary head, in training only

@@ -1,4 +1,4 @@
-"""UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221), its semantic head, as MMSegmentation and RankSeg have it.
+"""UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221), its semantic head, as MMSegmentation has it.
 
     res5 -> pyramid pooling -+-----------------------> top                  --+
     res4 -> 1x1 ------------ + <- resized ... -------> 3x3 --> resized      --+-> 3x3 -> dropout -> one linear layer

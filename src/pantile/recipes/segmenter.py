@@ -35,8 +35,8 @@ class Schedule:
         steps: of 8 images.
         crop: side in pixels.
         large_crop: of ViT-L.
-        short_side: of an image at scale 1.
-        weight_decay: of kernels and their biases.
+        short_side: of an image at scale 1; None is the crop's.
+        weight_decay: of kernels and their biases, but for ViT-L, which has none.
     """
 
     steps: int
@@ -83,7 +83,7 @@ def segmenter(backbone: str, dataset: str) -> RunConfig:
             kind="sgd",
             learning_rate=1e-3,
             backbone_multiplier=1.0,
-            weight_decay=schedule.weight_decay,
+            weight_decay=0.0 if backbone == "l" else schedule.weight_decay,
             decay_biases=True,
             poly_power=0.9,
             poly_end=0.01,
