@@ -59,6 +59,9 @@ def shrunk(name: str) -> RunConfig:
             setattr(config.criterion, field, 64)
     if config.techniques.remask is not None:
         config.techniques.remask.channels = 16
+    if (rankseg := config.techniques.rankseg) is not None:  # of vocabularies that generated scenes do not have
+        own = None if rankseg.share_embeddings else 64
+        config.techniques.rankseg = replace(rankseg, selected=4, weight=10.0, channels=own)
     return config
 
 
