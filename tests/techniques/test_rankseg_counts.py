@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from rankseg_models import taxonomy
 
 from pantile.engine.run_cost import run_cost
 from pantile.models import create_model
 from pantile.recipes import make_recipe
 from pantile.techniques import RankSegConfig, TechniquesConfig, build_techniques
-from rankseg_models import taxonomy
 
 
 def parameters(recipe: str, classes: int, **settings) -> int:
