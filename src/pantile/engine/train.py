@@ -23,6 +23,7 @@ from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
+from pantile.engine.measures import best_metric
 from pantile.engine.processes import processes
 from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
@@ -118,7 +119,7 @@ def train(
         keeper = RunCheckpoints(
             run,
             config.training.checkpoint_minutes,
-            config.training.best_metric,
+            best_metric(config),
             validates=validation is not None,
             wish=wish,
         )
