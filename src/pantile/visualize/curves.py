@@ -77,7 +77,7 @@ def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"]
         form: PNG figures have 200 dots per inch: twice the 900 pixels at which they are meant to be read.
 
     Returns:
-        "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
+        "miou", "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
     """
     metrics = {**metrics, "step": metrics["step"] + 1}
     terms = {
@@ -86,10 +86,12 @@ def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"]
         if name.startswith("train/") and not name.startswith(RATIO_PREFIX)
     }
     pq = {label: name for label, name in _PQ_COLUMNS.items() if name in metrics}
+    miou = {"mIoU": "val/miou"} if "val/miou" in metrics else {}
     rates = {name: name for name in metrics if _is_rate(name)}
     ratios = _first_and_final([name for name in metrics if name.startswith(RATIO_PREFIX)])
     ratio_values = {label: metrics[name] for label, name in ratios.items()}
     drawn = {
+        "miou": _figure(_draw_miou, _series(metrics, miou), form),
         "pq": _figure(_draw_pq, _series(metrics, pq), form),
         "losses": _figure(_draw_losses, _series(metrics, terms), form),
         "learning_rate": _figure(_draw_rate, _series(metrics, rates, "every"), form),
@@ -214,6 +216,14 @@ def _figure(draw: Callable[[Mapping], Figure], content: Mapping, form: str) -> b
 def _axes(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(9, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _draw_miou(series: Series) -> Figure:
+    figure, (axes,) = _axes(3.2)
+    _lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
+    axes.set(title="Mean intersection over union on the validation images", xlabel="step", ylabel="mIoU (%)")
+    axes.set_ylim(bottom=0)
+    return figure
 
 
 def _draw_pq(series: Series) -> Figure:

@@ -164,6 +164,7 @@ def draw_example(
 
 _PARTS = (("all", "PQ"), ("things", "PQ things"), ("stuff", "PQ stuff"))
 _CURVES = (
+    ("miou", "Mean intersection over union on the validation images"),
     ("pq", "Panoptic quality on the validation images"),
     ("losses", "Loss terms in training, each on its own scale"),
     ("learning_rate", "Learning rate"),
