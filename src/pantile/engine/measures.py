@@ -14,6 +14,11 @@ def measurable(config: RunConfig, tasks: frozenset[Task]) -> frozenset[Task]:
     return tasks & _merger(config).tasks
 
 
+def per_class(config: RunConfig) -> bool:
+    """Whether a segment of its predictions is all pixels of a class (``Prediction.per_class``)."""
+    return "instance" not in _merger(config).tasks
+
+
 def best_metric(config: RunConfig) -> str:
     """The metric ``val/NAME`` by which the best weights are chosen; the larger, the better."""
     chosen = config.training.best_metric
