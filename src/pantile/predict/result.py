@@ -22,7 +22,7 @@ _NAMED = 5  # classes in the short form
 
 
 def information(per_class: bool) -> dict:
-    """What a COCO-panoptic JSON of predictions says of its segments beside their rows: nothing, unless it is unusual."""
+    """What a COCO-panoptic JSON of predictions says of all its segments; nothing where they are what is usual."""
     if not per_class:
         return {}
     text = "One segment for each class in an image, of things too: the model classifies pixels and finds no instances."
