@@ -1,4 +1,4 @@
-"""What every layout of a data set must do; a test of a new one is a subclass with ``name``, ``classes`` and ``write``."""
+"""What every layout must do; the test of a new one is a subclass with ``name``, ``classes`` and ``write``."""
 
 from pathlib import Path
 

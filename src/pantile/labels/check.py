@@ -177,7 +177,7 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
 
 
 def _splits(root: Path) -> list[str]:
-    """The splits that there are; of data sets that come with train and val, also those, so that a lacking one is told."""
+    """The splits that there are; where train and val are usual, these too, so that a lacking one is told."""
     layout = layout_of(root)
     present = list(layout.splits(root)) if layout else []
     return present if is_described(root) else [*USUAL_SPLITS, *present]
