@@ -75,6 +75,9 @@ class OptimizerConfig:
     momentum: float = 0.9  # of sgd
     schedule: Literal["poly", "step", "constant"] = "poly"
     poly_power: float = 0.9  # base * (1 - step / steps) ** power, not shifted by the warm-up
+    poly_end: Amount = (
+        0.0  # fraction of the learning rate at which poly ends: base * (end + (1 - end) * (...) ** power)
+    )
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
