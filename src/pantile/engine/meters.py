@@ -85,7 +85,7 @@ class Meters(nn.Module):
     @property
     def semantic(self) -> Metric | None:
         """The metric of classes, where it is asked for."""
-        return self.metrics["semantic_quality"] if "semantic_quality" in self.metrics else None
+        return dict(self.metrics.items()).get("semantic_quality")
 
     def reset(self) -> None:
         for metric in self.metrics.values():

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
+from torch import nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Wish, handling
@@ -106,7 +107,7 @@ def train(
         save_yaml(config, run / CONFIG)
         if record is not None and not resume:
             record.save(run)
-        _explain_batch_norm(device_batch, world.total)
+        _explain_batch_norm(task.model, device_batch, world.total)
         _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
@@ -220,8 +221,9 @@ def set_aside_later_logs(run: Path, step: int) -> None:
                 folder.replace(aside)
 
 
-def _explain_batch_norm(device_batch: int, world_size: int) -> None:
-    if world_size == 1 and device_batch < 4:
+def _explain_batch_norm(model: nn.Module, device_batch: int, world_size: int) -> None:
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if normed and world_size == 1 and device_batch < 4:
         warnings.warn(
             f"batch norm sees {device_batch} image(s) at a time (it also sits on queries and mask logits), so its "
             "statistics are noisy: training.device_batch of 4 or more, or several processes, is closer to the paper.",
