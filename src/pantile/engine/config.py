@@ -21,6 +21,7 @@ from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
+from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
 from pantile.models import ARCHITECTURES, ModelConfig
@@ -97,8 +98,9 @@ class TrainingConfig:
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
-    # of the validations, by which the best weights are chosen; the later of equal ones
-    best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
+    # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
+    # but for pixel classifiers, where it is miou
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )
@@ -158,6 +160,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
+    windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
     seed: int = 1
 
 

@@ -11,6 +11,7 @@ Names come from the JSONs, or from ``--classes``. Nothing says which classes are
 classes call stuff are stuff, all others are things, unless the command line says otherwise.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pantile.labels.fields import Fields, read_json
 from pantile.labels.image_folders import Pairs, choose_splits
 from pantile.labels.label_pngs import paired_source
 from pantile.labels.missing import present
+from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 
 SUFFIX = "_seg.png"
@@ -38,6 +40,7 @@ SHORT = {"training": "train", "validation": "val"}
 CHALLENGE_STUFF = {info.name.split(",")[0].strip().lower() for info in CHALLENGE.classes if not info.is_thing}
 
 
+@register_reader("ade20k-full", options=("things", "stuff", "classes"))
 def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -95,7 +98,7 @@ def _names(paths: list[Path], src: Path) -> list[Fields]:
             "file and name it with --classes."
         )
     ordered = sorted(names.items())
-    twice = {name for _, name in ordered if list(names.values()).count(name) > 1}
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
     return [
         Fields({"id": k, "name": f"{name} ({k})" if name in twice else name}, f"{src}: class {k}")
         for k, name in ordered

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 from pantile.losses.resampling import resize_matrix
 
 

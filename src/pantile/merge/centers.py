@@ -17,6 +17,7 @@ from torch import Tensor
 from pantile.contracts.class_channels import channels_of
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
@@ -59,7 +60,7 @@ def predict_centers(
     """
     check_agreement(output, len(output.semantic_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with torch.autocast(output.semantic_logits.device.type, enabled=False):
+    with autocast_off(output.semantic_logits.device):
         selections = output.classes if output.classes is not None else [None] * len(placements)
         return [
             _predict_one(*maps, taxonomy, config, placement, tasks)

@@ -2,15 +2,14 @@
 
 What is evidence depends on the kind of merge:
 
-- pixel classifiers: their logits, as their originals average windows, or the softmax of these;
-- centres: softmax of the semantic logits;
+- pixel classifiers and centres: softmax of the semantic logits;
 - queries that compete by softmax: sum over queries of class probability times the query's share of the pixel;
 - queries with independent masks: the same sum with the masks' sigmoids;
 - kernels found at positions, of which an object has several: for each class the largest product of a query's score
   and its mask's sigmoid.
 
-But for logits it sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is
-0 for all. Where k of K classes are selected, K maps exist for the window that is asked for only.
+It sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is 0 for all.
+Where k of K classes are selected, K maps exist for the window that is asked for only.
 """
 
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch import Tensor
 from pantile.contracts.class_channels import in_class_order
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
@@ -30,9 +30,6 @@ from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, registe
 from pantile.merge.resampling import Grid, corners_aligned, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.merge.tile_layout import Window
-
-#: of a class that does not compete, where logits of tiles are averaged (RankSeg)
-UNSELECTED_LOGIT = -100.0
 
 
 def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placement) -> ClassEvidence:
@@ -63,17 +60,14 @@ def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> C
 def _of_classes(output: SemanticOutput, placement: Placement, config: SemanticMergeConfig) -> ClassEvidence:
     maps, classes, num_classes = output.class_logits[0], output.classes, output.num_classes
     grid = original_grid(maps.shape[-2:], placement, config.align_corners)
-    if config.resize == "probabilities":
+    resized_first = config.resize == "logits"
+    if not resized_first:
         maps = maps.float().softmax(dim=0)
 
     def evidence(window: Window) -> Tensor:
         fine = _resized(maps, grid, window)
-        if config.resize == "probabilities" and config.tile_average == "logits":
-            fine = fine.clamp(min=torch.finfo(fine.dtype).tiny).log()
-        if config.resize == "logits" and config.tile_average == "probabilities":
-            fine = fine.softmax(dim=0)
-        fill = UNSELECTED_LOGIT if config.tile_average == "logits" else 0.0
-        return in_class_order(fine[None], classes, num_classes, fill)[0].cpu()
+        shares = fine.softmax(dim=0) if resized_first else fine
+        return in_class_order(shares[None], classes, num_classes, 0.0)[0].cpu()
 
     return evidence
 
@@ -96,7 +90,7 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
 
     def evidence(window: Window) -> Tensor:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
-        with torch.autocast(masks.device.type, enabled=False):
+        with autocast_off(masks.device):
             votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
         return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu()
 
@@ -130,7 +124,7 @@ def _resized(maps: Tensor, grid: Grid, window: Window) -> Tensor:
     rows, columns = grid.rows[window.top : window.bottom], grid.columns[window.left : window.right]
     (y, y_end), (x, x_end) = _span(rows), _span(columns)
     # under a caller's autocast the resizing would run in bfloat16, which moves borders
-    with torch.autocast(maps.device.type, enabled=False):
+    with autocast_off(maps.device):
         wide = maps[:, y:y_end, x:x_end].float() @ columns[:, x:x_end].T.to(maps.device, torch.float32)
         return rows[:, y:y_end].to(maps.device, torch.float32) @ wide
 
