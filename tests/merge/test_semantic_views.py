@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from class_maps import class_output, full_maps
 
 from pantile.contracts.outputs import CenterOutput
@@ -83,43 +82,41 @@ def test_views_by_centres_may_select_different_classes():
 
 
 def tiles_of(layout, config, selected):
+    """Each a ``TilePrediction``, with (K, h, w) probabilities."""
     placement = Placement.whole(layout.windows[0].size)
     for number in range(len(layout.windows)):
         chosen = torch.randperm(K, generator=torch.Generator().manual_seed(number))[None, :selected]
         output = class_output(selection=None if selected == K else chosen, seed=number)
         (prediction,) = merge(output, TAXONOMY, config, [placement], BOTH)
-        tile = TilePrediction(prediction, class_evidence(output, config, placement), config.tile_weights)
-        yield tile, full_maps(output, 0, placement, config), full_logits(output, placement.original)
+        tile = TilePrediction(prediction, class_evidence(output, config, placement))
+        yield tile, full_maps(output, 0, placement, config)
 
 
-def full_logits(output, size):
-    """(K, H, W), -100 where a class is not selected."""
-    fine = F.interpolate(output.class_logits, size, mode="bilinear")[0]
-    logits = torch.full((K, *size), -100.0, dtype=torch.float64)
-    logits[slice(None) if output.classes is None else output.classes[0]] = fine
-    return logits
+def border_weight(start, end, length):
+    """(n,) distance to the nearest end of a tile that cuts the image."""
+    place = np.arange(start, end)
+    least = np.minimum(place - start + 1 if start else np.inf, end - place if end < length else np.inf)
+    return np.minimum(least, end - start)
 
 
 @pytest.mark.parametrize("selected", [K, 3])
-@pytest.mark.parametrize("tile_average", ["probabilities", "logits"])
-def test_overlapping_tiles_are_averaged_as_sliding_windows_are(tile_average, selected):
-    """Everything in memory: maps of all classes, summed over windows and divided by how many see a pixel."""
+def test_where_tiles_overlap_a_pixel_has_the_class_of_the_largest_mean_probability(selected):
+    """Everything in memory; it may be a class that no tile alone says."""
     layout = lay_tiles((40, 61), (24, 32), (8, 10))
-    config = SemanticMergeConfig(tile_average=tile_average)
-    tiles, probabilities, logits = zip(*tiles_of(layout, config, selected), strict=True)
-    total = torch.zeros(K, *layout.size, dtype=torch.float64)
-    for window, maps in zip(layout.windows, logits if tile_average == "logits" else probabilities, strict=True):
-        total[:, *window.slices] += maps
+    tiles, maps = zip(*tiles_of(layout, SemanticMergeConfig(), selected), strict=True)
+    total = np.zeros((K, *layout.size))
+    for window, probability in zip(layout.windows, maps, strict=True):
+        down = border_weight(window.top, window.bottom, layout.size[0])
+        across = border_weight(window.left, window.right, layout.size[1])
+        total[:, *window.slices] += probability.numpy() * down[:, None] * across
     prediction = stitch(iter(tiles), layout, TAXONOMY)
-    expected = total.argmax(0).numpy()
-    np.testing.assert_array_equal(prediction.semantic, expected)
-    assert prediction.per_class
+    np.testing.assert_array_equal(prediction.semantic, total.argmax(0))
     classes = np.full(layout.size, -1)
     for segment in prediction.panoptic.segments:
         classes[prediction.panoptic.ids == segment.id] = segment.class_index
     np.testing.assert_array_equal(classes, prediction.semantic)
     present = [s.class_index for s in prediction.panoptic.segments]
-    assert present == sorted(set(present)), "one segment per class, of things too"
+    assert prediction.per_class and present == sorted(set(present)), "one segment per class, of things too"
 
 
 def test_area_limits_count_on_the_whole_image():

@@ -35,18 +35,28 @@ class SwinBackbone(Backbone):
         self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name, width in self.channels.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        model = self.model
-        patch_height, patch_width = model.patch_embed.patch_size
-        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
-        x = model.patch_embed.norm(model.patch_embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+        x = self.patches(images)
         features = {}
-        for name, stage in zip(STAGES, model.layers, strict=True):
-            x = stage.downsample(x)
-            for index, block in enumerate(stage.blocks):
-                x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
-                x = x + block.drop_path2(block.mlp(block.norm2(x)))
+        for name, stage in zip(STAGES, self.model.layers, strict=True):
+            x = run_stage(stage, x)
             features[name] = self.norms[name](x).permute(0, 3, 1, 2)
         return features
+
+    def patches(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, ceil(H / 4), ceil(W / 4), channels), what the first stage reads."""
+        embed = self.model.patch_embed
+        patch_height, patch_width = embed.patch_size
+        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
+        return embed.norm(embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+
+
+def run_stage(stage: nn.Module, x: Tensor) -> Tensor:
+    """(B, H, W, C) of the stage before to what timm's ``stage`` makes of it."""
+    x = stage.downsample(x)
+    for index, block in enumerate(stage.blocks):
+        x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
+        x = x + block.drop_path2(block.mlp(block.norm2(x)))
+    return x
 
 
 def _window_attention(block: SwinTransformerBlock, x: Tensor, shifted: bool) -> Tensor:

@@ -2,15 +2,14 @@
 
 What is evidence depends on the kind of merge:
 
-- pixel classifiers: their logits, as their originals average windows, or the softmax of these;
-- centres: softmax of the semantic logits;
+- pixel classifiers and centres: softmax of the semantic logits;
 - queries that compete by softmax: sum over queries of class probability times the query's share of the pixel;
 - queries with independent masks: the same sum with the masks' sigmoids;
 - kernels found at positions, of which an object has several: for each class the largest product of a query's score
   and its mask's sigmoid.
 
-But for logits it sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is
-0 for all. Where k of K classes are selected, K maps exist for the window that is asked for only.
+It sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is 0 for all.
+Where k of K classes are selected, K maps exist for the window that is asked for only.
 """
 
 from collections.abc import Callable
@@ -31,9 +30,6 @@ from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, registe
 from pantile.merge.resampling import Grid, corners_aligned, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.merge.tile_layout import Window
-
-#: of a class that does not compete, where logits of tiles are averaged (RankSeg)
-UNSELECTED_LOGIT = -100.0
 
 
 def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placement) -> ClassEvidence:
@@ -64,17 +60,14 @@ def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> C
 def _of_classes(output: SemanticOutput, placement: Placement, config: SemanticMergeConfig) -> ClassEvidence:
     maps, classes, num_classes = output.class_logits[0], output.classes, output.num_classes
     grid = original_grid(maps.shape[-2:], placement, config.align_corners)
-    if config.resize == "probabilities":
+    resized_first = config.resize == "logits"
+    if not resized_first:
         maps = maps.float().softmax(dim=0)
 
     def evidence(window: Window) -> Tensor:
         fine = _resized(maps, grid, window)
-        if config.resize == "probabilities" and config.tile_average == "logits":
-            fine = fine.clamp(min=torch.finfo(fine.dtype).tiny).log()
-        if config.resize == "logits" and config.tile_average == "probabilities":
-            fine = fine.softmax(dim=0)
-        fill = UNSELECTED_LOGIT if config.tile_average == "logits" else 0.0
-        return in_class_order(fine[None], classes, num_classes, fill)[0].cpu()
+        shares = fine.softmax(dim=0) if resized_first else fine
+        return in_class_order(shares[None], classes, num_classes, 0.0)[0].cpu()
 
     return evidence
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, get_args, get_type_hints
 from torch import Tensor
 
 from pantile.contracts.predictions import Prediction, Task
-from pantile.contracts.registry import Registry
+from pantile.contracts.registry import Registry, calling_module
 from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
@@ -49,9 +49,11 @@ def register_merge(
 ) -> Callable[[Function], Function]:
     """A decorator of ``predict`` for every kind of ``config_class``; see ``Merger``."""
 
+    home = calling_module()
+
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            MERGERS.register(kind)(Merger(config_class, predict, tasks, main_metric))
+            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric))
         return predict
 
     return add
@@ -60,9 +62,11 @@ def register_merge(
 def register_evidence(config_class: type) -> Callable[[Function], Function]:
     """A decorator of ``(output, placement, config) -> ClassEvidence`` for every kind of ``config_class``."""
 
+    home = calling_module()
+
     def add(make: Function) -> Function:
         for kind in _kinds(config_class):
-            EVIDENCE.register(kind)(make)
+            EVIDENCE.register(kind, home)(make)
         return make
 
     return add

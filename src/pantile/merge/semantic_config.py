@@ -14,9 +14,6 @@ class SemanticMergeConfig:
         kind: always "semantic".
         resize: what is brought to the image's size: "logits", whose softmax is taken there, or "probabilities".
         align_corners: while resizing.
-        tile_average: what is averaged where tiles overlap: "logits", where a class that is not selected counts as
-            -100 (Segmenter, mmseg, RankSeg), or "probabilities".
-        tile_weights: "equal" (as those do), or growing from a tile's "border" inwards, as for other models.
         stuff_area_limit: pixels of the image; the segment of a stuff class with fewer becomes void in the panoptic map.
         thing_area_limit: the same for a thing class, all of whose pixels are one segment.
         chunk_rows: rows of the result whose class probabilities exist at a time.
@@ -25,20 +22,13 @@ class SemanticMergeConfig:
     kind: Literal["semantic"] = "semantic"
     resize: Literal["logits", "probabilities"] = "logits"
     align_corners: bool = False
-    tile_average: Literal["logits", "probabilities"] = "logits"
-    tile_weights: Literal["equal", "border"] = "equal"
     stuff_area_limit: int = 0
     thing_area_limit: int = 0
     chunk_rows: int = 32
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("resize", ("logits", "probabilities")),
-            ("tile_average", ("logits", "probabilities")),
-            ("tile_weights", ("equal", "border")),
-        ):
-            if getattr(self, name) not in known:
-                raise UserError(f"merge.{name} is {getattr(self, name)!r}: give {known[0]!r} or {known[1]!r}.")
+        if self.resize not in ("logits", "probabilities"):
+            raise UserError(f"merge.resize is {self.resize!r}: give 'logits' or 'probabilities'.")
         if self.chunk_rows < 1:
             raise UserError(f"merge.chunk_rows is {self.chunk_rows}: give at least 1.")
         for name in ("stuff_area_limit", "thing_area_limit"):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pantile.contracts.outputs import SemanticOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
@@ -54,7 +55,7 @@ def predict_classes(
     selections = [None] * len(placements) if output.classes is None else output.classes
     limits = np.where(taxonomy.is_thing().numpy(), config.thing_area_limit, config.stuff_area_limit)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with torch.autocast(output.class_logits.device.type, enabled=False):
+    with autocast_off(output.class_logits.device):
         return [
             _predict_one(logits, selection, limits, config, placement, "semantic" in tasks)
             for logits, selection, placement in zip(output.class_logits, selections, placements, strict=True)

@@ -22,7 +22,6 @@ where classes are many; logits are held, at the network's own stride, of as many
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -49,12 +48,10 @@ class TilePrediction:
     Attributes:
         prediction: of the tile alone, at the tile's size.
         evidence: takes windows of the tile.
-        weights: of its pixels in averages: growing from the tile's "border" inwards, or "equal".
     """
 
     prediction: Prediction
     evidence: ClassEvidence
-    weights: Literal["border", "equal"] = "border"
 
 
 def stitch(
@@ -137,7 +134,7 @@ class _Mosaic:
             self._number(tile.prediction),
             tile.prediction.semantic,
             tile.evidence,
-            *_WEIGHTS[tile.weights](window, self.layout.size),
+            *_border_weights(window, self.layout.size),
         )
         for other in self.pending.values():
             common = window.common(other.window)
@@ -306,11 +303,3 @@ def _border_weights(window: Window, size: tuple[int, int]) -> tuple[np.ndarray, 
         from_end = steps[::-1] + 1 if end < length else np.full_like(steps, end - start)
         weights.append(np.minimum(from_start, from_end))
     return weights[0], weights[1]
-
-
-def _equal_weights(window: Window, _: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """For rows and columns."""
-    return np.ones(window.size[0], np.float32), np.ones(window.size[1], np.float32)
-
-
-_WEIGHTS = {"border": _border_weights, "equal": _equal_weights}

@@ -8,6 +8,7 @@ from functools import partial
 
 from pantile.data import AugmentConfig, FitConfig
 from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
+from pantile.inference.windows import Windows
 from pantile.losses.semantic_criterion import SemanticCriterionConfig
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.models import UPerNetConfig, upernet_nano_config
@@ -46,7 +47,7 @@ def upernet_beit_l(dataset: str) -> RunConfig:
     Args:
         dataset: of ``STEPS``.
     """
-    return _run(
+    config = _run(
         UPerNetConfig(
             backbone="beit_large_patch16_224.in22k_ft_in22k",
             pretrained=True,
@@ -66,6 +67,8 @@ def upernet_beit_l(dataset: str) -> RunConfig:
             warmup_start=1e-6,
         ),
     )
+    config.windows = Windows(size=(640, 640), stride=(426, 426), smaller_images="shrink")
+    return config
 
 
 def upernet_nano() -> RunConfig:
@@ -93,7 +96,7 @@ def _run(model: UPerNetConfig, side: int, steps: int, optimizer: OptimizerConfig
         merge=SemanticMergeConfig(),
         optimizer=optimizer,
         training=TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
-        evaluation_size=FitConfig(short_side=side, long_side=4 * side, multiple=32),
+        evaluation_size=FitConfig(short_side=side, long_side=4 * side, multiple=1),
     )
 
 
