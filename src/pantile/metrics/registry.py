@@ -67,6 +67,7 @@ def register_metric(
 
 
 def metrics_of(tasks: Iterable[Task]) -> dict[str, EvaluationMetric]:
-    """Those of the tasks, in the order in which they are shown: by task, then by name."""
+    """Those of the tasks, in the order in which they are shown: by task, Pantile's own first, by name."""
+    foreign = METRICS.foreign()
     measured = [(name, metric) for name, metric in METRICS.items() if metric.task in tasks]
-    return dict(sorted(measured, key=lambda item: (TASKS.index(item[1].task), item[0])))
+    return dict(sorted(measured, key=lambda item: (TASKS.index(item[1].task), item[0] in foreign, item[0])))
