@@ -89,11 +89,11 @@ def test_old_tests_see_the_new_parts(copy):
     new_test = copy.parent / "test_new_parts.py"
     new_test.write_text(NEW_TEST.format(home=str(copy / "__init__.py")))
     expected = {f"{path}::{test}" for path, tests in OLD_TESTS.items() for test in tests}
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no"]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no"]
     done = subprocess.run(
         [*command, "--rootdir", REPOSITORY, *sorted(expected), new_test],
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(copy.parent)},
+        env=os.environ | {"PYTHONPATH": str(copy.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
