@@ -25,6 +25,7 @@ _HOME = {
     "losses_with": "pantile.techniques",
     "PanopticQuality": "pantile.metrics",
     "create_model": "pantile.recipes",
+    "check_model": "pantile.model_check",
     "Predictor": "pantile.predict",
     "PanopticResult": "pantile.predict",
     "load": "pantile.predict",
