@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
     | {"convert", "data", "engine", "labels", "metrics", "models", "predict", "recipes", "score", "visualize"},
+    "model_check": SHARED
+    | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }
 
 
