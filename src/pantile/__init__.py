@@ -6,8 +6,8 @@ The command line (``pantile --help``) trains, evaluates, predicts and looks. As 
 ``PanopticResult``.
 
 **Describe classes and labels.** A ``Taxonomy`` of ``ClassInfo`` (``plain_taxonomy`` makes one from names) is the only
-source of class counts; a ``PanopticMap`` is an id per pixel and a table of ``Segment``. ``open_dataset`` reads a folder in
-any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when there are none.
+source of class counts; a ``PanopticMap`` is an id per pixel and a table of ``Segment``. ``open_dataset`` reads a folder
+in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when there are none.
 
 **Train in a loop of your own.** A recipe (``list_recipes``, ``make_recipe``) holds configs that fit each other::
 
@@ -25,8 +25,9 @@ any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when
 
 ``model.normalised`` takes pixels of 0..255 to what the model was made for. The same by hand, from configs:
 
-- models: ``kmax_nano_config``, ``mask2former_nano_config``, ``maskformer_nano_config``, ``panoptic_deeplab_nano_config``,
-  ``panoptic_fcn_nano_config``; ``create_model`` takes any other, and a ``PanopticModel`` is what it gives.
+- models: ``kmax_nano_config``, ``mask2former_nano_config``, ``maskformer_nano_config``,
+  ``panoptic_deeplab_nano_config``, ``panoptic_fcn_nano_config``; ``create_model`` gives a ``PanopticModel`` of these
+  and of any other config.
 - criteria: ``KMaXCriterionConfig``, ``SetCriterionConfig``, ``maskformer_criterion``, ``CenterCriterionConfig``,
   ``PanopticFCNCriterionConfig``.
 - merges: ``MaskMergeConfig``, ``QueryMergeConfig``, ``CenterMergeConfig``, ``PanopticFCNMergeConfig``.
@@ -34,8 +35,8 @@ any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when
 
 **Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input.
 
-**Add parts of your own**, in a package of your own: ``check_model`` says what an architecture lacks. Bad input ends in a
-``UserError`` of one sentence.
+**Add parts of your own**, in a package of your own: ``check_model`` says what an architecture lacks. Bad input ends in
+a ``UserError`` of one sentence.
 
 The names below load on first use, so that ``import pantile`` and ``pantile --help`` are instant.
 """
