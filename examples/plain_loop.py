@@ -20,7 +20,7 @@ def squares(count):
     return torch.from_numpy(images).permute(0, 3, 1, 2), [pantile.PanopticMap(ids, segments) for ids in maps]
 
 
-steps = 160
+steps = 200
 recipe = pantile.make_recipe("mask2former_nano")
 model = pantile.create_model(recipe.model, taxonomy)
 criterion = pantile.create_criterion(recipe.criterion, taxonomy)

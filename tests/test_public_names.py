@@ -23,7 +23,7 @@ def test_every_name_is_there_and_documented(name):
 def test_help_tells_of_every_name():
     told = set(re.findall(r"\w+", pantile.__doc__))
     assert set(NAMES) <= told
-    assert {word for word in re.findall(r"pantile\.(\w+)", pantile.__doc__)} <= set(NAMES)
+    assert set(re.findall(r"pantile\.(\w+)", pantile.__doc__)) <= set(NAMES)
 
 
 def test_the_stub_says_the_same():

@@ -23,6 +23,7 @@ from pantile.merge import CenterMergeConfig as CenterMergeConfig
 from pantile.merge import MaskMergeConfig as MaskMergeConfig
 from pantile.merge import PanopticFCNMergeConfig as PanopticFCNMergeConfig
 from pantile.merge import QueryMergeConfig as QueryMergeConfig
+from pantile.merge import merge as merge_outputs  # noqa: F401 (the name that it has in pantile)
 from pantile.metrics import PanopticQuality as PanopticQuality
 from pantile.model_check import check_model as check_model
 from pantile.models import PanopticModel as PanopticModel

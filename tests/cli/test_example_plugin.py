@@ -19,6 +19,8 @@ def call(*arguments):
     print("==", arguments[0], flush=True)
     print("== code", main(list(arguments)), flush=True)
 
+import pantile
+print("== missing", pantile.check_model("tiny_queries_nano"))
 call("models", "matrix")
 settings = ["techniques.label_smoothing.amount=0.1", "training.steps=2", "training.effective_batch=2"]
 settings += ["training.workers=0", "training.validation_images=1"]
@@ -47,6 +49,7 @@ def test_the_example_is_found_trains_and_is_named_where_it_is_not_installed(tmp_
     )
     printed = flow.stdout
     assert printed.count("== code 0\n") == 4, printed
+    assert "== missing []\n" in printed
     head, *rows = printed.partition("== models\n")[2].splitlines()
     assert "label_smoothing" in head.split() and any(row.startswith("tiny_queries ") for row in rows)
     run = tmp_path / "run"

@@ -17,11 +17,11 @@ def test_the_readme_shows_the_plain_loop():
 
 
 def test_the_plain_loop_learns(capsys):
-    """Stuff within a few steps; all 160 take the better part of a minute and reach PQ 90."""
+    """Stuff within a few steps; all 200 take the better part of a minute and reach PQ 90."""
     source = PLAIN.read_text()
-    assert "steps = 160" in source
+    assert "steps = 200" in source
     namespace: dict = {}
-    exec(compile(source.replace("steps = 160", "steps = 8"), PLAIN, "exec"), namespace)
+    exec(compile(source.replace("steps = 200", "steps = 16"), PLAIN, "exec"), namespace)
     assert capsys.readouterr().out.startswith("PQ ")
     assert namespace["metric"].compute().stuff.pq > 0.4
 
