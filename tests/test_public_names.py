@@ -32,6 +32,8 @@ def test_the_stub_says_the_same():
     for node in ast.parse((ROOT / "__init__.pyi").read_text()).body:
         if isinstance(node, ast.ImportFrom):
             stub |= {alias.asname: (node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            stub[node.targets[0].id] = stub.pop(node.value.id)
     assert stub == {name: (home, pantile._RENAMED.get(name, name)) for name, home in pantile._HOME.items()}
     assert (ROOT / "py.typed").exists()
 

@@ -23,7 +23,7 @@ from pantile.merge import CenterMergeConfig as CenterMergeConfig
 from pantile.merge import MaskMergeConfig as MaskMergeConfig
 from pantile.merge import PanopticFCNMergeConfig as PanopticFCNMergeConfig
 from pantile.merge import QueryMergeConfig as QueryMergeConfig
-from pantile.merge import merge as merge_outputs  # noqa: F401 (the name that it has in pantile)
+from pantile.merge import merge as _merge
 from pantile.metrics import PanopticQuality as PanopticQuality
 from pantile.model_check import check_model as check_model
 from pantile.models import PanopticModel as PanopticModel
@@ -44,6 +44,8 @@ from pantile.techniques import ReMaskConfig as ReMaskConfig
 from pantile.techniques import TechniquesConfig as TechniquesConfig
 from pantile.techniques import build_techniques as build_techniques
 from pantile.techniques import losses_with as losses_with
+
+merge_outputs = _merge  # its package is called pantile.merge
 
 __version__: str
 __all__: list[str]

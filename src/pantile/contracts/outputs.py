@@ -29,6 +29,26 @@ class MaskSpec:
 
 
 @dataclass(frozen=True)
+class SemanticSpec:
+    """What a technique may know of a pixel classifier before its first batch (``model.semantic_spec``).
+
+    Attributes:
+        num_classes: K.
+        embed_channels: D of a class embedding.
+        feature_channels: C of the feature by which ``ClassSelector.select`` knows an image.
+        feature_stride: pixels of the input per position of that feature, along each axis.
+        refines_classes: class embeddings pass transformer layers together with the pixels, so that embeddings which
+            already saw the image may take their place.
+    """
+
+    num_classes: int
+    embed_channels: int
+    feature_channels: int
+    feature_stride: int
+    refines_classes: bool = False
+
+
+@dataclass(frozen=True)
 class LabelMix:
     """A softened class target for matched queries: ``(1 - weight) * one_hot + weight * soft``.
 
@@ -160,4 +180,30 @@ class CenterOutput:
         return self.semantic_logits.shape[1]
 
 
-ModelOutput = MaskOutput | CenterOutput
+@dataclass(frozen=True)
+class SemanticOutput:
+    """Output of a pixel classifier (Segmenter, DeepLabv3, UPerNet): every pixel has a class, nothing has instances.
+
+    B images, K classes of which k compete in an image, maps of h x w at the prediction's own stride.
+
+    Attributes:
+        class_logits: (B, k, h, w) for a softmax over k.
+        pixel_embed: (B, D, h, w), what is multiplied with ``class_embed``.
+        class_embed: (B, k, D).
+        num_classes: K.
+        classes: (B, k) int64, the class index of each channel; None where k is K and channel c is class c.
+        presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so.
+        auxiliary: (B, K, h', w') class logits of heads beside the main one, with their channels in the taxonomy's
+            order. Training only.
+    """
+
+    class_logits: Tensor
+    pixel_embed: Tensor
+    class_embed: Tensor
+    num_classes: int
+    classes: Tensor | None = None
+    presence_logits: Tensor | None = None
+    auxiliary: tuple[Tensor, ...] = ()
+
+
+ModelOutput = MaskOutput | CenterOutput | SemanticOutput

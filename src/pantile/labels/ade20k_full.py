@@ -11,6 +11,7 @@ Names come from the JSONs, or from ``--classes``. Nothing says which classes are
 classes call stuff are stuff, all others are things, unless the command line says otherwise.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _names(paths: list[Path], src: Path) -> list[Fields]:
             "file and name it with --classes."
         )
     ordered = sorted(names.items())
-    twice = {name for _, name in ordered if list(names.values()).count(name) > 1}
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
     return [
         Fields({"id": k, "name": f"{name} ({k})" if name in twice else name}, f"{src}: class {k}")
         for k, name in ordered
