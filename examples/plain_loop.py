@@ -6,6 +6,7 @@ import pantile
 taxonomy = pantile.plain_taxonomy(["square", "ground"], things=["square"])
 segments = (pantile.Segment(1, class_index=1), pantile.Segment(2, class_index=0), pantile.Segment(3, class_index=0))
 rng = np.random.default_rng(0)
+torch.manual_seed(0)
 
 
 def squares(count):
