@@ -41,6 +41,7 @@ from pantile.labels.rasterise import (
     polygons_to_mask,
     why_empty,
 )
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import (
     Dropped,
@@ -69,6 +70,7 @@ class _File:
     annotations: dict[int | str, list[Fields]]
 
 
+@register_reader("coco-instances", coordinates=True)
 def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -315,6 +317,7 @@ def _run_lengths(fields: Fields, size: tuple[int, int]) -> dict:
     return counts_to_rle(counts, size, fields.where)
 
 
+@WRITERS.register("coco-instances")
 class CocoInstancesWriter:
     """``annotations/instances_<split>.json`` for things, ``stuff_<split>.json`` for stuff, both as run lengths.
 
