@@ -7,6 +7,13 @@ import pytest
 from described_folder import write_described
 from official_folders import write_ade20k, write_cityscapes, write_mapillary
 from PIL import Image
+from semantic_folders import (
+    write_ade20k_full,
+    write_coco_lvis,
+    write_coco_stuff_10k,
+    write_coco_stuff_164k,
+    write_pascal_context,
+)
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
@@ -45,14 +52,51 @@ def described(root: Path) -> None:
     write_described(root, "val", {"abc": (classes, numbers)})
 
 
+def ade20k_full(root: Path) -> None:
+    write_ade20k_full(root, "validation", {"ADE_val_00000001": np.repeat([5, 65535], [1200, 1200]).reshape(40, 60)})
+
+
+def pascal_context(root: Path) -> None:
+    write_pascal_context(root, "val", {"2008_000008": np.repeat([5, 255], [1200, 1200]).reshape(40, 60)})
+
+
+def coco_stuff_164k(root: Path) -> None:
+    write_coco_stuff_164k(root, "val2017", {"000000000139": np.repeat([5, 255], [1200, 1200]).reshape(40, 60)})
+
+
+def coco_stuff_10k(root: Path) -> None:
+    key = "COCO_train2014_000000000077"
+    write_coco_stuff_10k(root, "test", {key: np.repeat([5, 0], [1200, 1200]).reshape(40, 60)})
+
+
+def coco_lvis(root: Path) -> None:
+    write_coco_lvis(root, "val2017", {"000000000139": np.repeat([5, 0], [1200, 1200]).reshape(40, 60)})
+
+
 WRITERS = {
     "COCO-panoptic": coco,
     "described folder": described,
     "Cityscapes": cityscapes,
     "ADE20K": ade20k,
+    "ADE20K-Full": ade20k_full,
+    "PASCAL-Context": pascal_context,
+    "COCO-Stuff-164k": coco_stuff_164k,
+    "COCO-Stuff-10k": coco_stuff_10k,
+    "COCO+LVIS": coco_lvis,
     "Mapillary Vistas": mapillary,
 }
-CLASSES = {"COCO-panoptic": 12, "described folder": 2, "Cityscapes": 19, "ADE20K": 150, "Mapillary Vistas": 65}
+CLASSES = {
+    "COCO-panoptic": 12,
+    "described folder": 2,
+    "Cityscapes": 19,
+    "ADE20K": 150,
+    "ADE20K-Full": 847,
+    "PASCAL-Context": 60,
+    "COCO-Stuff-164k": 171,
+    "COCO-Stuff-10k": 171,
+    "COCO+LVIS": 1284,
+    "Mapillary Vistas": 65,
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -45,7 +45,7 @@ def names_of_pixels(dataset, index: int = 0) -> np.ndarray:
 
 def test_lists_of_classes() -> None:
     assert len(pascal_context.NAMES_59) == 59
-    assert pascal_context.NAMES_59 == tuple(sorted(pascal_context.NAMES_59))
+    assert tuple(sorted(pascal_context.NAMES_59)) == pascal_context.NAMES_59
     assert len(coco_stuff.TAXONOMY) == 171
     without = {"street sign", "hat", "shoe", "eye glasses", "plate", "mirror", "window", "desk", "door", "blender"}
     assert not without & set(coco_stuff.TAXONOMY.names)
@@ -90,7 +90,7 @@ def test_pascal_context_without_split_list_or_file(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="left out"):
         assert len(PascalContext(tmp_path, "val", skip_missing=True)) == 1
     write_list(tmp_path / "ImageSets" / "SegmentationContext" / "val.txt", ["../2008_000008"])
-    with pytest.raises(UserError, match="names '../2008_000008' in line 1"):
+    with pytest.raises(UserError, match=r"names .\.\./2008_000008. in line 1"):
         PascalContext(tmp_path, "val")
     (tmp_path / "ImageSets" / "SegmentationContext" / "val.txt").write_text("\n")
     with pytest.raises(UserError, match="names no image"):
@@ -166,7 +166,7 @@ def test_coco_stuff_10k_damaged_mat(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"077.mat does not decode"):
         dataset.load_map(0)
     savemat(path, {"T": np.ones((3, 3))})
-    with pytest.raises(UserError, match="077.mat has no field 'S'"):
+    with pytest.raises(UserError, match=r"077.mat has no field 'S'"):
         dataset.load_map(0)
     savemat(path, {"S": np.full((3, 3), 1.5)})
     with pytest.raises(UserError, match="holds more than whole numbers"):
@@ -255,7 +255,7 @@ def test_ade20k_full_in_8_bits_or_with_a_sign(tmp_path: Path) -> None:
 
 
 def test_coco_lvis(tmp_path: Path) -> None:
-    values = with_values([*range(0, 900), 1203, 1204, 1284])[:, ::-1].copy()
+    values = with_values([*range(900), 1203, 1204, 1284])[:, ::-1].copy()
     values[0, :3] = 1203, 1204, 1284
     write_coco_lvis(tmp_path, "train2017", {"000000000009": values, "000000429995": values})
     dataset = CocoLvis(tmp_path, "train")

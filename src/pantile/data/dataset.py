@@ -11,11 +11,16 @@ from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.ade20k import is_ade20k, open_ade20k
+from pantile.data.ade20k_full import Ade20kFull, is_ade20k_full
 from pantile.data.cityscapes import Cityscapes, is_cityscapes
+from pantile.data.coco_lvis import CocoLvis, is_coco_lvis
 from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.coco_stuff_10k import is_coco_stuff_10k, open_coco_stuff_10k
+from pantile.data.coco_stuff_164k import CocoStuff164k, is_coco_stuff_164k
 from pantile.data.described_images import DESCRIPTION
 from pantile.data.description import DescribedFolder, is_described
 from pantile.data.mapillary import is_mapillary, open_mapillary
+from pantile.data.pascal_context import PascalContext, is_pascal_context
 from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes
 
@@ -90,6 +95,26 @@ LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic come
     Layout("described folder", DESCRIPTION, is_described, DescribedFolder),
     Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
     Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
+    Layout(
+        "ADE20K-Full",
+        "images_detectron2 with annotations_detectron2, or train/image with train/label",
+        is_ade20k_full,
+        Ade20kFull,
+    ),
+    Layout(
+        "PASCAL-Context",
+        "SegmentationClassContext with ImageSets/SegmentationContext",
+        is_pascal_context,
+        PascalContext,
+    ),
+    Layout("COCO-Stuff-164k", "PNGs in annotations/train2017 or stuffthingmaps", is_coco_stuff_164k, CocoStuff164k),
+    Layout(
+        "COCO-Stuff-10k",
+        "imageLists with annotations, or annotations/train2014",
+        is_coco_stuff_10k,
+        open_coco_stuff_10k,
+    ),
+    Layout("COCO+LVIS", "lvis_mask/train2017", is_coco_lvis, CocoLvis),
     Layout("Mapillary Vistas", "config_v1.2.json or config_v2.0.json with training", is_mapillary, open_mapillary),
 )
 

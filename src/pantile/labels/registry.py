@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.ade20k_full import open_ade20k_full
+from pantile.labels.ade20k_full import open_ade20k_847, open_ade20k_full
 from pantile.labels.coco_instances import CocoInstancesWriter, open_coco_instances
+from pantile.labels.coco_lvis import CocoLvisWriter, open_coco_lvis
 from pantile.labels.coco_panoptic import CocoPanopticWriter, open_coco_panoptic
 from pantile.labels.cvat import open_cvat
 from pantile.labels.datasets import open_ade20k_challenge, open_cityscapes, open_mapillary_vistas
@@ -74,6 +76,14 @@ FORMATS = {
         Format("cityscapes", "leftImg8bit and gtFine", open_cityscapes, options=()),
         Format("ade20k", "the challenge's 150 classes", open_ade20k_challenge, options=()),
         Format("ade20k-full", "_seg.png, all classes", open_ade20k_full, options=("things", "stuff", "classes")),
+        Format("ade20k-847", "_seg.png, the 847 classes of MaskFormer", open_ade20k_847, options=()),
+        Format("coco-lvis", "LVIS v1 over COCO's stuff, 1284 classes", open_coco_lvis, CocoLvisWriter, ("images",)),
+        Format(
+            "coco-lvis-as-published",
+            "the same with the fault of the published labels",
+            partial(open_coco_lvis, as_published=True),
+            options=("images",),
+        ),
         Format("mapillary", "Mapillary Vistas 1.2 and 2.0", open_mapillary_vistas, options=()),
     )
 }
