@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_contract import LayoutContract
 from official_folders import save
 from PIL import Image
 from semantic_folders import (
@@ -41,6 +42,44 @@ def names_of_pixels(dataset, index: int = 0) -> np.ndarray:
     names |= {s.id: dataset.taxonomy.names[s.class_index] for s in panoptic.segments}
     assert not any(s.is_crowd for s in panoptic.segments)
     return np.vectorize(names.get, otypes=["U99"])(panoptic.ids)
+
+
+HALF = np.repeat([5, 0], [1200, 1200]).reshape(40, 60)  # a class, and void where 0 is void
+
+
+class TestPascalContext(LayoutContract):
+    name, classes = "pascal-context", 60
+
+    def write(self, root: Path) -> None:
+        write_pascal_context(root, "val", {"2008_000008": HALF})
+
+
+class TestCocoStuff164k(LayoutContract):
+    name, classes = "coco-stuff-164k", 171
+
+    def write(self, root: Path) -> None:
+        write_coco_stuff_164k(root, "val2017", {"000000000139": HALF})
+
+
+class TestCocoStuff10k(LayoutContract):
+    name, classes = "coco-stuff-10k", 171
+
+    def write(self, root: Path) -> None:
+        write_coco_stuff_10k(root, "test", {"COCO_train2014_000000000077": HALF})
+
+
+class TestAde20kFull(LayoutContract):
+    name, classes = "ade20k-full-16bit", 847
+
+    def write(self, root: Path) -> None:
+        write_ade20k_full(root, "validation", {"ADE_val_00000001": HALF})
+
+
+class TestCocoLvis(LayoutContract):
+    name, classes = "coco-lvis-masks", 1284
+
+    def write(self, root: Path) -> None:
+        write_coco_lvis(root, "val2017", {"000000000139": HALF})
 
 
 def test_lists_of_classes() -> None:

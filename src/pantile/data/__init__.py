@@ -4,9 +4,10 @@ from pantile.data.ade20k import Ade20k, open_ade20k
 from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
-from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
+from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
 from pantile.data.fit import FitConfig, fit_placement
+from pantile.data.layouts import LAYOUTS, Layout, register_layout
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_crops import PairedCropSampler
@@ -53,6 +54,7 @@ __all__ = [
     "open_ade20k",
     "open_dataset",
     "open_mapillary",
+    "register_layout",
     "training_loader",
     "with_classes",
     "write_coco_panoptic",

@@ -23,6 +23,7 @@ from pantile.contracts.errors import UserError
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.ade20k_full import TAXONOMY
 from pantile.data.labels_16bit import read_label_16
+from pantile.data.layouts import register_layout
 from pantile.data.paired_files import FileSet, check_split, paired_keys
 from pantile.data.semantic_files import SemanticFiles
 
@@ -33,6 +34,10 @@ FROM_1 = ClassValues.of({k + 1: k for k in range(len(TAXONOMY))}, [0], _HINT.for
 LOOKED_AT = 16  # labels, evenly from all
 
 
+def _splits(root: Path) -> list[str]:
+    return [split for split in ("train", "val") if any(labels.keys() for _, labels, _ in _forms(root, split))]
+
+
 def is_ade20k_full(root: Path) -> bool:
     return any(
         images.folder.is_dir() and labels.folder.is_dir() and any(labels.folder.glob(f"*{labels.suffix}"))
@@ -41,6 +46,13 @@ def is_ade20k_full(root: Path) -> bool:
     )
 
 
+@register_layout(
+    "ade20k-full-16bit",
+    "ADE20K-Full",
+    marks="images_detectron2 with annotations_detectron2, or train/image with train/label",
+    fits=is_ade20k_full,
+    splits=_splits,
+)
 class Ade20kFull(SemanticFiles):
     """Images and maps of one split: category ids are the codes of the release, image ids the names without ``.jpg``.
 

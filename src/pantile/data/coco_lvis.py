@@ -14,6 +14,7 @@ from pathlib import Path
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.coco_lvis import TAXONOMY
 from pantile.data.label_files import GREY_16, read_label
+from pantile.data.layouts import existing_splits, register_layout
 from pantile.data.paired_files import FileSet, check_split
 from pantile.data.semantic_files import SemanticFiles, listed_keys
 
@@ -27,6 +28,11 @@ def is_coco_lvis(root: Path) -> bool:
     return any((root / LABELS / split).is_dir() for split in SPLITS.values())
 
 
+def _splits(root: Path) -> list[str]:
+    return existing_splits({short: root / LABELS / split for short, split in SPLITS.items()})
+
+
+@register_layout("coco-lvis-masks", "COCO+LVIS", marks="lvis_mask/train2017", fits=is_coco_lvis, splits=_splits)
 class CocoLvis(SemanticFiles):
     """Images and maps of one split; category ids are the stored values, image ids the names without ``.jpg``.
 

@@ -23,6 +23,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.coco_stuff import TAXONOMY
 from pantile.data.label_files import INDEXED_8, read_label
+from pantile.data.layouts import register_layout
 from pantile.data.mat_labels import is_hdf5, read_mat_label
 from pantile.data.paired_files import FileSet, check_split, paired_keys
 from pantile.data.semantic_files import SemanticFiles, listed_keys, read_key_list
@@ -41,6 +42,21 @@ def is_coco_stuff_10k(root: Path) -> bool:
     )
 
 
+def _splits(root: Path) -> list[str]:
+    def present(split: str) -> bool:
+        archive = (root / "imageLists" / f"{split}.txt").is_file()
+        return archive or any(labels.folder.is_dir() for _, labels, _ in _converted(root, split))
+
+    return [name for name, split in (("train", "train"), ("val", "test")) if present(split)]
+
+
+@register_layout(
+    "coco-stuff-10k",
+    "COCO-Stuff-10k",
+    marks="imageLists with annotations, or annotations/train2014",
+    fits=is_coco_stuff_10k,
+    splits=_splits,
+)
 def open_coco_stuff_10k(root: str | Path, split: str = "train", skip_missing: bool = False) -> SemanticFiles:
     """The converted PNGs where there are any, else the archive; image ids are the names without ``.jpg``.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.coco_stuff import TAXONOMY
 from pantile.data.label_files import INDEXED_8, read_label
+from pantile.data.layouts import register_layout
 from pantile.data.paired_files import FileSet, check_split
 from pantile.data.semantic_files import SemanticFiles, listed_keys
 
@@ -68,6 +69,17 @@ def is_coco_stuff_164k(root: Path) -> bool:
     return any(form.fits(root) for form in FORMS)
 
 
+def _splits(root: Path) -> list[str]:
+    return [short for short, split in SPLITS.items() if any(form.keys(root, split) for form in FORMS)]
+
+
+@register_layout(
+    "coco-stuff-164k",
+    "COCO-Stuff-164k",
+    marks="PNGs in annotations/train2017 or stuffthingmaps",
+    fits=is_coco_stuff_164k,
+    splits=_splits,
+)
 class CocoStuff164k(SemanticFiles):
     """Images and maps of one split; category ids are those of the label list, image ids the names without ``.jpg``.
 

@@ -1,7 +1,6 @@
 """PanopticDataset: what every room asks of a data set, and ``open_dataset``, which opens one by folder or by name."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,17 +9,7 @@ import numpy as np
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.ade20k import is_ade20k, open_ade20k
-from pantile.data.ade20k_full import Ade20kFull, is_ade20k_full
-from pantile.data.cityscapes import Cityscapes, is_cityscapes
-from pantile.data.coco_lvis import CocoLvis, is_coco_lvis
-from pantile.data.coco_panoptic import CocoPanoptic
-from pantile.data.coco_stuff_10k import is_coco_stuff_10k, open_coco_stuff_10k
-from pantile.data.coco_stuff_164k import CocoStuff164k, is_coco_stuff_164k
-from pantile.data.described_images import DESCRIPTION
-from pantile.data.description import DescribedFolder, is_described
-from pantile.data.mapillary import is_mapillary, open_mapillary
-from pantile.data.pascal_context import PascalContext, is_pascal_context
+from pantile.data.layouts import by_precedence, layout_of
 from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes
 
@@ -64,68 +53,13 @@ class PanopticDataset(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A data set's folders, as ``open_dataset`` recognises them.
-
-    Attributes:
-        name: of the data set or format.
-        marks: what gives it away, for messages.
-        fits: whether a path has these marks.
-        open: path, split and whether images of which a file is missing are left out to the data set; raises UserError
-            for whatever is wrong inside.
-    """
-
-    name: str
-    marks: str
-    fits: Callable[[Path], bool]
-    open: Callable[[Path, str, bool], PanopticDataset]
-
-
-def is_coco_panoptic(root: Path) -> bool:
-    return any((root / "annotations").glob("panoptic_*.json"))
-
-
-def _open_coco(root: Path, split: str, skip_missing: bool) -> CocoPanoptic:
-    return CocoPanoptic(root, split, skip_missing=skip_missing)
-
-
-LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic comes before what it was made from
-    Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, _open_coco),
-    Layout("described folder", DESCRIPTION, is_described, DescribedFolder),
-    Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
-    Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
-    Layout(
-        "ADE20K-Full",
-        "images_detectron2 with annotations_detectron2, or train/image with train/label",
-        is_ade20k_full,
-        Ade20kFull,
-    ),
-    Layout(
-        "PASCAL-Context",
-        "SegmentationClassContext with ImageSets/SegmentationContext",
-        is_pascal_context,
-        PascalContext,
-    ),
-    Layout("COCO-Stuff-164k", "PNGs in annotations/train2017 or stuffthingmaps", is_coco_stuff_164k, CocoStuff164k),
-    Layout(
-        "COCO-Stuff-10k",
-        "imageLists with annotations, or annotations/train2014",
-        is_coco_stuff_10k,
-        open_coco_stuff_10k,
-    ),
-    Layout("COCO+LVIS", "lvis_mask/train2017", is_coco_lvis, CocoLvis),
-    Layout("Mapillary Vistas", "config_v1.2.json or config_v2.0.json with training", is_mapillary, open_mapillary),
-)
-
-
 def open_dataset(
     source: str | Path, split: str = "train", skip_missing: bool = False, option: str | None = None
 ) -> PanopticDataset:
     """Opens a data set whose layout it finds out, or the generated scenes.
 
     Args:
-        source: a folder in one of ``LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
+        source: a folder in one of ``layouts.LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
             ``"scenes"`` or ``"scenes:N"`` for N generated images (write ``./scenes`` for a folder of that name).
         split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
             different splits share no image.
@@ -144,11 +78,11 @@ def open_dataset(
     path = Path(source)
     if not path.exists():
         raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")
-    for layout in LAYOUTS:
-        if layout.fits(path):
-            try:
-                return layout.open(path, split, skip_missing)
-            except NoSplit as error:
-                raise NoSplit(error.problem, error.choices, option) from None
-    looked_for = ", no ".join(f"{layout.marks} ({layout.name})" for layout in LAYOUTS)
-    raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")
+    layout = layout_of(path)
+    if layout is None:
+        looked_for = ", no ".join(f"{layout.marks} ({layout.title})" for layout in by_precedence())
+        raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")
+    try:
+        return layout.open(path, split, skip_missing)
+    except NoSplit as error:
+        raise NoSplit(error.problem, error.choices, option) from None

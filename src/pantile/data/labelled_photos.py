@@ -28,6 +28,8 @@ class LabelledPhotos(Samples, ABC):
 
     Attributes:
         orientation: ``"upright"``, ``"stored"`` or None, see above.
+        pooled_crowd: a crowd region is what the format leaves without a number, so one may be many things; False where
+            the format lists its crowd regions one by one.
         told_unsure: the warning was given, or is not wanted because somebody tells it in another way.
         channels, reading: how images are read; ``bands.read_as`` changes them.
     """
@@ -35,6 +37,7 @@ class LabelledPhotos(Samples, ABC):
     orientation: str | None = None
     channels: int = 3
     reading: Reading = AS_STORED
+    pooled_crowd = True
     told_unsure = False
     _how_to_say = "write it with `pantile data convert --orientation stored`"
 

@@ -16,6 +16,7 @@ from pantile.contracts.errors import NoSplit, UserError
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.pascal_context import TAXONOMY_59, TAXONOMY_60
 from pantile.data.label_files import INDEXED_8, read_label
+from pantile.data.layouts import register_layout
 from pantile.data.paired_files import FileSet
 from pantile.data.semantic_files import SemanticFiles, listed_keys, read_key_list
 
@@ -28,6 +29,18 @@ def is_pascal_context(root: Path) -> bool:
     return _voc(root) is not None
 
 
+def _splits(root: Path) -> list[str]:
+    voc = _voc(root)
+    return [split for split in ("train", "val") if voc is not None and (voc / LISTS / f"{split}.txt").is_file()]
+
+
+@register_layout(
+    "pascal-context",
+    "PASCAL-Context",
+    marks="SegmentationClassContext with ImageSets/SegmentationContext",
+    fits=is_pascal_context,
+    splits=_splits,
+)
 class PascalContext(SemanticFiles):
     """Images and maps of one split; image ids are the names without ``.jpg``.
 

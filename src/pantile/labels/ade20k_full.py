@@ -32,6 +32,7 @@ from pantile.labels.fields import Fields, read_json
 from pantile.labels.image_folders import Pairs, choose_splits
 from pantile.labels.label_pngs import paired_source
 from pantile.labels.missing import present
+from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 
 SUFFIX = "_seg.png"
@@ -43,6 +44,7 @@ SHORT = {"training": "train", "validation": "val"}
 CHALLENGE_STUFF = {info.name.split(",")[0].strip().lower() for info in CHALLENGE.classes if not info.is_thing}
 
 
+@register_reader("ade20k-full", options=("things", "stuff", "classes"))
 def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -67,6 +69,7 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 
+@register_reader("ade20k-847", options=())
 def open_ade20k_847(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

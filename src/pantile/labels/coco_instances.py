@@ -33,6 +33,7 @@ from pantile.labels.fields import Fields, is_number, path_inside, read_json
 from pantile.labels.image_folders import check_size, choose_splits, images_by_stem
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import (
     Dropped,
@@ -61,6 +62,7 @@ class _File:
     annotations: dict[int | str, list[Fields]]
 
 
+@register_reader("coco-instances", coordinates=True)
 def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -274,6 +276,7 @@ def _shape(entry: Fields, size: tuple[int, int], taxonomy: Taxonomy, file: _File
     return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=file.layer)
 
 
+@WRITERS.register("coco-instances")
 class CocoInstancesWriter:
     """``annotations/instances_<split>.json`` for things, ``stuff_<split>.json`` for stuff, both as run lengths.
 

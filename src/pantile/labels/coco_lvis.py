@@ -36,6 +36,7 @@ from pantile.labels.label_frames import frame_of_map
 from pantile.labels.missing import present
 from pantile.labels.png_pairs import SemanticWriter
 from pantile.labels.rasterise import covered_pixels
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.source import Dropped, ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
 OTHER = 183  # stands for all things in COCO's stuff
@@ -45,6 +46,7 @@ STUFF_FILES = ("stuff_train2017.json", "stuff_val2017.json")
 _URL = re.compile(r"(?:train|val)2017/\d{12}\.jpg$")
 
 
+@register_reader("coco-lvis", options=("images",))
 def open_coco_lvis(src: Path, options: ReadOptions, as_published: bool = False) -> LabelSource:
     """
     Args:
@@ -76,6 +78,12 @@ def open_coco_lvis(src: Path, options: ReadOptions, as_published: bool = False) 
     if as_published:
         notes.append("Stuff cabinet is labelled window-other, and blanket desk-stuff, as in the published labels.")
     return LabelSource(taxonomy, tuple(splits), tuple(notes))
+
+
+@register_reader("coco-lvis-as-published", options=("images",))
+def open_published_coco_lvis(src: Path, options: ReadOptions) -> LabelSource:
+    """As ``open_coco_lvis``, with the fault of the published labels."""
+    return open_coco_lvis(src, options, as_published=True)
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,7 @@ def _painted(
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
+@WRITERS.register("coco-lvis")
 class CocoLvisWriter(SemanticWriter):
     """``lvis_mask/<split>/*.png`` beside ``images/<split>``, which ``open_dataset`` recognises.
 

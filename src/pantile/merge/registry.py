@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, get_args, get_type_hints
 from torch import Tensor
 
 from pantile.contracts.predictions import Prediction
-from pantile.contracts.registry import Registry
+from pantile.contracts.registry import Registry, calling_module
 from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
@@ -41,9 +41,11 @@ EVIDENCE: Registry[Callable[..., ClassEvidence]] = Registry("class evidence", "p
 def register_merge(config_class: type) -> Callable[[Function], Function]:
     """A decorator of ``predict`` for every kind of ``config_class``."""
 
+    home = calling_module()
+
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            MERGERS.register(kind)(Merger(config_class, predict))
+            MERGERS.register(kind, home)(Merger(config_class, predict))
         return predict
 
     return add
@@ -52,9 +54,11 @@ def register_merge(config_class: type) -> Callable[[Function], Function]:
 def register_evidence(config_class: type) -> Callable[[Function], Function]:
     """A decorator of ``(output, placement, config) -> ClassEvidence`` for every kind of ``config_class``."""
 
+    home = calling_module()
+
     def add(make: Function) -> Function:
         for kind in _kinds(config_class):
-            EVIDENCE.register(kind)(make)
+            EVIDENCE.register(kind, home)(make)
         return make
 
     return add
