@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, evaluates on scenes that were never seen, and draws. Run again, it goes on where it stopped."""
-    from pantile.cli.eval import print_quality, write_json
+    from pantile.cli.eval import write_json
     from pantile.cli.report import report_run
     from pantile.data import first_images
     from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, load_checkpoint
@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from pantile.engine.evaluate import evaluate
     from pantile.engine.run_record import RunRecord
     from pantile.engine.train import train
+    from pantile.metrics.printing import print_quality
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.recipe)

@@ -11,11 +11,9 @@ from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
-from pantile.contracts.percent import percent
 
 if TYPE_CHECKING:
     from pantile.engine.meters import Evaluation
-    from pantile.metrics import PanopticQualityResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
     result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
     if processes().rank == 0:
-        print_quality(result.quality)
-        print_other_tasks(result)
+        print_results(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
@@ -68,56 +65,12 @@ def interrupted(args: argparse.Namespace) -> str:
     return "nothing was measured to the end and nothing written: run it again, with --limit N for fewer images."
 
 
-def print_quality(quality: "PanopticQualityResult") -> None:
-    """The table that every verb shows: PQ, SQ and RQ in percent, groups first, then classes."""
-    from rich.console import Console
-    from rich.table import Table
+def print_results(evaluation: "Evaluation") -> None:
+    """What every metric has to say, in percent."""
+    from pantile.metrics.registry import METRICS
 
-    table = Table()
-    for column in ("", "PQ", "SQ", "RQ", "TP", "FP", "FN"):
-        table.add_column(column, justify="left" if not column else "right")
-    content = quality.to_dict()["panoptic"]
-    for group in ("all", "things", "stuff"):
-        values = content[group]
-        table.add_row(f"{group} ({values['n']} classes)", *map(percent, (values["pq"], values["sq"], values["rq"])))
-    table.add_section()
-    for name, values in content["per_class"].items():
-        counts = (str(values[k]) for k in ("tp", "fp", "fn"))
-        table.add_row(name, *map(percent, (values["pq"], values["sq"], values["rq"])), *counts)
-    Console().print(table)
-
-
-def print_other_tasks(result: "Evaluation") -> None:
-    """Pixels and confusion of the things, average precision of instances, intersection over union, in percent."""
-    content = result.to_dict()
-    if result.things and result.things.pixels.truth:
-        print_things(content, "things")
-    rows = (
-        (
-            "instance",
-            {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP S", "ap_medium": "M", "ap_large": "L"},
-        ),
-        ("semantic", {"miou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "class accuracy"}),
-    )
-    for task, labels in rows:
-        if task in content:
-            print(f"{task}: " + ", ".join(f"{label} {percent(content[task][k])}" for k, label in labels.items()))
-        if task == "instance" and result.instance_things:
-            print_things(content[task], f"instance, scores from {result.score_threshold:g}")
-
-
-def print_things(group: dict, of: str) -> None:
-    """Pixel accuracy and precision and the confusion curve, in percent.
-
-    Args:
-        group: with "thing_pixels" and "thing_confusion", as ``pantile score`` writes them.
-        of: what was measured, in words.
-    """
-    pixels, confusion = group["thing_pixels"], group["thing_confusion"]
-    print(f"{of}: pixel accuracy {percent(pixels['accuracy'])}, pixel precision {percent(pixels['precision'])}")
-    if confusion["segments"]:
-        shares = " ".join(f"{t}:{percent(share)}" for t, share in confusion["share_at_percent"].items())
-        print(f"{of}: confused, at T % of two things each: {shares}")
+    for name, result in evaluation.results.items():
+        METRICS[name].show(result)
 
 
 def write_json(content: dict, path: Path) -> None:

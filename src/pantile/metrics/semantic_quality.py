@@ -17,6 +17,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.map_pair import as_array, id_map
+from pantile.metrics.printing import print_fractions
+from pantile.metrics.registry import register_metric
 from pantile.metrics.without_nan import without_nan
 
 
@@ -45,6 +47,14 @@ class SemanticQualityResult:
         return {"semantic": without_nan(asdict(self))}
 
 
+def _show(result: SemanticQualityResult) -> None:
+    labels = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "class accuracy"}
+    print_fractions("semantic", vars(result), labels)
+
+
+@register_metric(
+    "semantic_quality", task="semantic", arguments=lambda batch: (batch.class_maps, batch.truths), show=_show
+)
 class SemanticQuality(Metric):
     """Mean IoU and accuracies over a dataset; adds up over batches and processes.
 

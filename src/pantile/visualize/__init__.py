@@ -9,8 +9,10 @@ from pantile.visualize.legend import error_legend, legend
 from pantile.visualize.overlay import error_map, error_map_with_legend, overlay, overlay_with_legend
 from pantile.visualize.panels import grid, side_by_side
 from pantile.visualize.report import ConfusedThing, Example, ReportData, draw_example, write_report
+from pantile.visualize.report_panels import PANELS, fill, register_panel
 
 __all__ = [
+    "PANELS",
     "ConfusedThing",
     "Example",
     "Inside",
@@ -26,12 +28,14 @@ __all__ = [
     "error_legend",
     "error_map",
     "error_map_with_legend",
+    "fill",
     "grid",
     "legend",
     "overlay",
     "overlay_with_legend",
     "ratio_histogram",
     "read_metrics",
+    "register_panel",
     "segment_colors",
     "side_by_side",
     "write_report",

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -67,7 +67,9 @@ def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
-def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"] = "svg") -> dict[str, bytes]:
+def curve_figures(
+    metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"] = "svg", names: Collection[str] | None = None
+) -> dict[str, bytes]:
     """Every figure for which ``metrics`` has the columns.
 
     Steps are drawn as the number of steps that were made, as checkpoints count them: one more than the CSV's ``step``.
@@ -75,6 +77,7 @@ def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"]
     Args:
         metrics: what ``read_metrics`` gives.
         form: PNG figures have 200 dots per inch: twice the 900 pixels at which they are meant to be read.
+        names: of the figures to draw; None for all.
 
     Returns:
         "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
@@ -89,13 +92,14 @@ def curve_figures(metrics: Mapping[str, np.ndarray], form: Literal["svg", "png"]
     rates = {name: name for name in metrics if _is_rate(name)}
     ratios = _first_and_final([name for name in metrics if name.startswith(RATIO_PREFIX)])
     ratio_values = {label: metrics[name] for label, name in ratios.items()}
-    drawn = {
-        "pq": _figure(_draw_pq, _series(metrics, pq), form),
-        "losses": _figure(_draw_losses, _series(metrics, terms), form),
-        "learning_rate": _figure(_draw_rate, _series(metrics, rates, "every"), form),
-        "fp_fn_histogram": ratio_histogram(ratio_values, form),
-        "fp_fn_over_steps": _figure(_draw_ratios, _series(metrics, ratios, "geometric mean"), form),
+    draw = {
+        "pq": lambda: _figure(_draw_pq, _series(metrics, pq), form),
+        "losses": lambda: _figure(_draw_losses, _series(metrics, terms), form),
+        "learning_rate": lambda: _figure(_draw_rate, _series(metrics, rates, "every"), form),
+        "fp_fn_histogram": lambda: ratio_histogram(ratio_values, form),
+        "fp_fn_over_steps": lambda: _figure(_draw_ratios, _series(metrics, ratios, "geometric mean"), form),
     }
+    drawn = {name: draw[name]() for name in draw if names is None or name in names}
     return {name: content for name, content in drawn.items() if content is not None}
 
 
