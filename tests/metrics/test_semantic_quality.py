@@ -172,3 +172,23 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     expected = flat(measured(*[random_pair(random) for _ in range(5)]))
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_both_conventions_of_miou_are_the_recorded_ones(real_data):
+    """A class that is predicted and never labelled, and one that never occurs."""
+    folder = real_data / "rankseg_blocks"
+    told, arrays = json.loads((folder / "miou.json").read_text()), np.load(folder / "miou.npz")
+    taxonomy = plain_taxonomy([f"class {k}" for k in range(told["K"])], things=[])
+    metric = SemanticQuality(taxonomy)
+    for label, prediction in zip(arrays["label"], arrays["pred"], strict=True):
+        ids = np.where(label == told["ignore"], 0, label.astype(np.int32) + 1)
+        target = PanopticMap(ids, tuple(Segment(i, i - 1) for i in np.unique(ids).tolist() if i))
+        metric.update([prediction.astype(np.int32)], [target])
+    result = metric.compute()
+    assert result.miou == pytest.approx(told["mmseg"]["mIoU"], abs=1e-9)
+    assert result.miou_labelled == pytest.approx(told["detectron2"]["mIoU"], abs=1e-9)
+    assert result.miou_labelled == pytest.approx(told["vspw_evaluator_mIoU"], abs=1e-9)
+    assert result.mean_accuracy == pytest.approx(told["detectron2"]["mACC"], abs=1e-9)
+    assert result.pixel_accuracy == pytest.approx(told["mmseg"]["aAcc"], abs=1e-9)
+    wanted = [math.nan if own is None else own for own in told["mmseg"]["IoU"]]
+    assert list(result.per_class.values()) == pytest.approx(wanted, abs=1e-9, nan_ok=True)
