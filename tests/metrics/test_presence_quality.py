@@ -58,6 +58,10 @@ def test_recall_and_precision_of_a_selection_are_the_recorded_ones(recorded: tup
         assert result.class_recall == pytest.approx(told["class_recall"], abs=1e-7)
         assert result.precision == pytest.approx(told["precision_named_img_accuracy"], abs=1e-7)
         assert result.selected == k
+        for own, name in enumerate(TAXONOMY.names):
+            images = np.flatnonzero(arrays["hist"][:, own])
+            missed = sum(own not in arrays["order"][image, :k] for image in images)
+            assert result.missed.get(name, (len(images), 0)) == (len(images), missed)
 
 
 def naive(scores: list[float], relevant: list[bool]) -> float:
@@ -95,6 +99,7 @@ def test_parts_of_the_images_in_any_order_add_up() -> None:
             metric.update([scores[image]], [pixels[image]], image_ids=[image])
     first.merge_state(second)
     found, wanted = vars(first.compute()), vars(whole)
+    assert found.pop("missed") == wanted.pop("missed") != {}
     assert found.pop("per_class") == pytest.approx(wanted.pop("per_class"), abs=1e-12, nan_ok=True)
     assert found == pytest.approx(wanted, abs=1e-12)
 

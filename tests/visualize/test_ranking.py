@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pantile.contracts.errors import UserError
-from pantile.visualize import ranking
+from pantile.visualize import PANELS, ReportData, ranking
 from pantile.visualize.ranking import MOST_SHOWN, confidence_figure, missed_figure, temperature_figure
 
 NAMES = [f"class {k}" for k in range(60)]
@@ -70,3 +70,14 @@ def test_counts_that_do_not_fit() -> None:
         missed_figure(np.zeros(59), np.zeros(60), NAMES)
     with pytest.raises(UserError, match="'class 0' was missed in 2 images but shown in 1"):
         missed_figure(np.ones(60, int), np.full(60, 2), NAMES)
+
+
+def test_the_panel_shows_what_an_evaluation_found() -> None:
+    draw = PANELS["presence"].draw
+    assert draw(ReportData(results={"panoptic": {}})) == draw(ReportData(results=None)) == ""
+    group = {"class_ap": 0.25, "image_ap": 0.5, "class_recall": None, "pixel_recall": None, "selected": None}
+    without = draw(ReportData(results={"presence": group | {"missed": {}}}))
+    assert "25.0" in without and "classes selected" not in without and "<img" not in without
+    group |= {"class_recall": 0.125, "selected": 7.5, "missed": {"<cat>": [9, 4]}}
+    page = draw(ReportData(results={"presence": group}))
+    assert "12.5" in page and "On average 7.5 classes" in page and "<img" in page

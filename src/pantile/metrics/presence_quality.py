@@ -40,6 +40,8 @@ class PresenceQualityResult:
         selected: mean number of selected classes.
         images, classes: those that count: images with scores, classes that one of them shows.
         per_class: class name -> its average precision.
+        missed: class name -> in how many images with a selection it is shown, and in how many of these it was not
+            selected; only of classes that were missed.
     """
 
     image_ap: float
@@ -52,6 +54,7 @@ class PresenceQualityResult:
     images: int
     classes: int
     per_class: dict[str, float]
+    missed: dict[str, tuple[int, int]]
 
     def to_dict(self) -> dict:
         """``{"presence": {"image_ap", ..., "per_class"}}`` in plain containers; {} if no image had scores."""
@@ -115,6 +118,8 @@ class PresenceQuality(Metric):
         # pixel recall, class recall, precision, number of selected classes; and of how many images
         self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("counts", torch.zeros(4, dtype=torch.int64), dist_reduce_fx="sum")
+        # images with a selection that show a class, and those in which it was not selected
+        self.add_state("missed", torch.zeros(2, len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
         self.reset()
 
     def reset(self) -> None:
@@ -172,6 +177,7 @@ class PresenceQuality(Metric):
         values = [pixels[taken].sum() / pixels.sum() if shown else 0.0, hits / shown if shown else 0.0]
         values += [hits / max(int(taken.sum()), 1), float(taken.sum())]
         self.sums = self.sums + torch.tensor(values, dtype=torch.float64, device=self.device)
+        self.missed = self.missed + torch.from_numpy(np.stack([present, present & ~taken])).to(self.device)
         self.counts = self.counts + torch.tensor([shown > 0, shown > 0, True, True], device=self.device).long()
 
     def compute(self) -> PresenceQualityResult:
@@ -198,6 +204,11 @@ class PresenceQuality(Metric):
             images=len(logits),
             classes=int(present.any(axis=0).sum()),
             per_class=dict(zip(self.taxonomy.names, per_class.tolist(), strict=True)),
+            missed={
+                name: (shown, missed)
+                for name, shown, missed in zip(self.taxonomy.names, *self.missed.tolist(), strict=True)
+                if missed
+            },
         )
 
 
