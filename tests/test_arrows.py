@@ -22,12 +22,14 @@ MAY_IMPORT = {
     "visualize": SHARED,
     "techniques": SHARED | {"layers", "losses"},
     "convert": SHARED | {"data", "engine", "models", "recipes"},
-    "engine": SHARED | {"layers", "models", "techniques", "losses", "merge", "metrics", "data"},
+    "inference": SHARED | {"data", "merge"},
+    "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
-    "predict": SHARED | {"convert", "engine", "data", "merge", "visualize"},
+    "predict": SHARED | {"convert", "engine", "inference", "data", "merge", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
-    | {"convert", "data", "engine", "labels", "metrics", "models", "predict", "recipes", "score", "visualize"},
+    | {"convert", "data", "engine", "inference", "labels", "metrics"}
+    | {"models", "predict", "recipes", "score", "visualize"},
 }
 
 
@@ -64,6 +66,11 @@ def test_pure_rooms_import_no_modules(room):
         assert not any(
             (m.startswith("torch.nn") and "functional" not in m) or m == "torch.nn" for m in imports_of(path)
         )
+
+
+def test_inference_needs_no_lightning():
+    for path in (ROOT / "inference").rglob("*.py"):
+        assert not any(m.split(".")[0] == "lightning" for m in imports_of(path)), path
 
 
 def test_models_do_not_know_techniques_and_techniques_do_not_know_models():

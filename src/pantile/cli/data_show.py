@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -14,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     parser.add_argument(
-        "--images", type=int, default=24, metavar="N", help="how many, evenly from the whole split (default: 24)"
+        "--images",
+        type=at_least_one,
+        default=24,
+        metavar="N",
+        help="how many, evenly from the whole split (default: 24)",
     )
     parser.add_argument(
         "--out",

@@ -3,6 +3,7 @@
 import argparse
 
 from pantile.cli.checkpoint_argument import opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
@@ -11,7 +12,7 @@ TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=output_folder, default="runs/demo", help="run folder (default: runs/demo)")
     parser.add_argument("--recipe", default="remax_nano", help="default: remax_nano")
-    parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    parser.add_argument("--steps", type=at_least_one, help="training steps (default: the recipe's)")
 
 
 def run(args: argparse.Namespace) -> int:

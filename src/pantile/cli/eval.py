@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.skip_missing import add_skip_missing
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser)
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
-    parser.add_argument("--limit", type=int, help="only the first N images")
+    parser.add_argument("--limit", type=at_least_one, help="only the first N images")
     add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)

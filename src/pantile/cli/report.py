@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.numbers import at_least_one, at_least_zero
 from pantile.cli.output_arguments import output_file
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
     add_weights_option(parser)
-    parser.add_argument("--limit", type=int, help="evaluate the first N validation images only")
+    parser.add_argument("--limit", type=at_least_one, help="evaluate the first N validation images only")
     parser.add_argument(
         "--images",
-        type=int,
+        type=at_least_zero,
         default=4,
         help="how many best images, worst images and most confused things to show (default: 4)",
     )

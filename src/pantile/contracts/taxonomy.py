@@ -44,7 +44,7 @@ class Taxonomy:
         if not self.classes:
             raise UserError("The taxonomy has no classes: list at least one category.")
         for what, values in (("name", self.names), ("id", [c.id for c in self.classes])):
-            repeated = sorted(value for value, count in Counter(values).items() if count > 1)
+            repeated = sorted(v for v, count in Counter(values).items() if count > 1)
             if repeated:
                 raise UserError(f"The taxonomy uses the category {what} {short(repeated[0])} twice: make it unique.")
 

@@ -21,6 +21,7 @@ from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
+from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
 from pantile.models import ARCHITECTURES, ModelConfig
@@ -153,6 +154,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
+    windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
     seed: int = 1
 
 

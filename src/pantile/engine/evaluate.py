@@ -16,10 +16,10 @@ from pantile.engine.loaders import evaluation_loader
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
-from pantile.engine.tiles import Tiling
 from pantile.engine.train import make_trainer
-from pantile.engine.views import Views
-from pantile.engine.whole_images import whole_image_loader
+from pantile.inference.tiles import Tiling
+from pantile.inference.views import Views
+from pantile.inference.whole_images import whole_image_loader
 from pantile.models import fold_batch_norms
 
 

@@ -14,6 +14,7 @@ As ``ade20k-847`` it gives the 847 classes on which MaskFormer trains, one regio
 void. (That preparation also shrinks images to 512 pixels on the shorter side, which is left to augmentation.)
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def _names(paths: list[Path], src: Path) -> list[Fields]:
             "file and name it with --classes."
         )
     ordered = sorted(names.items())
-    twice = {name for _, name in ordered if list(names.values()).count(name) > 1}
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
     return [
         Fields({"id": k, "name": f"{name} ({k})" if name in twice else name}, f"{src}: class {k}")
         for k, name in ordered

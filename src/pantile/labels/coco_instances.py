@@ -13,7 +13,7 @@ category "other" stands for things: void where no thing lies.
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,8 +120,8 @@ def _read(path: Path, layer: Layer) -> _File:
     top = Fields.of(read_json(path), str(path))
     images = top.objects("images", "image")
     ids = [image.identifier("id") for image in images]
-    if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
+    twice = next((i for i, count in Counter(ids).items() if count > 1), None)
+    if twice is not None:
         raise UserError(f"{path} lists the image id {twice!r} twice in 'images': make the ids unique.")
     annotations: dict[int | str, list[Fields]] = {i: [] for i in ids}
     for annotation in top.objects("annotations", "annotation"):

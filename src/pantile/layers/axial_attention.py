@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_tf_
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.conv import ConvNorm
-from pantile.layers.precision import at_least_float32
 
 MAX_SPAN = 255  # positions; farther ones share the outermost row of the table
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_tf_
 from torch import Tensor, nn
 
-from pantile.layers.precision import at_least_float32
+from pantile.contracts.precision import at_least_float32
 
 
 class ConvNorm(nn.Sequential):

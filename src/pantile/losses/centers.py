@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.center_targets import center_targets
 from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.pq_style import mean_of_nonzero
-from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 
 
 def corners_aligned(size: tuple[int, int]) -> bool:

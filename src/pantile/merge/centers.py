@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
@@ -58,7 +59,7 @@ def predict_centers(
     """
     check_agreement(output, len(output.semantic_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with torch.autocast(output.semantic_logits.device.type, enabled=False):
+    with autocast_off(output.semantic_logits.device):
         return [
             _predict_one(semantic_logits, heatmap, offset, taxonomy, config, placement, tasks)
             for semantic_logits, heatmap, offset, placement in zip(

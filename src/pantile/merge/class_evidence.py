@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
@@ -66,7 +67,7 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
 
     def evidence(window: Window) -> Tensor:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
-        with torch.autocast(masks.device.type, enabled=False):
+        with autocast_off(masks.device):
             votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
         return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu()
 
@@ -100,7 +101,7 @@ def _resized(maps: Tensor, grid: Grid, window: Window) -> Tensor:
     rows, columns = grid.rows[window.top : window.bottom], grid.columns[window.left : window.right]
     (y, y_end), (x, x_end) = _span(rows), _span(columns)
     # under a caller's autocast the resizing would run in bfloat16, which moves borders
-    with torch.autocast(maps.device.type, enabled=False):
+    with autocast_off(maps.device):
         wide = maps[:, y:y_end, x:x_end].float() @ columns[:, x:x_end].T.to(maps.device, torch.float32)
         return rows[:, y:y_end].to(maps.device, torch.float32) @ wide
 
