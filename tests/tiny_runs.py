@@ -42,7 +42,7 @@ def shrunk(name: str) -> RunConfig:
     config = make_recipe(name)
     model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
     backbone = "swidernet_0.125_0.125_1" if model.backbone.startswith(("swidernet", "wr41")) else "test_resnet"
-    widths = {f.name: getattr(nano, f.name) for f in fields(model) if is_width(f.name)}
+    widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if backbone == "test_resnet" and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here
@@ -54,6 +54,13 @@ def shrunk(name: str) -> RunConfig:
         if hasattr(technique, "channels"):
             technique.channels = 16
     return config
+
+
+def narrow(width: int | tuple, nano: int | tuple) -> int | tuple:
+    """The nano model's width; of several, as many as there were, the last one again where it has fewer."""
+    if isinstance(width, int):
+        return nano
+    return tuple(nano[min(k, len(nano) - 1)] for k in range(len(width)))
 
 
 def is_width(field: str) -> bool:
