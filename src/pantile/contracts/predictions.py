@@ -36,6 +36,7 @@ class Prediction:
         presence_logits: (K,) float32 for a sigmoid, whether the image shows a class; None where the model says nothing
             of it, or where the prediction was joined from tiles.
         selected_classes: (k,) int64, the classes that could win a pixel; None for all, or as above.
+        per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
     """
 
     panoptic: PanopticMap
@@ -43,3 +44,4 @@ class Prediction:
     semantic: np.ndarray | None = None
     presence_logits: np.ndarray | None = None
     selected_classes: np.ndarray | None = None
+    per_class: bool = False

@@ -59,7 +59,7 @@ def curve_figures(
         names: of the figures to draw; None for all.
 
     Returns:
-        "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
+        "miou", "pq", "losses", "learning_rate", "fp_fn_histogram" and "fp_fn_over_steps" -> file content.
     """
     metrics = {**metrics, "step": metrics["step"] + 1}
     terms = {
@@ -68,10 +68,12 @@ def curve_figures(
         if name.startswith("train/") and not name.startswith(RATIO_PREFIX)
     }
     pq = {label: name for label, name in _PQ_COLUMNS.items() if name in metrics}
+    miou = {"mIoU": "val/miou"} if "val/miou" in metrics else {}
     rates = {name: name for name in metrics if _is_rate(name)}
     ratios = _first_and_final([name for name in metrics if name.startswith(RATIO_PREFIX)])
     ratio_values = {label: metrics[name] for label, name in ratios.items()}
     draw = {
+        "miou": lambda: figure_file(_draw_miou, _series(metrics, miou), form),
         "pq": lambda: figure_file(_draw_pq, _series(metrics, pq), form),
         "losses": lambda: figure_file(_draw_losses, _series(metrics, terms), form),
         "learning_rate": lambda: figure_file(_draw_rate, _series(metrics, rates, "every"), form),
@@ -180,6 +182,14 @@ def _series(
 
 def _group_means(values: np.ndarray) -> np.ndarray:
     return np.array([group.mean() for group in np.array_split(values, MOST_POINTS)])
+
+
+def _draw_miou(series: Series) -> Figure:
+    figure, (axes,) = new_axes(3.2)
+    draw_lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
+    axes.set(title="Mean intersection over union on the validation images", xlabel="step", ylabel="mIoU (%)")
+    axes.set_ylim(bottom=0)
+    return figure
 
 
 def _draw_pq(series: Series) -> Figure:
