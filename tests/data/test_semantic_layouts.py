@@ -25,7 +25,9 @@ from pantile.data.classes import ade20k_full, coco_lvis, coco_stuff, pascal_cont
 from pantile.data.coco_lvis import CocoLvis
 from pantile.data.coco_stuff_10k import open_coco_stuff_10k
 from pantile.data.coco_stuff_164k import CocoStuff164k, is_coco_stuff_164k
+from pantile.data.dataset import open_dataset
 from pantile.data.pascal_context import PascalContext, is_pascal_context
+from pantile.labels import ConvertOptions, convert
 
 SIZE = (20, 45)
 
@@ -117,6 +119,14 @@ def test_pascal_context(tmp_path: Path, below: str) -> None:
     assert (names_of_pixels(fewer, 1) == full[labels["2008_000008"]]).all()
     with pytest.raises(UserError, match="has 59 or 60 classes, not 33"):
         PascalContext(tmp_path, "val", classes=33)
+
+
+def test_pascal_context_of_59_classes_is_a_source_of_conversions(tmp_path: Path) -> None:
+    write_pascal_context(tmp_path / "voc", "val", {"2008_000008": with_values(list(range(60)))})
+    convert(tmp_path / "voc", tmp_path / "out", ConvertOptions("pascal-context-59"))
+    converted, dataset = open_dataset(tmp_path / "out", "val"), PascalContext(tmp_path / "voc", "val", classes=59)
+    assert len(converted.taxonomy) == 59
+    assert (names_of_pixels(converted) == names_of_pixels(dataset)).all()
 
 
 def test_pascal_context_without_split_list_or_file(tmp_path: Path) -> None:
