@@ -29,7 +29,7 @@ settings += ["training.workers=0", "training.validation_images=1"]
 settings += ["augment.crop=[64,64]", "evaluation_size=[64,64]"]
 call("train", "tiny_queries_nano", "--data", "masks", "--out", "run", "--set", *settings)
 call("eval", "run", "--data", "masks", "--json", "eval.json")
-call("report", "run", "--images", "0")
+call("report", "run", "--images", "1")
 call("data", "convert", "masks", "coco", "--from", "color-masks")
 """
 
