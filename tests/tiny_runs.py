@@ -41,10 +41,16 @@ def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
     model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
-    backbone = "swidernet_0.125_0.125_1" if model.backbone.startswith(("swidernet", "wr41")) else "test_resnet"
+    backbones = {
+        "swidernet": "swidernet_0.125_0.125_1",
+        "wr41": "swidernet_0.125_0.125_1",
+        "vit": "test_vit",
+        "test_vit": "test_vit",
+    }
+    backbone = next((b for family, b in backbones.items() if model.backbone.startswith(family)), "test_resnet")
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
-    if backbone == "test_resnet" and model.backbone_drop_path:
+    if not backbone.startswith("swidernet") and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here
     config.augment.crop = (64, 64) if config.augment.crop[0] % 32 == 0 else (65, 65)
     config.training.effective_batch, config.training.device_batch, config.training.workers = 2, None, 0

@@ -14,7 +14,17 @@ from pantile.recipes import list_recipes, make_recipe
 from pantile.techniques import build_techniques
 from tiny_runs import distinct_when_shrunk, make_tiny_config, shrunk
 
-CLASSES = {"coco": 133, "cityscapes": 19, "mapillary": 65, "ade20k": 150, "nano": 12}
+CLASSES = {  # the first whose name is part of a recipe's
+    "pascal_context": 60,
+    "coco_stuff10k": 171,
+    "ade20k_full": 847,
+    "coco_lvis": 1284,
+    "coco": 133,
+    "cityscapes": 19,
+    "mapillary": 65,
+    "ade20k": 150,
+    "nano": 12,
+}
 
 
 def classes_of(name: str) -> int:

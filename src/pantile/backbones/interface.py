@@ -6,7 +6,7 @@ from torch import nn
 class Backbone(nn.Module):
     """Common interface: (B, in_channels, H, W) normalised float -> dict of (B, C, h, w) by name.
 
-    Names are res2, res3, res4, res5 (strides 4, 8, 16 and 32, or 16 twice at output stride 16) and, where the family
+    Names are res2, res3, res4, res5 (strides 4, 8, 16 and 32; none above the output stride) and, where the family
     has one, stem. A map of stride s measures ceil(H / s) x ceil(W / s).
 
     Attributes:
@@ -16,6 +16,6 @@ class Backbone(nn.Module):
 
     def __init__(self, channels: dict[str, int], *, stem_stride: int, output_stride: int):
         super().__init__()
-        strides = {"res5": output_stride, "res4": 16, "res3": 8, "res2": 4, "stem": stem_stride}
+        strides = {"res5": output_stride, "res4": min(16, output_stride), "res3": 8, "res2": 4, "stem": stem_stride}
         self.channels = channels
         self.strides = {name: strides[name] for name in channels}

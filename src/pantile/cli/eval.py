@@ -37,17 +37,21 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
+    from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.bands import reading_for
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
+    from pantile.engine.measures import per_class
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
     views, tiling = views_of(args), tiles_of(args)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
+    if args.confused and per_class(checkpoint.config):
+        raise UserError(f"--confused: {checkpoint.path} classifies pixels and tells no things apart; leave it out.")
     dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
     described = reading_for(dataset)
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)

@@ -48,6 +48,7 @@ def report_run(
     from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
+    from pantile.engine.measures import per_class
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report
@@ -76,6 +77,7 @@ def report_run(
         hardware=record.hardware,
         dataset=f"{record.data} ({record.val_split}, {len(evaluation.per_image)} images)",
         results=evaluation.to_dict(),
+        per_class=per_class(checkpoint.config),
         taxonomy=checkpoint.taxonomy,
         metrics=read_run_log(run),
         best=[_example(predictor, validation_set, index, quality) for quality, index in best],

@@ -66,9 +66,9 @@ class Checkpoint:
 
 
 def metric_title(name: str) -> str:
-    """``pq_things`` -> "PQ things"."""
+    """``pq_things`` -> "PQ things", ``miou`` -> "mIoU"."""
     first, *rest = name.split("_")
-    return " ".join([first.upper(), *rest])
+    return " ".join([{"miou": "mIoU"}.get(first, first.upper()), *rest])
 
 
 def save_weights(

@@ -75,6 +75,9 @@ class OptimizerConfig:
     momentum: float = 0.9  # of sgd
     schedule: Literal["poly", "step", "constant"] = "poly"
     poly_power: float = 0.9  # base * (1 - step / steps) ** power, not shifted by the warm-up
+    poly_end: Amount = (
+        0.0  # fraction of the learning rate at which poly ends: base * (end + (1 - end) * (...) ** power)
+    )
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
@@ -93,8 +96,9 @@ class TrainingConfig:
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
-    # of the validations, by which the best weights are chosen; the later of equal ones
-    best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
+    # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
+    # but for pixel classifiers, where it is miou
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )

@@ -39,7 +39,7 @@ class Evaluation:
     def confused(self) -> list[tuple[int, float]]:
         """(dataset index, second-largest share of a thing that a segment covers, 0..1) of the predicted things that
         are the most confused, worst first."""
-        return self.results["worst_confused"]
+        return self.results.get("worst_confused", [])
 
     def to_dict(self) -> dict:
         """Plain containers for JSON, a group for each task and, as in ``pantile score``, two about things; NaN as None.
@@ -58,16 +58,22 @@ class Meters(nn.Module):
     Args:
         taxonomy: the classes.
         tasks: what predictions hold; "panoptic" always.
+        tells_things_apart: whether the model does; of one that does not, nothing is measured that is about things.
 
     Attributes:
         metrics: by their names in ``METRICS``.
     """
 
-    def __init__(self, taxonomy: Taxonomy, tasks: frozenset[Task] = frozenset({"panoptic"})) -> None:
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        tasks: frozenset[Task] = frozenset({"panoptic"}),
+        tells_things_apart: bool = True,
+    ) -> None:
         super().__init__()
         self.taxonomy = taxonomy
         self.tasks = tasks
-        self._registered = metrics_of(tasks | {"panoptic"})
+        self._registered = metrics_of(tasks | {"panoptic"}, tells_things_apart)
         self.metrics = nn.ModuleDict({name: metric.create(taxonomy) for name, metric in self._registered.items()})
         self.per_image: list[tuple[int, float]] = []  # (dataset index, PQ), this process
 
@@ -75,6 +81,11 @@ class Meters(nn.Module):
     def quality(self) -> Metric:
         """The metric of panoptic quality."""
         return self.metrics["panoptic_quality"]
+
+    @property
+    def semantic(self) -> Metric | None:
+        """The metric of classes, where it is asked for."""
+        return dict(self.metrics.items()).get("semantic_quality")
 
     def reset(self) -> None:
         for metric in self.metrics.values():

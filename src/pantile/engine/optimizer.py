@@ -56,7 +56,7 @@ def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> floa
         return config.warmup_start + (1.0 - config.warmup_start) * step / warmup_steps
     progress = min(step / steps, 1.0)
     if config.schedule == "poly":
-        return (1.0 - progress) ** config.poly_power
+        return config.poly_end + (1.0 - config.poly_end) * (1.0 - progress) ** config.poly_power
     if config.schedule == "step":
         return config.step_factor ** sum(progress >= milestone for milestone in config.milestones)
     return 1.0

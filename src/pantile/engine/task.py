@@ -12,6 +12,7 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
+from pantile.engine.measures import per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
 from pantile.inference.images import predict_batch, predict_image
@@ -45,7 +46,7 @@ class PanopticTask(L.LightningModule):
         self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy)
         self.criterion = create_criterion(config.criterion, taxonomy)
-        self.meters = Meters(taxonomy)
+        self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config))
         self.views = Views()  # what a validation averages over
         self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
@@ -127,8 +128,13 @@ class PanopticTask(L.LightningModule):
         result = self.meters.quality.compute()
         shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
         shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
+        headline = {"PQ": result.all.pq}
+        if (semantic := self.meters.semantic) is not None:
+            headline["mIoU"] = shown["val/miou"] = semantic.compute().miou
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
-        self.log("PQ", torch.tensor(result.all.pq), prog_bar=True, logger=False)  # StepProgress shows percent
+        self.log_dict(
+            {k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False
+        )  # StepProgress shows percent
 
     def configure_optimizers(self) -> dict:
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)

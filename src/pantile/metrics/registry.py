@@ -35,6 +35,7 @@ class EvaluationMetric:
         task: which predictions are asked for; it is measured only where this task is.
         arguments: what ``update`` is given of a batch.
         show: prints a result.
+        of_things: it says something of a model that tells things of a class apart, and of no other.
         to_dict: a result to ``{group: {key: ...}}`` in plain containers for JSON; groups of one name are joined.
     """
 
@@ -43,6 +44,7 @@ class EvaluationMetric:
     arguments: "Callable[[EvaluatedBatch], tuple]"
     show: Callable[[Any], None]
     to_dict: Callable[[Any], dict[str, dict]]
+    of_things: bool = False
 
 
 METRICS: Registry[EvaluationMetric] = Registry("metric", "pantile.metrics")
@@ -55,19 +57,24 @@ def register_metric(
     arguments: "Callable[[EvaluatedBatch], tuple]",
     show: Callable[[Any], None],
     to_dict: Callable[[Any], dict[str, dict]] = lambda result: result.to_dict(),
+    of_things: bool = False,
 ) -> Callable[[Create], Create]:
     """A decorator of a ``torchmetrics.Metric``; see ``EvaluationMetric`` for the arguments."""
     home = calling_module()
 
     def add(create: Create) -> Create:
-        METRICS.register(name, home)(EvaluationMetric(create, task, arguments, show, to_dict))
+        METRICS.register(name, home)(EvaluationMetric(create, task, arguments, show, to_dict, of_things))
         return create
 
     return add
 
 
-def metrics_of(tasks: Iterable[Task]) -> dict[str, EvaluationMetric]:
+def metrics_of(tasks: Iterable[Task], tells_things_apart: bool = True) -> dict[str, EvaluationMetric]:
     """Those of the tasks, in the order in which they are shown: by task, Pantile's own first, by name."""
     foreign = METRICS.foreign()
-    measured = [(name, metric) for name, metric in METRICS.items() if metric.task in tasks]
+    measured = [
+        (name, metric)
+        for name, metric in METRICS.items()
+        if metric.task in tasks and (tells_things_apart or not metric.of_things)
+    ]
     return dict(sorted(measured, key=lambda item: (TASKS.index(item[1].task), item[0] in foreign, item[0])))

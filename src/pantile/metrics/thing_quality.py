@@ -25,7 +25,9 @@ def _show(result: ThingQualityResult) -> None:
         print_things("things", result.to_dict())
 
 
-@register_metric("things", arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons), show=_show)
+@register_metric(
+    "things", arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons), show=_show, of_things=True
+)
 class ThingQuality(Metric):
     """Counts pixels and confused segments of things; adds up over batches and processes, without rounding.
 

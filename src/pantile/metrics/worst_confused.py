@@ -18,6 +18,7 @@ from pantile.metrics.thing_confusion import confused_segments
     arguments=lambda batch: (batch.maps, batch.truths, batch.indices, batch.comparisons),
     show=lambda result: None,  # pictures show it
     to_dict=lambda result: {},
+    of_things=True,
 )
 class WorstConfused(Metric):
     """The predicted things with the largest second-largest share of a ground-truth thing, over images and processes.

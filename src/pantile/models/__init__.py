@@ -2,6 +2,7 @@
 
 from pantile.backbones import SWideRNetConfig
 from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
+from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
@@ -9,9 +10,13 @@ from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_n
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
+from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
+from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
 
 __all__ = [
     "ARCHITECTURES",
+    "DeepLabV3",
+    "DeepLabV3Config",
     "KMaXConfig",
     "KMaXDeepLab",
     "Mask2Former",
@@ -25,11 +30,18 @@ __all__ = [
     "PanopticFCNConfig",
     "PanopticModel",
     "SWideRNetConfig",
+    "Segmenter",
+    "SegmenterConfig",
+    "UPerNet",
+    "UPerNetConfig",
     "create_model",
+    "deeplabv3_nano_config",
     "fold_batch_norms",
     "kmax_nano_config",
     "mask2former_nano_config",
     "maskformer_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
+    "segmenter_nano_config",
+    "upernet_nano_config",
 ]

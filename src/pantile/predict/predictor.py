@@ -132,7 +132,7 @@ class Predictor:
             return [self(one, track) for one in image]
         pixels = self.open(image)
         prediction = predict_image(self.network, pixels, self.views, self.tiling, track=track)
-        return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
+        return PanopticResult(pixels, prediction.panoptic, self.taxonomy, prediction.per_class)
 
     def open(self, image: Source) -> np.ndarray | RasterImage:
         """The image as the network takes it; of a large raster that is cut into tiles, one whose parts are read later.

@@ -65,6 +65,7 @@ class ReportData:
             "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
             groups "thing_pixels", "thing_confusion", "instance" and "semantic" of ``pantile eval`` are shown where they
             are there.
+        per_class: the model classifies pixels and tells no things apart, so that its mean IoU comes first.
         taxonomy: colours and thing/stuff of the classes.
         metrics: columns of the metrics CSV, from ``read_metrics``.
         fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
@@ -86,6 +87,7 @@ class ReportData:
     hardware: str = ""
     dataset: str = ""
     results: Mapping[str, Any] | None = None
+    per_class: bool = False
     taxonomy: Taxonomy | None = None
     metrics: Mapping[str, np.ndarray] | None = None
     fp_fn: Mapping[str, np.ndarray] | None = None

@@ -12,6 +12,7 @@ from pantile.visualize.report_panels import fill_file, register_panel
 
 _PARTS = (("all", "PQ"), ("things", "PQ things"), ("stuff", "PQ stuff"))
 _CURVES = {
+    "miou": "Mean intersection over union on the validation images",
     "pq": "Panoptic quality on the validation images",
     "losses": "Loss terms in training, each on its own scale",
     "learning_rate": "Learning rate",
@@ -22,10 +23,17 @@ _RATIOS = {
 }
 
 
-@register_panel("summary", "Panoptic quality", place=10)
+@register_panel("summary", "Quality", place=10)
 def _summary(data: ReportData) -> str:
-    panoptic = (data.results or {}).get("panoptic") or {}
-    cards = [(label, _values(panoptic[part], "pq", "sq", "rq", "n")) for part, label in _PARTS if panoptic.get(part)]
+    """Of a model that tells no things apart, the quality of classes comes first."""
+    results = data.results or {}
+    panoptic, semantic = results.get("panoptic") or {}, results.get("semantic")
+    groups = [(label, _values(panoptic[part], "pq", "sq", "rq", "n")) for part, label in _PARTS if panoptic.get(part)]
+    cards = [(label, own["pq"], {"SQ": own["sq"], "RQ": own["rq"]}, own["n"]) for label, own in groups]
+    if semantic and data.per_class:
+        accuracy = _values(semantic, "pixel_accuracy", "mean_accuracy")
+        parts = {"pixel accuracy": accuracy["pixel_accuracy"], "class accuracy": accuracy["mean_accuracy"]}
+        cards.insert(0, ("mIoU", _values(semantic, "miou")["miou"], parts, semantic.get("n")))
     return fill_file("report_summary", cards=cards) if cards else ""
 
 
@@ -37,15 +45,16 @@ def _curves(data: ReportData) -> str:
 
 @register_panel("classes", "Classes", place=30)
 def _classes(data: ReportData) -> str:
-    """A table of PQ, in the order of the results."""
+    """A table of PQ and IoU, in the order of the results."""
+    iou = ((data.results or {}).get("semantic") or {}).get("per_class", {})
     known = {info.name: info for info in data.taxonomy.classes} if data.taxonomy else {}
     rows = []
     for name, row in ((data.results or {}).get("panoptic") or {}).get("per_class", {}).items():
         info = known.get(name)
         kind = "" if info is None else "thing" if info.is_thing else "stuff"
-        values = _values(row, "pq", "sq", "rq", "tp", "fp", "fn")
+        values = _values(row | {"iou": iou.get(name)}, "pq", "sq", "rq", "iou", "tp", "fp", "fn")
         rows.append({"name": name, "kind": kind, "color": info.color if info else None} | values)
-    return fill_file("report_classes", classes=rows) if rows else ""
+    return fill_file("report_classes", classes=rows, with_iou=bool(iou)) if rows else ""
 
 
 @register_panel("things", "Things", place=40)
