@@ -10,10 +10,9 @@ from pantile.inference.windows import Windows, forward_windows
 from pantile.merge.views import View, average_views
 
 segmenter = pytest.importorskip("pantile.models.segmenter")
-from rankseg_blocks import Recording  # noqa: E402
-
 from pantile.backbones.timm_vit import ViTBackbone  # noqa: E402
 from pantile.convert.segmenter import import_segmenter  # noqa: E402
+from rankseg_blocks import Recording  # noqa: E402
 
 
 @pytest.fixture(scope="module")
