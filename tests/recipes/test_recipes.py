@@ -26,12 +26,12 @@ CLASSES = {  # the first whose name is part of a recipe's
     "nano": 12,
 }
 
-#: settings of the models that have been built
+#: settings of models and techniques that have been built
 BUILT: list[dict] = []
 
 
 def classes_of(name: str) -> int:
-    return next(count for dataset, count in CLASSES.items() if dataset in name)
+    return next((count for dataset, count in CLASSES.items() if dataset in name), CLASSES["nano"])
 
 
 def taxonomy_of(classes: int) -> Taxonomy:
@@ -43,25 +43,29 @@ def test_every_recipe_builds(name):
     config = make_recipe(name)
     assert config.recipe == name
     config.model.pretrained = False
-    of_names = {"remax": {"remask", "reclass"}, "_ibs_": {"intra_batch"}, "_rankseg": {"rankseg"}}
-    expected = next((techniques for part, techniques in of_names.items() if part in name), set())
     chosen = {technique for technique, own in config.techniques.items() if own is not None}
-    assert chosen == expected
     content = to_dict(config)
-    settings = content["model"]
-    if expected == {"rankseg"}:  # whatever the size of the backbone
-        settings = {"architecture": settings["architecture"], "techniques": content["techniques"]}
-    if (expected and expected != {"rankseg"}) or settings not in BUILT:  # which takes seconds
+    settings = {"model": content["model"], "techniques": content["techniques"]}
+    if chosen == {"rankseg"}:  # whatever the size of the backbone
+        settings["model"] = content["model"]["architecture"]
+    if settings not in BUILT:  # which takes seconds
         BUILT.append(settings)
         taxonomy = taxonomy_of(classes_of(name))
         with torch.device("meta"):
             model = create_model(config.model, len(taxonomy), [c.is_thing for c in taxonomy.classes])
-            assert set(build_techniques(config.techniques, model, taxonomy)) == expected
+            assert set(build_techniques(config.techniques, model, taxonomy)) == chosen
     corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab")) else 0
     if corners_aligned and isinstance(config.evaluation_size, tuple):
         assert config.augment.crop == config.evaluation_size
     if "nano" not in name:
         assert all(side % 32 == corners_aligned for side in config.augment.crop)
+
+
+def test_names_tell_the_techniques():
+    for name in list_recipes():
+        on = {own for own, settings in make_recipe(name).techniques.items() if settings is not None}
+        assert (on == {"remask", "reclass"}) == name.startswith("remax"), name
+        assert (on == {"intra_batch"}) == ("_ibs_" in name), name
 
 
 def test_remax_differs_from_kmax_as_the_paper_says():

@@ -15,13 +15,7 @@ from pantile.engine.task import PanopticTask
 from pantile.recipes import make_recipe
 from pantile.techniques import TECHNIQUES, Technique, TechniquesConfig, build_techniques, losses_of
 from pantile.techniques.base import rewrite_all
-
-#: of each technique, so that a small model has them; others have their defaults
-SMALL = {
-    "remask": {"stages": 2, "channels": 16},
-    "intra_batch": {"points": 64},
-    "rankseg": {"selected": 4, "channels": 32, "dropout": 0.0},
-}
+from tiny_runs import tiny
 
 
 class Smoothing(Technique):
@@ -52,7 +46,7 @@ def technique(name: str) -> Technique:
     if name == "smoothing":
         return Smoothing()
     task, _, _ = step()
-    config = TechniquesConfig(**{name: TECHNIQUES[name](**SMALL.get(name, {}))})
+    config = TechniquesConfig(**{name: tiny(TECHNIQUES[name]())})
     return build_techniques(config, task.model, task.taxonomy)[name]
 
 
