@@ -43,6 +43,8 @@ def shrunk(name: str) -> RunConfig:
         ("vit", "test_vit"), "test_vit"
     )
     backbone = next((b for family, b in tiny.items() if model.backbone.startswith(family)), "test_resnet")
+    if model.architecture == "semask":  # on a Swin only
+        backbone = nano.backbone
     if model.backbone.startswith("beit"):  # of which there is no tiny one by name
         model, config.optimizer.layer_decay = replace(model, image_size=None), 1.0
     widths = {f.name: getattr(nano, f.name) for f in fields(model) if f.name in WIDTHS}
