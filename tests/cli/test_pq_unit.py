@@ -102,7 +102,7 @@ def test_the_log_holds_fractions(quality, monkeypatch):
 
     logged = {}
     task = SimpleNamespace(
-        meters=SimpleNamespace(quality=SimpleNamespace(compute=lambda: quality)),
+        meters=SimpleNamespace(quality=SimpleNamespace(compute=lambda: quality), semantic=None),
         log_dict=lambda values, **_: logged.update(values),
         log=lambda name, value, **_: logged.update({name: value}),
     )

@@ -60,14 +60,15 @@ class TestDescribed(LayoutContract):
         write_described(root, "val", {"abc": (classes, numbers)})
 
 
-def test_where_several_fit_precedence_decides_and_then_who_came_first(monkeypatch, tmp_path):
+def test_where_several_fit_precedence_decides_and_then_the_package_s_own(monkeypatch, tmp_path):
     def layout(title: str, fits: bool, precedence: int = 0) -> Layout:
         return Layout(title, "", lambda path: fits, lambda path: (), lambda *_: title, precedence)
 
-    names = {"a": layout("a", True), "b": layout("b", False, 9), "c": layout("c", True, 1), "d": layout("d", True, 1)}
-    monkeypatch.setattr(LAYOUTS, "_parts", names)
-    assert [known.title for known in by_precedence()] == ["b", "c", "d", "a"]
-    assert layout_of(tmp_path).title == open_dataset(tmp_path) == "c"
+    known = [layout("a", True), layout("b", False, 9), layout("c", True, 1), layout("d", True, 1)]
+    monkeypatch.setattr(LAYOUTS, "_parts", {own.title: own for own in known})
+    monkeypatch.setattr(LAYOUTS, "_homes", {own.title: "somebody" if own.title == "c" else "pantile" for own in known})
+    assert list(by_precedence()) == ["b", "d", "c", "a"]
+    assert layout_of(tmp_path) == open_dataset(tmp_path) == "d"
 
 
 def test_nothing_fits(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pantile.metrics.instance_things import InstanceThings
 from pantile.recipes import make_recipe
 from pantile.score.evidence import evidence_of
 from pantile.score.result import Totals
+from tiny_runs import NANO_RECIPES
 
 SIZE = (65, 65)
 GROUPS = {"panoptic", "thing_pixels", "thing_confusion"}
@@ -111,7 +112,7 @@ def test_instances_are_counted_from_their_own_masks(scenes, pairs):
     assert group["score_threshold"] == 0.5 and group["thing_pixels"]["accuracy"] == 1
 
 
-@pytest.mark.parametrize("recipe", ["kmax_nano", "maskformer_nano", "mask2former_nano", "panoptic_deeplab_nano"])
+@pytest.mark.parametrize("recipe", NANO_RECIPES)
 def test_every_model_is_measured_on_the_instance_task(scenes, pairs, recipe):
     """Untrained: the groups are complete, and what does not depend on predictions is right."""
     torch.manual_seed(0)

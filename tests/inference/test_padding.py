@@ -21,14 +21,13 @@ from pantile.inference.tiles import Tiling, plan_tiles
 from pantile.inference.views import Views
 from pantile.models import PanopticDeepLabConfig
 from pantile.predict.predictor import Predictor
-from tiny_runs import make_recipe
+from tiny_runs import NANO_RECIPES, make_recipe
 
-RECIPES = ["kmax_nano", "panoptic_deeplab_nano", "mask2former_nano", "maskformer_nano", "panoptic_fcn_nano"]
 MEAN, STD = (123.675, 16.28, 203.53), (58.395, 57.12, 1.0)
 SCENES = Scenes(2, size=(50, 80))
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=NANO_RECIPES)
 def task(request: pytest.FixtureRequest) -> PanopticTask:
     torch.manual_seed(0)
     config = make_recipe(request.param)

@@ -9,7 +9,7 @@ import numpy as np
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.layouts import by_precedence, layout_of
+from pantile.data.layouts import LAYOUTS, by_precedence, layout_of
 from pantile.data.samples import Sample
 from pantile.data.scenes import Scenes
 
@@ -78,11 +78,11 @@ def open_dataset(
     path = Path(source)
     if not path.exists():
         raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")
-    layout = layout_of(path)
-    if layout is None:
-        looked_for = ", no ".join(f"{layout.marks} ({layout.title})" for layout in by_precedence())
+    name = layout_of(path)
+    if name is None:
+        looked_for = ", no ".join(f"{layout.marks} ({layout.title})" for layout in by_precedence().values())
         raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")
     try:
-        return layout.open(path, split, skip_missing)
+        return LAYOUTS[name].open(path, split, skip_missing)
     except NoSplit as error:
         raise NoSplit(error.problem, error.choices, option) from None

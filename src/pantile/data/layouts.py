@@ -64,14 +64,15 @@ def register_layout(
     return add
 
 
-def by_precedence() -> list[Layout]:
+def by_precedence() -> dict[str, Layout]:
     """All layouts, in the order in which a folder is held against them."""
-    return sorted(LAYOUTS.values(), key=lambda layout: -layout.precedence)
+    foreign = LAYOUTS.foreign()
+    return dict(sorted(LAYOUTS.items(), key=lambda item: (-item[1].precedence, item[0] in foreign, item[0])))
 
 
-def layout_of(path: Path) -> Layout | None:
-    """The layout in which ``open_dataset`` opens a path; None where none fits."""
-    return next((layout for layout in by_precedence() if layout.fits(path)), None)
+def layout_of(path: Path) -> str | None:
+    """The name of the layout in which ``open_dataset`` opens a path; None where none fits."""
+    return next((name for name, layout in by_precedence().items() if layout.fits(path)), None)
 
 
 def existing_splits(folders: Mapping[str, Path]) -> list[str]:

@@ -132,9 +132,8 @@ class PanopticTask(L.LightningModule):
         if (semantic := self.meters.semantic) is not None:
             headline["mIoU"] = shown["val/miou"] = semantic.compute().miou
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
-        self.log_dict(
-            {k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False
-        )  # StepProgress shows percent
+        # StepProgress shows percent
+        self.log_dict({k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False)
 
     def configure_optimizers(self) -> dict:
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)

@@ -18,7 +18,7 @@ from pantile.data.dataset import open_dataset
 from pantile.data.described_images import images_beside
 from pantile.data.description import is_described
 from pantile.data.labelled_photos import LabelledPhotos
-from pantile.data.layouts import layout_of
+from pantile.data.layouts import LAYOUTS, layout_of
 from pantile.data.mapillary import is_mapillary
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_classes import compare_classes
@@ -179,7 +179,7 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
 def _splits(root: Path) -> list[str]:
     """The splits that there are; where train and val are usual, these too, so that a lacking one is told."""
     layout = layout_of(root)
-    present = list(layout.splits(root)) if layout else []
+    present = list(LAYOUTS[layout].splits(root)) if layout else []
     return present if is_described(root) else [*USUAL_SPLITS, *present]
 
 

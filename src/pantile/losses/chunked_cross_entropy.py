@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pantile.contracts.precision import in_float32
-from pantile.losses.resampling import resize_matrix
+from pantile.losses.resampling import resize_matrix, source_spans
 
 
 @in_float32
@@ -46,9 +46,9 @@ class _ChunkedSum(torch.autograd.Function):
         )
         gradient = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
         total = logits.new_zeros(())
-        for top in range(0, target.shape[1], chunk_rows):
+        spans = source_spans(logits.shape[2], target.shape[1], aligned, chunk_rows)
+        for top, (first, behind) in zip(range(0, target.shape[1], chunk_rows), spans, strict=True):
             chunk = slice(top, top + chunk_rows)
-            first, behind = _span(rows[chunk])
             weights = rows[chunk, first:behind]
             fine = weights @ (logits[:, :, first:behind] @ columns.T)  # (B, k, r, W)
             total += _cross_entropy(fine, target[:, chunk])
@@ -76,9 +76,3 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     logits.scatter_add_(1, channel, logits.new_full((), -1).expand_as(channel))
     logits *= labelled[:, None]
     return loss
-
-
-def _span(weights: Tensor) -> tuple[int, int]:
-    """The range of columns that holds the non-zero entries of (r, h)."""
-    used = (weights != 0).any(dim=0).nonzero()
-    return int(used[0]), int(used[-1]) + 1

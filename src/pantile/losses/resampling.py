@@ -63,6 +63,17 @@ def resize_matrix(source: int, target: int, aligned: bool, like: Tensor) -> Tens
 
 
 @lru_cache(maxsize=256)
+def source_spans(source: int, target: int, aligned: bool, step: int) -> tuple[tuple[int, int], ...]:
+    """For each ``step`` target positions, the range (first, behind) of source positions that reach them.
+
+    Known from the sizes alone, so that nobody has to wait for a GPU to look at a matrix.
+    """
+    low, high, _ = _taps(source, target, aligned, torch.device("cpu"))
+    starts = range(0, target, step)
+    return tuple((int(low[s : s + step].min()), int(high[s : s + step].max()) + 1) for s in starts)
+
+
+@lru_cache(maxsize=256)
 def _matrix(source: int, target: int, aligned: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         low, high, share = _taps(source, target, aligned, torch.device("cpu"))

@@ -70,10 +70,11 @@ def register_metric(
 
 
 def metrics_of(tasks: Iterable[Task], tells_things_apart: bool = True) -> dict[str, EvaluationMetric]:
-    """Those of the tasks, in the order in which they are shown: by task, then by name."""
+    """Those of the tasks, in the order in which they are shown: by task, Pantile's own first, by name."""
+    foreign = METRICS.foreign()
     measured = [
         (name, metric)
         for name, metric in METRICS.items()
         if metric.task in tasks and (tells_things_apart or not metric.of_things)
     ]
-    return dict(sorted(measured, key=lambda item: (TASKS.index(item[1].task), item[0])))
+    return dict(sorted(measured, key=lambda item: (TASKS.index(item[1].task), item[0] in foreign, item[0])))
