@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "cli": SHARED
     | {"convert", "data", "engine", "inference", "labels", "metrics"}
     | {"models", "predict", "recipes", "score", "visualize"},
+    "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }
 
 

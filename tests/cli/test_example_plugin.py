@@ -27,6 +27,8 @@ def call(*arguments):
 settings = ["techniques.label_smoothing.amount=0.1", "training.steps=1", "training.effective_batch=2"]
 settings += ["training.workers=0", "training.validation_images=1"]
 settings += ["augment.crop=[64,64]", "evaluation_size=[64,64]"]
+import pantile
+print("== missing", pantile.check_model("tiny_queries_nano", round_trips=False))
 call("train", "tiny_queries_nano", "--data", "masks", "--out", "run", "--set", *settings)
 call("eval", "run", "--data", "masks", "--json", "eval.json")
 call("report", "run", "--images", "1")
@@ -67,6 +69,7 @@ def flow(tmp_path_factory) -> tuple[str, Path]:
         text=True,
     )
     assert done.stdout.count("== code 0\n") == 4, done.stdout
+    assert "== missing []\n" in done.stdout
     return done.stdout, folder
 
 

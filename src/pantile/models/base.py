@@ -9,6 +9,7 @@
 
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
@@ -68,6 +69,16 @@ class PanopticModel(nn.Module):
             layer_outputs: give the outputs of earlier layers, where there are any; None gives them in training.
         """
         raise NotImplementedError
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What ``forward`` takes, on the model's device.
+
+        Args:
+            images: (B, C, H, W) uint8, or float of 0..255, on any device.
+        """
+        device = next(self.parameters()).device
+        mean, std = (torch.tensor(v, device=device) for v in (self.config.image_mean, self.config.image_std))
+        return (images.to(device).float() - mean[:, None, None]) / std[:, None, None]
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters without weight decay: by default all but convolution and linear kernels."""
