@@ -41,14 +41,11 @@ def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
     model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
-    tiny = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1"} | dict.fromkeys(
-        ("vit", "test_vit"), "test_vit"
-    )
-    backbone = next((b for family, b in tiny.items() if model.backbone.startswith(family)), "test_resnet")
+    small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
+    small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
+    backbone = next((b for family, b in small.items() if model.backbone.startswith(family)), "test_resnet")
     if model.architecture == "semask":  # on a Swin only
         backbone = nano.backbone
-    if model.backbone.startswith("beit"):  # of which there is no tiny one by name
-        model, config.optimizer.layer_decay = replace(model, image_size=None), 1.0
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if not backbone.startswith("swidernet") and model.backbone_drop_path:
