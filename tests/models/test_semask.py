@@ -1,44 +1,33 @@
 """SeMask: its layer against a loop over windows, Swin untouched at the start, the class map's loss."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from model_contract import ModelContract
-from timm.models.swin_transformer import SwinTransformer
 
+from pantile.backbones import create_backbone
 from pantile.backbones.semask_swin import SemanticLayer
-from pantile.backbones.timm_swin import SwinBackbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.targets import PanopticTargets
 from pantile.losses.semask import SeMaskCriterion, SeMaskCriterionConfig
 from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig
-from pantile.models.mask2former import mask2former_nano_config
-from pantile.models.semask import SeMask, SeMaskConfig
+from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
 
-NANO = vars(mask2former_nano_config()) | {"architecture": "semask", "num_queries": 6, "encoder_layers": 1}
+NANO = vars(semask_nano_config()) | {"num_queries": 6, "encoder_layers": 1}
 
 
-def tiny_swin(bands=3):
+def tiny_swin():
     torch.manual_seed(0)
-    return SwinBackbone(
-        SwinTransformer(embed_dim=16, depths=(1, 2, 1, 1), num_heads=(1, 2, 4, 8), window_size=4, in_chans=bands)
-    )
+    return create_backbone("swin_nano_patch4_window7_224")
 
 
 class TestContract(ModelContract):
-    test_compiles_without_a_graph_break = pytest.mark.slow(ModelContract.test_compiles_without_a_graph_break)
-    test_exports = None  # Mask2Former's and Swin's
+    test_compiles_without_a_graph_break = test_exports = None  # Mask2Former's, which takes long
 
     def config(self):
         return SeMaskConfig(**NANO)
-
-    def model(self, num_classes=None, **changes):
-        backbone = tiny_swin(changes.get("in_channels", 3))
-        torch.manual_seed(0)
-        return SeMask(replace(self.config(), backbone=backbone, **changes), num_classes or self.num_classes)
 
     def check_shapes(self, output, num_classes, images):
         size = tuple(math.ceil(side / 4) for side in images.shape[2:])
@@ -113,4 +102,4 @@ def test_published_parameters():
 
 def test_other_backbones_are_told():
     with torch.device("meta"), pytest.raises(UserError, match="ResNetBackbone is not a Swin"):
-        SeMask(SeMaskConfig(**NANO), 3)
+        SeMask(SeMaskConfig(**NANO | {"backbone": "test_resnet"}), 3)

@@ -79,6 +79,7 @@ class DeepLabV3(SemanticModel):
         if not config.aspp_rates or min(config.aspp_rates) < 1:
             raise UserError(f"model.aspp_rates is {config.aspp_rates}; give one or more dilations of at least 1.")
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_backbone(
             config.backbone,
             pretrained=config.pretrained,

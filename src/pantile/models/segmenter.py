@@ -111,6 +111,7 @@ class Segmenter(SemanticModel):
     def __init__(self, config: SegmenterConfig, num_classes: int):
         super().__init__()
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_vit(
             config.backbone,
             image_size=config.image_size,

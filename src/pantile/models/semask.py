@@ -15,7 +15,7 @@ from pantile.backbones.timm_swin import SwinBackbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
 from pantile.models.base import ARCHITECTURES
-from pantile.models.mask2former import Mask2Former, Mask2FormerConfig
+from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
 
 
 @dataclass
@@ -32,6 +32,12 @@ class SeMaskConfig(Mask2FormerConfig):
     backbone: str = "swin_tiny_patch4_window7_224.ms_in1k"
     backbone_drop_path: float = 0.3
     semantic_dropout: float = 0.1
+
+
+def semask_nano_config() -> SeMaskConfig:
+    """The same network, small enough to train on two CPU cores."""
+    changes = {"architecture": "semask", "backbone": "swin_nano_patch4_window7_224", "backbone_drop_path": 0.0}
+    return SeMaskConfig(**vars(mask2former_nano_config()) | changes)
 
 
 @ARCHITECTURES.register("semask")

@@ -90,6 +90,7 @@ class UPerNet(SemanticModel):
         if not config.pool_scales or min(config.pool_scales) < 1:
             raise UserError(f"model.pool_scales is {config.pool_scales}; give one or more numbers of at least 1.")
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_backbone(
             config.backbone,
             pretrained=config.pretrained,
