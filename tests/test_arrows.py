@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "convert": SHARED | {"data", "engine", "models", "recipes"},
     "inference": SHARED | {"data", "merge"},
     "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
-    "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
+    "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},
     "predict": SHARED | {"convert", "engine", "inference", "data", "merge", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED

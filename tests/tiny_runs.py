@@ -41,13 +41,11 @@ def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
     model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
-    backbones = {
-        "swidernet": "swidernet_0.125_0.125_1",
-        "wr41": "swidernet_0.125_0.125_1",
-        "vit": "test_vit",
-        "test_vit": "test_vit",
-    }
-    backbone = next((b for family, b in backbones.items() if model.backbone.startswith(family)), "test_resnet")
+    small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
+    small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
+    backbone = next((b for family, b in small.items() if model.backbone.startswith(family)), "test_resnet")
+    if model.architecture == "semask":  # on a Swin only
+        backbone = nano.backbone
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if not backbone.startswith("swidernet") and model.backbone_drop_path:
@@ -62,9 +60,9 @@ def shrunk(name: str) -> RunConfig:
     return config
 
 
-def narrow(width: int | tuple, nano: int | tuple) -> int | tuple:
+def narrow(width: int | tuple | None, nano: int | tuple | None) -> int | tuple | None:
     """The nano model's width; of several, as many as there were, the last one again where it has fewer."""
-    if isinstance(width, int):
+    if not isinstance(width, tuple):
         return nano
     return tuple(nano[min(k, len(nano) - 1)] for k in range(len(width)))
 
@@ -79,7 +77,7 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
     first: dict[str, str] = {}
     for name in names:
         content = to_dict(shrunk(name))
-        for group in ("recipe", "training", "merge", "evaluation_size"):
+        for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
         first.setdefault(json.dumps(content, sort_keys=True), name)

@@ -12,7 +12,14 @@ from timm.models.vision_transformer import VisionTransformer
 
 from pantile.backbones.timm_vit import ViTBackbone, create_vit
 from pantile.contracts.errors import UserError
-from pantile.convert.segmenter import export_segmenter, import_segmenter
+from pantile.convert.foreign_checkpoint import load_foreign
+from pantile.convert.segmenter import (
+    export_segmenter,
+    import_segmenter,
+    is_segmenter,
+    segmenter_classes,
+    segmenter_config,
+)
 from pantile.layers.position_table import resize_positions
 from pantile.models.cost import count_cost
 from pantile.models.segmenter import MaskDecoder, Segmenter, SegmenterConfig, segmenter_nano_config
@@ -218,3 +225,44 @@ def test_other_transformers_are_told():
         create_vit("vit_huge_nonsense", image_size=(64, 64))
     with pytest.raises(UserError, match=r"model\.num_heads is 5"):
         Segmenter(replace(TINY, num_heads=5), 3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "changes"),
+    [
+        ("vit_tiny_patch16_384", {}),
+        ("vit_small_patch16_384", {"decoder": "linear"}),
+        ("deit_small_distilled_patch16_224", {}),
+    ],
+)
+def test_sizes_of_original_files_are_told_by_their_tensors(backbone, changes):
+    config = SegmenterConfig(backbone=backbone, image_size=(64, 64), **changes)
+    with torch.device("meta"):
+        state = Segmenter(config, 150).state_dict()
+    foreign = export_segmenter(config, state)
+    told = segmenter_config(foreign)
+    assert is_segmenter(foreign)
+    assert (told.backbone, told.image_size, told.decoder, segmenter_classes(foreign)) == (
+        backbone,
+        (64, 64),
+        config.decoder,
+        150,
+    )
+    assert import_segmenter(told, foreign).keys() == state.keys()
+    with pytest.raises(UserError, match="tensors are missing"):
+        import_segmenter(told, {name: t for name, t in foreign.items() if "blocks.1." not in name})
+
+
+def test_an_original_file_becomes_a_checkpoint(tmp_path):
+    torch.manual_seed(0)
+    config = SegmenterConfig(backbone="vit_tiny_patch16_384", image_size=(32, 32))
+    model = Segmenter(config, 171).eval()
+    torch.save({"model": export_segmenter(config, model.state_dict())}, tmp_path / "checkpoint.pth")
+    with pytest.warns(UserWarning, match="its 171 classes have no names"):
+        checkpoint = load_foreign(tmp_path / "checkpoint.pth")
+    assert checkpoint.config.recipe == "segmenter_ti_coco_stuff10k"
+    loaded = Segmenter(checkpoint.config.model, 171).eval()
+    loaded.load_state_dict(checkpoint.part("model"))
+    images = torch.randn(1, 3, 40, 56)
+    with torch.no_grad():
+        assert torch.equal(loaded(images).class_logits, model(images).class_logits)

@@ -17,6 +17,8 @@ TINY = replace(upernet_nano_config(), channels=16, auxiliary_channels=8, pool_sc
 
 
 class TestContract(ModelContract):
+    test_compiles_without_a_graph_break = None  # slow; its parts are those of models that are compiled
+
     def config(self):
         return TINY
 
@@ -27,6 +29,13 @@ class TestContract(ModelContract):
         assert output.class_embed.shape == (len(images), num_classes, 16)
         for auxiliary in output.auxiliary:
             assert auxiliary.shape == (len(images), num_classes, *sixteenth)
+
+
+class TestContractOnBeit(TestContract):
+    test_compiles_without_a_graph_break = test_exports = None  # slow, and Segmenter's test runs timm's blocks
+
+    def config(self):
+        return replace(TINY, backbone="beit_nano_patch16_224", image_size=(64, 64))
 
 
 def test_head_is_the_originals(real_data):

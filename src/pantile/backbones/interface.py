@@ -1,5 +1,8 @@
 """What every backbone is to a decoder: named feature maps with known widths and strides."""
 
+import re
+from collections.abc import Iterable
+
 from torch import nn
 
 
@@ -19,3 +22,16 @@ class Backbone(nn.Module):
         strides = {"res5": output_stride, "res4": min(16, output_stride), "res3": 8, "res2": 4, "stem": stem_stride}
         self.channels = channels
         self.strides = {name: strides[name] for name in channels}
+
+
+def layers_behind(names: Iterable[str], pattern: str, depth: int) -> dict[str, int]:
+    """How many layers lie behind each parameter of a row of blocks, itself included, as BEiT's layer decay counts them.
+
+    Args:
+        names: of all parameters.
+        pattern: at the beginning of a block's, whose group 1 is its number; what does not match lies before the first
+            block.
+        depth: number of blocks.
+    """
+    matches = {name: re.match(pattern, name) for name in names}
+    return {name: depth - int(match[1]) if match else depth + 1 for name, match in matches.items()}

@@ -7,16 +7,30 @@ Every block has a table of relative positions for a grid of patches. For another
 aligned corners (MiDaS 3.1, Hugging Face); the original only ever sees images of its training crop.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from timm.models import register_model
 from timm.models.beit import Beit, gen_relative_position_index
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.contracts.errors import UserError
 from pantile.layers.position_encoding import cached_by_arguments
 
 OTHERS = 3  # rows at the end of a table: class token to patch, patch to class token, class token to itself
+
+
+@register_model
+def beit_nano_patch16_224(pretrained: bool = False, **options: Any) -> Beit:
+    """A BEiT that trains on two CPU cores: four blocks of 64 channels. There are no weights of it."""
+    if pretrained:
+        raise ValueError("nobody has trained it")
+    options = {name: value for name, value in options.items() if not name.startswith(("pretrained", "cache"))}
+    return Beit(
+        embed_dim=64, depth=4, num_heads=2, use_abs_pos_emb=False, use_rel_pos_bias=True, init_values=0.1, **options
+    )
 
 
 class BeitBackbone(Backbone):
@@ -41,7 +55,9 @@ class BeitBackbone(Backbone):
                 "model.backbone: a BEiT needs patches of 16 pixels, relative positions and output stride 32; take one "
                 "such as beit_base_patch16_224 or beit_large_patch16_512."
             )
-        blocks = feature_blocks or tuple(depth * sixths // 6 for sixths in (2, 3, 4, 6))
+        blocks = feature_blocks or tuple(
+            max(depth * sixths // 6, index) for index, sixths in enumerate((2, 3, 4, 6), start=1)
+        )
         if list(blocks) != sorted(set(blocks)) or not 1 <= blocks[0] <= blocks[-1] <= depth:
             raise UserError(f"model.feature_blocks is {blocks}: give four rising numbers from 1 to {depth}.")
         self.feature_blocks = blocks
@@ -77,6 +93,11 @@ class BeitBackbone(Backbone):
             "res4": middle,
             "res5": F.max_pool2d(coarse, 2, ceil_mode=True),
         }
+
+    def layers_behind(self) -> dict[str, int]:
+        """Of the transformer's parameters; see ``interface.layers_behind``."""
+        names = [name for name, _ in self.named_parameters() if name.startswith(("model.", "tables."))]
+        return layers_behind(names, r"(?:model\.blocks|tables)\.(\d+)", len(self.tables))
 
 
 def relative_bias(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from pantile.backbones.interface import layers_behind
 from pantile.backbones.timm_bridge import build, checked_name
 from pantile.contracts.errors import UserError
 from pantile.layers.position_table import resize_positions
@@ -74,6 +75,11 @@ class ViTBackbone(nn.Module):
         x = x + resize_positions(model.pos_embed, self.grid, size, self.positions)
         x = model.norm(model.blocks(x))
         return x[:, len(others) :].transpose(1, 2).unflatten(2, size)
+
+    def layers_behind(self) -> dict[str, int]:
+        """See ``interface.layers_behind``; the last norm goes with the decoder."""
+        names = [name for name, _ in self.named_parameters() if not name.startswith("model.norm.")]
+        return layers_behind(names, r"model\.blocks\.(\d+)", len(self.model.blocks))
 
 
 def create_vit(

@@ -11,6 +11,7 @@ from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConf
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
 from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
+from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
 from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "PanopticFCNConfig",
     "PanopticModel",
     "SWideRNetConfig",
+    "SeMask",
+    "SeMaskConfig",
     "Segmenter",
     "SegmenterConfig",
     "UPerNet",
@@ -43,5 +46,6 @@ __all__ = [
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
     "segmenter_nano_config",
+    "semask_nano_config",
     "upernet_nano_config",
 ]

@@ -84,6 +84,12 @@ class PanopticModel(nn.Module):
         """Names of the parameters without weight decay: by default all but convolution and linear kernels."""
         return names_without_weight_decay(self)
 
+    def layers_behind(self) -> dict[str, int]:
+        """How many layers of the backbone lie behind each of its parameters, itself included: 1 for its last block.
+        Empty for a backbone that is not a row of blocks; what is left out counts 0."""
+        behind = getattr(self.backbone, "layers_behind", dict)()
+        return {f"backbone.{name}": count for name, count in behind.items()}
+
     def class_heads(self) -> set[str]:
         """Names of the tensors whose first dimension is the classes, with or without one more row at the end for
         no-object or void: where weights of other classes are loaded, their rows are matched by class name."""

@@ -1,4 +1,4 @@
-"""DeepLabv3 (Chen et al., arXiv:1706.05587) as MMSegmentation and RankSeg have it.
+"""DeepLabv3 (Chen et al., arXiv:1706.05587) as MMSegmentation has it.
 
     images -> ResNet, dilated to stride 8 --- res5 -> ASPP -> dropout -> one linear layer per pixel
                                           +-- res4 -> auxiliary head, in training only
@@ -79,6 +79,7 @@ class DeepLabV3(SemanticModel):
         if not config.aspp_rates or min(config.aspp_rates) < 1:
             raise UserError(f"model.aspp_rates is {config.aspp_rates}; give one or more dilations of at least 1.")
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_backbone(
             config.backbone,
             pretrained=config.pretrained,

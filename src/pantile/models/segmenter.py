@@ -12,7 +12,7 @@ see only the classes that compete.
 Two codes exist, and their weights fit both; ``positions`` and ``norm_eps`` say which is followed:
 
 - the original: positions are resized bilinearly, the ViT's norms have eps 1e-5;
-- the port to MMSegmentation by RankSeg's authors: bicubically, eps 1e-6; norms of the decoder have 1e-5 in both.
+- a port to MMSegmentation: bicubically, eps 1e-6; norms of the decoder have 1e-5 in both.
 
 Both pad with zeros after the normalisation. The original resizes logits to the padded image and cuts it, the port to
 the image: here whoever gives whole patches (``evaluation_size`` in multiples of them) has the original's. Different
@@ -111,6 +111,7 @@ class Segmenter(SemanticModel):
     def __init__(self, config: SegmenterConfig, num_classes: int):
         super().__init__()
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_vit(
             config.backbone,
             image_size=config.image_size,

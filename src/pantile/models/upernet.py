@@ -1,4 +1,4 @@
-"""UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221), its semantic head, as MMSegmentation and RankSeg have it.
+"""UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221), its semantic head, as MMSegmentation has it.
 
     res5 -> pyramid pooling -+-----------------------> top                  --+
     res4 -> 1x1 ------------ + <- resized ... -------> 3x3 --> resized      --+-> 3x3 -> dropout -> one linear layer
@@ -90,6 +90,7 @@ class UPerNet(SemanticModel):
         if not config.pool_scales or min(config.pool_scales) < 1:
             raise UserError(f"model.pool_scales is {config.pool_scales}; give one or more numbers of at least 1.")
         self.config = config
+        self.num_classes = num_classes
         self.backbone = create_backbone(
             config.backbone,
             pretrained=config.pretrained,

@@ -12,6 +12,7 @@ from functools import partial
 
 from pantile.data import AugmentConfig, FitConfig
 from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
+from pantile.inference.windows import Windows
 from pantile.losses.semantic_criterion import SemanticCriterionConfig
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.models import SegmenterConfig, segmenter_nano_config
@@ -35,21 +36,23 @@ class Schedule:
         steps: of 8 images.
         crop: side in pixels.
         large_crop: of ViT-L.
-        short_side: of an image at scale 1.
-        weight_decay: of kernels and their biases.
+        short_side: of an image at scale 1; None is the crop's.
+        long_side: its limit at test; None is four times the shorter one.
+        weight_decay: of kernels and their biases, but for ViT-L, which has none.
     """
 
     steps: int
     crop: int = 512
     large_crop: int = 640
     short_side: int | None = None
+    long_side: int | None = None
     weight_decay: float = 0.0
 
 
 #: published mIoU of ViT-B, single scale: 53.85, 48.80, 41.85, 17.93, 19.41; of ViT-L with several scales 53.63 on
 #: ADE20K and 47.12 on COCO-Stuff, with one 23.71 on COCO+LVIS
 SCHEDULES = {
-    "pascal_context": Schedule(80_000, crop=480, large_crop=480, short_side=520, weight_decay=1e-6),
+    "pascal_context": Schedule(80_000, crop=480, large_crop=480, short_side=520, long_side=4160, weight_decay=1e-6),
     "ade20k": Schedule(160_000, weight_decay=1e-6),
     "coco_stuff10k": Schedule(40_000),
     "ade20k_full": Schedule(160_000),
@@ -83,14 +86,15 @@ def segmenter(backbone: str, dataset: str) -> RunConfig:
             kind="sgd",
             learning_rate=1e-3,
             backbone_multiplier=1.0,
-            weight_decay=schedule.weight_decay,
+            weight_decay=0.0 if backbone == "l" else schedule.weight_decay,
             decay_biases=True,
             poly_power=0.9,
             poly_end=0.01,
             warmup=0.0,
         ),
         training=TrainingConfig(steps=schedule.steps, effective_batch=8, precision="fp32"),
-        evaluation_size=FitConfig(short_side=short_side, long_side=4 * short_side, multiple=16),
+        evaluation_size=FitConfig(short_side=short_side, long_side=schedule.long_side or 4 * short_side, multiple=1),
+        windows=Windows(size=(crop, crop), smaller_images="shrink"),
     )
 
 
