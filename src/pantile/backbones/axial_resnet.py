@@ -7,7 +7,7 @@ MaX-L, CMT-DeepLab (Yu et al., CVPR 2022) Axial-R104; layout as in the TensorFlo
     axial_r50     3x3/2, 64; 3x3, 64; 3x3, 128           3, 4, 6, 3               bottleneck, or axial
     axial_r104    the same                               3, 4, 24, 3              the same
     max_s         axial_r50 with GELU, as kMaX-DeepLab takes it
-    max_l         3x3/2, 64; 3 basic blocks of 128       3, 3, 6, 3               basic, or axial of double width
+    max_l         3x3/2, 64; 3 basic blocks of 128       3, 6, 3, 3               basic, or axial of double width
 
 A block is axial where its *input* has stride 16 or more (the first block of res4 convolves). There is no max-pooling;
 the first block of res2 has stride 2. At output stride 16 res5 keeps its resolution. max_l also has the first part of
@@ -24,16 +24,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
-from pantile.backbones.stacked_decoder import StackedDecoder, Trail
+from pantile.backbones.interface import AfterBlock, Backbone, Trail
+from pantile.backbones.stacked_decoder import StackedDecoder
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.residual_block import axial_block, basic_block, bottleneck_block
 
 AXIAL_FROM = 16  # stride of a block's input
-
-#: what a caller does after a block: its map, not activated, and its original stride (32 for res5, whatever the output
-#: stride) to another map of the same shape
-AfterBlock = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ NAMED = {
     "axial_r104": {"blocks": (3, 4, 24, 3)},
     "max_s": {"act": "gelu"},
     "max_l": {
-        "blocks": (3, 3, 6, 3),
+        "blocks": (3, 6, 3, 3),
         "stem": "wide",
         "conv_block": "basic",
         "decoder": ((8, 1), (4, 1), (8, 1), (32, 1)),
@@ -135,29 +131,35 @@ class AxialResNet(Backbone):
         """A further block in the style of this network, of stride 1."""
         return make_block(self.config, in_channels, out_channels, entry_stride)
 
+    def drop_path_rate(self, entry_stride: int) -> float:
+        """Of what has an input of this original stride."""
+        return drop_path_rate(self.config, entry_stride)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        stem, trail = self.run(images, decode=False)
+        stem = self.stem(images)
+        trail = self._run_stages(stem, lambda x, stride: x)
         return {"stem": self.act(stem)} | {f"res{i}": self.act(trail[2**i][0]) for i in (2, 3, 4, 5)}
 
-    def run(
-        self, images: Tensor, after_block: AfterBlock = lambda x, stride: x, decode: bool = True
-    ) -> tuple[Tensor, Trail]:
-        """The stem and the maps of every original stride, none activated.
+    def run(self, images: Tensor, after_block: AfterBlock) -> Trail:
+        """See ``Backbone``; none of the maps is activated. The decoder's maps follow those of the stages."""
+        trail = self._run_stages(self.stem(images), after_block)
+        self.decoder(trail[32][-1], trail, after_block)
+        return trail
 
-        Args:
-            images: (B, in_channels, H, W) normalised.
-            after_block: called after each residual block but those of the stem.
-            decode: also run the decoder, whose maps follow those of the stages.
-        """
-        stem = x = self.stem(images)
+    def block_strides(self) -> list[int]:
+        strides = [s for s, stage in zip((4, 8, 16, 32), self.stages, strict=True) for _ in stage]
+        return strides + self.decoder.block_strides()
+
+    def maps_by_stride(self) -> dict[int, int]:
+        return self.decoder.earlier
+
+    def _run_stages(self, x: Tensor, after_block: AfterBlock) -> Trail:
         trail: Trail = {}
         for stage, stride in zip(self.stages, (4, 8, 16, 32), strict=True):
             for block in stage:
                 x = after_block(block(x), stride)
             trail[stride] = [x]
-        if decode:
-            self.decoder(x, trail, after_block)
-        return stem, trail
+        return trail
 
 
 def make_block(

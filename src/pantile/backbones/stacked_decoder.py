@@ -1,20 +1,18 @@
 """MaX-DeepLab's stacked decoder: up and down between strides 4 and 32, with a look back at every step.
 
 A step at another stride than the map it gets begins with the sum of that map and the last two earlier maps of its own
-stride (``layers.resized_fuse``); a step at the same stride goes on. Then come residual blocks. Strides are the original
-ones: 32 stands for the coarsest stage also where it has stride 16.
+stride (``layers.resized_fuse``); a step at the same stride goes on, and its map takes that map's place. Then come
+residual blocks. Strides are the original ones: 32 stands for the coarsest stage also where it has stride 16.
 """
 
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from pantile.backbones.interface import AfterBlock, Trail
 from pantile.layers.resized_fuse import ResizedFuse
 
 LATERALS = 2
-
-#: maps by original stride, the earliest first
-Trail = dict[int, list[Tensor]]
 
 
 class StackedDecoder(nn.Module):
@@ -53,11 +51,11 @@ class StackedDecoder(nn.Module):
             self.fuses.append(fuse)
             width = widths[target]
             self.stages.append(nn.ModuleList(make_block(width, width, target) for _ in range(count)))
-            self.earlier[target] += 1
+            self.earlier[target] += target != stride
             stride = target
 
-    def forward(self, x: Tensor, trail: Trail, after_block: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """The last step's map, not activated; every step's is appended to ``trail``.
+    def forward(self, x: Tensor, trail: Trail, after_block: AfterBlock) -> Tensor:
+        """The last step's map, not activated; every step's goes to ``trail``.
 
         Args:
             x: the latest map.
@@ -70,5 +68,12 @@ class StackedDecoder(nn.Module):
                 x = fuse([x, *laterals], tuple(laterals[0].shape[2:]))
             for block in stage:
                 x = after_block(block(x), stride)
-            trail[stride].append(x)
+            if isinstance(fuse, ResizedFuse):
+                trail[stride].append(x)
+            else:
+                trail[stride][-1] = x
         return x
+
+    def block_strides(self) -> list[int]:
+        """The original stride of each call of ``after_block``."""
+        return [stride for stride, stage in zip(self.strides, self.stages, strict=True) for _ in stage]

@@ -129,6 +129,8 @@ class MaskOutput:
         positions: dense predictions of a model that makes queries at positions. It gives them in training, without any
             query (N = 0): the criterion chooses queries where the targets are. Else None.
         assignment: what each query answers for, where queries were chosen for the targets, else None.
+        attention: (B, N, h, w) per layer in which queries look at pixels, first layer first: the shares of their
+            softmax that go to the pixels, mean of the heads. Given where ``layers`` are asked for outside training.
     """
 
     class_logits: Tensor
@@ -142,6 +144,7 @@ class MaskOutput:
     mask_affine: tuple[Tensor, Tensor] | None = None
     positions: PositionMaps | None = None
     assignment: Assignment | None = None
+    attention: tuple[Tensor, ...] = ()
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""

@@ -17,11 +17,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pantile.backbones.axial_resnet import AxialResNet
 from pantile.backbones.stacked_decoder import StackedDecoder
+from pantile.layers.aspp import ASPP
 from pantile.layers.axial_attention import AxialAttention
 from pantile.layers.conv import ConvNorm
 from pantile.layers.dual_path import DualPathLayer, NormedAttention
 from pantile.layers.residual_block import ResidualBlock
 from pantile.layers.resized_fuse import ResizedFuse
+from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
+from pantile.models.mask_predictor import Predictor
+from pantile.models.max_deeplab import MaXDeepLab
 
 BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 _TABLES = {f"{name}_table": f"{name}_rpe/embeddings" for name in ("query", "key", "value")}
@@ -116,6 +120,84 @@ def decoder_children(decoder: StackedDecoder, prefix: str, paths: list[str]) -> 
         names[f"{prefix}fuses.{i}"] = f"{path}_resized_fuse"
         names |= {f"{prefix}stages.{i}.{j}": f"{path}/block{j + 1}" for j in range(len(stage))}
     return names
+
+
+@children.register
+def _(module: Predictor) -> dict[str, str]:
+    return {
+        "pixel_hidden.0": "pixel_space_head/conv_block/conv1_bn_act/depthwise",
+        "pixel_hidden.1": "pixel_space_head/conv_block/conv1_bn_act/pointwise",
+        "pixel_embed.conv.weight": "pixel_space_head/final_conv/kernel",
+        "pixel_embed.conv.bias": "pixel_space_head/final_conv/bias",
+        "pixel_embed.norm": "pixel_space_feature_batch_norm",
+        "mask_kernel": "transformer_mask_head",
+        "mask_norm": "pixel_space_mask_batch_norm",
+        "classifier": "transformer_class_head",
+    }
+
+
+@children.register
+def _(module: ASPP) -> dict[str, str]:
+    names = {"point": "conv_bn_act", "pool": "aspp_pool/conv_bn_act", "project": "proj_conv_bn_act"}
+    return names | {f"atrous.{i}": f"aspp_conv{i + 1}/conv_bn_act" for i in range(len(module.atrous))}
+
+
+_SEMANTIC_HEAD = {
+    "head.0": "auxiliary_semantic_head/conv_block/conv1_bn_act/depthwise",
+    "head.1": "auxiliary_semantic_head/conv_block/conv1_bn_act/pointwise",
+    "classifier.conv.weight": "auxiliary_semantic_head/final_conv/kernel",
+    "classifier.conv.bias": "auxiliary_semantic_head/final_conv/bias",
+}
+
+
+@children.register
+def _(module: PlainSemanticHead) -> dict[str, str]:
+    return _SEMANTIC_HEAD
+
+
+@children.register
+def _(module: ASPPSemanticHead) -> dict[str, str]:
+    decoder = "auxiliary_semantic_decoder"
+    names = {"aspp": f"{decoder}/aspp"}
+    for i, level in enumerate(("res3", "res2"), 1):
+        names |= {
+            f"project_{level}": f"{decoder}/low_level_conv{i}",
+            f"fuse_{level}.0": f"{decoder}/fusion_conv{i}/conv1_bn_act/depthwise",
+            f"fuse_{level}.1": f"{decoder}/fusion_conv{i}/conv1_bn_act/pointwise",
+        }
+    return names | _SEMANTIC_HEAD
+
+
+def model_names(model: MaXDeepLab, path: str) -> dict[str, str]:
+    """The same of a whole network; its backbone and decoder are at ``path``, its heads at "head"."""
+    steps = [stride for stride, _ in model.config.decoder]
+    earlier = len(model.backbone.decoder.strides)
+    first = "stage5" if earlier == 0 else f"decoder_stage{earlier}"
+    later = [earlier + i for i in range(len(steps))] if steps[0] == 32 else [earlier + 1 + i for i in range(len(steps))]
+    paths = [f"{first}_extra" if steps[0] == 32 and i == 0 else f"decoder_stage{n}_extra" for i, n in enumerate(later)]
+    names = dict(tensorflow_names(model.backbone, path))
+    names = {f"backbone.{ours}": theirs for ours, theirs in names.items()}
+    for ours, theirs in decoder_children(model.decoder, "decoder.", paths).items():
+        part = model.get_submodule(ours)
+        if any(True for _ in part.parameters()):
+            names |= {f"{ours}.{name}": there for name, there in tensorflow_names(part, f"{path}/{theirs}")}
+    blocks = [f"stage{i + 2}/block{j + 1}" for i, stage in enumerate(model.backbone.stages) for j in range(len(stage))]
+    for decoder, at in (
+        (model.backbone.decoder, [f"decoder_stage{i + 1}" for i in range(earlier)]),
+        (model.decoder, paths),
+    ):
+        blocks += [
+            f"{where}/block{j + 1}" for stage, where in zip(decoder.stages, at, strict=True) for j in range(len(stage))
+        ]
+    strides = model.backbone.block_strides() + model.decoder.block_strides()
+    followed = [block for block, stride in zip(blocks, strides, strict=True) if stride >= model.config.dual_path_from]
+    heads = {"class_projection": f"{path}/class_feature_extra", "mask_projection": f"{path}/mask_feature_extra"}
+    heads |= {"predictor": "head"} | ({} if model.auxiliary_head is None else {"auxiliary_head": "head"})
+    heads |= {f"dual_paths.{i}": f"{path}/{block}_transformer" for i, block in enumerate(followed)}
+    for ours, theirs in heads.items():
+        part = model.get_submodule(ours)
+        names |= {f"{ours}.{name}": there for name, there in tensorflow_names(part, theirs)}
+    return names | {"memory": f"{path}/memory_feature"}
 
 
 def tensorflow_names(module: nn.Module, path: str) -> Iterator[tuple[str, str]]:

@@ -33,5 +33,5 @@ class ResizedFuse(nn.Module):
 
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> Tensor:
         """``size``: (h, w) of the sum."""
-        parts = (resize(branch(x), size) for branch, x in zip(self.branches, maps, strict=True))
+        parts = (resize(branch(x), size, align_corners=True) for branch, x in zip(self.branches, maps, strict=True))
         return torch.stack(list(parts)).sum(0)

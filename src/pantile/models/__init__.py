@@ -6,6 +6,7 @@ from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
 from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_nano_config
+from pantile.models.max_deeplab import MaXDeepLab, MaXDeepLabConfig, max_deeplab_l_config, max_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
@@ -14,6 +15,8 @@ __all__ = [
     "ARCHITECTURES",
     "KMaXConfig",
     "KMaXDeepLab",
+    "MaXDeepLab",
+    "MaXDeepLabConfig",
     "Mask2Former",
     "Mask2FormerConfig",
     "MaskFormer",
@@ -30,6 +33,8 @@ __all__ = [
     "kmax_nano_config",
     "mask2former_nano_config",
     "maskformer_nano_config",
+    "max_deeplab_l_config",
+    "max_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
 ]
