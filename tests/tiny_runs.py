@@ -32,17 +32,27 @@ WIDTHS = {
     "instance_width",
     "instance_decoder_width",
     "head_width",
+    "memory_channels",
+    "bottleneck",
+    "predictor_channels",
 }
+#: backbones of the kinds that are not timm's
+TINY_BACKBONES = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "axial": "axial_nano"}
+TINY_BACKBONES |= {"max": "axial_nano"}
+NANO_RECIPES = {"max_deeplab": "max_nano", "cmt_deeplab": "cmt_nano"}
 
 
 def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
-    model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
-    backbone = "swidernet_0.125_0.125_1" if model.backbone.startswith(("swidernet", "wr41")) else "test_resnet"
+    model, architecture = config.model, config.model.architecture
+    nano = make_recipe(NANO_RECIPES.get(architecture, f"{architecture}_nano")).model
+    backbone = TINY_BACKBONES.get(model.backbone.partition("_")[0], "test_resnet")
     widths = {f.name: getattr(nano, f.name) for f in fields(model) if f.name in WIDTHS}
     if model.architecture == "kmax":
         widths["decoder_widths"] = (64, 64, 32, 16, 16)
+    if architecture in NANO_RECIPES:
+        widths["decoder"] = tuple((stride, 1) for stride, _ in model.decoder[-3:])
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if backbone == "test_resnet" and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here
