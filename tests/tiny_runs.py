@@ -53,6 +53,8 @@ def shrunk(name: str) -> RunConfig:
         widths["decoder_widths"] = (64, 64, 32, 16, 16)
     if architecture in NANO_RECIPES:
         widths["decoder"] = tuple((stride, 1) for stride, _ in model.decoder[-3:])
+    if getattr(model, "first_backbone", None) is not None:
+        widths["first_backbone"] = backbone
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if backbone == "test_resnet" and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here

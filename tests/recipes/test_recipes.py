@@ -36,7 +36,7 @@ def test_every_recipe_builds(name):
         techniques = build_techniques(config.techniques, model, taxonomy)
     expected = {"remask", "reclass"} if name.startswith("remax") else {"intra_batch"} if "_ibs_" in name else set()
     assert set(techniques) == expected
-    corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab")) else 0
+    corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab", "max_", "cmt_")) else 0
     if corners_aligned and isinstance(config.evaluation_size, tuple):
         assert config.augment.crop == config.evaluation_size
     if "nano" not in name:

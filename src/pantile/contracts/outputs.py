@@ -131,6 +131,7 @@ class MaskOutput:
         assignment: what each query answers for, where queries were chosen for the targets, else None.
         attention: (B, N, h, w) per layer in which queries look at pixels, first layer first: the shares of their
             softmax that go to the pixels, mean of the heads. Given where ``layers`` are asked for outside training.
+        reference_masks: (B, N, h, w) 0..1, a coarse mask that each query predicts of its own segment, else None.
     """
 
     class_logits: Tensor
@@ -145,6 +146,7 @@ class MaskOutput:
     positions: PositionMaps | None = None
     assignment: Assignment | None = None
     attention: tuple[Tensor, ...] = ()
+    reference_masks: Tensor | None = None
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""

@@ -28,6 +28,7 @@ from pantile.losses.mask_mean import mask_mean_loss
 from pantile.losses.matching import drop_unmatched, hungarian
 from pantile.losses.pixel_draw import draw_pixels
 from pantile.losses.pq_style import PQWeights, class_loss, pq_similarity, pq_weights
+from pantile.losses.reference import reference_loss
 from pantile.losses.resampling import resize_bilinear, sample_pixels
 from pantile.losses.result import CriterionResult
 from pantile.losses.semantic import hardest_semantic_loss, sampled_semantic_loss, semantic_loss
@@ -44,6 +45,9 @@ class KMaXCriterionConfig:
         mask_id_weight: of the mask-ID cross-entropy.
         instance_weight: of instance discrimination.
         semantic_weight: of the auxiliary semantic term, which exists where the output has semantic logits.
+        reference_weight: of the dice loss between reference masks and the segments of their queries, where an output
+        has
+            reference masks (CMT-DeepLab).
         mask_activation: of the mask-ID term; "sigmoid" is ReMaX's choice. All else keeps softmax over queries.
         share_final_matching: False matches every output on its own.
         instance_loss: "pixel_contrastive" compares drawn pixels (CMT-DeepLab, kMaX-DeepLab); "mask_mean" compares the
@@ -69,6 +73,7 @@ class KMaXCriterionConfig:
     mask_id_weight: float = 0.3
     instance_weight: float = 1.0
     semantic_weight: float = 1.0
+    reference_weight: float = 1.0
     mask_activation: Literal["softmax", "sigmoid"] = "softmax"
     share_final_matching: bool = True
     instance_loss: Literal["pixel_contrastive", "mask_mean"] = "pixel_contrastive"
@@ -112,8 +117,8 @@ class KMaXCriterion(Criterion):
             generator: draws the sampled pixels, on the device of the outputs.
 
         Returns:
-            ``losses``: "class", "mask", "mask_id", "instance", "semantic", each weighted and summed over outputs.
-            ``assignment``: of all outputs.
+            ``losses``: "class", "mask", "mask_id", "instance", "semantic", "reference", each weighted and summed over
+            outputs. ``assignment``: of all outputs.
             ``counts``: "segments" and "dropped_segments" (those beyond the number of queries) of the batch.
             ``fp_fn``: "false_positive_layer0", "false_negative_layer0", ..., "..._final".
 
@@ -142,6 +147,10 @@ class KMaXCriterion(Criterion):
             losses |= {"mask_id": config.mask_id_weight * mask_id} if config.mask_id_weight else {}
         if config.instance_weight:
             losses["instance"] = config.instance_weight * self._instance(outputs, masks, matchings, generator)
+        referring = [(o, m) for o, m in zip(outputs, matchings, strict=True) if o.reference_masks is not None]
+        if config.reference_weight and referring:
+            terms = [reference_loss(o.reference_masks, targets, m) for o, m in referring]
+            losses["reference"] = config.reference_weight * torch.stack(terms).sum()
         if config.semantic_weight and output.semantic_logits is not None:
             losses["semantic"] = config.semantic_weight * self._semantic(output.semantic_logits, targets, generator)
 

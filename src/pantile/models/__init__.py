@@ -2,6 +2,8 @@
 
 from pantile.backbones import SWideRNetConfig
 from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
+from pantile.models.cmt_config import CMTDeepLabConfig, cmt_nano_config
+from pantile.models.cmt_deeplab import CMTDeepLab
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
@@ -13,6 +15,8 @@ from pantile.models.registry import create_model
 
 __all__ = [
     "ARCHITECTURES",
+    "CMTDeepLab",
+    "CMTDeepLabConfig",
     "KMaXConfig",
     "KMaXDeepLab",
     "MaXDeepLab",
@@ -28,6 +32,7 @@ __all__ = [
     "PanopticFCNConfig",
     "PanopticModel",
     "SWideRNetConfig",
+    "cmt_nano_config",
     "create_model",
     "fold_batch_norms",
     "kmax_nano_config",

@@ -139,6 +139,7 @@ class MaXDeepLab(PanopticModel):
 
     def __init__(self, config: MaXDeepLabConfig, num_classes: int):
         super().__init__()
+        check_heads(config.num_heads, config.bottleneck * config.dual_path_from // 32)
         self.config = config
         self.num_classes = num_classes
         self.backbone = axial_backbone(config)
@@ -260,6 +261,15 @@ def axial_backbone(config: MaXDeepLabConfig) -> AxialResNet:
             "take axial_r50, axial_r104 or max_l."
         )
     return backbone
+
+
+def check_heads(num_heads: int, bottleneck: int) -> None:
+    """Raises a UserError where keys cannot be split over heads."""
+    if bottleneck // 2 % num_heads:
+        raise UserError(
+            f"model.bottleneck: keys of {bottleneck} / 2 channels cannot be split over model.num_heads = {num_heads}; "
+            "change one of them."
+        )
 
 
 def _auxiliary_head(config: MaXDeepLabConfig, channels: dict[str, int], num_classes: int) -> nn.Module | None:
