@@ -220,8 +220,8 @@ def _check_recursion(backbones: list[Backbone]) -> None:
     first, second = (backbone.channels["res2"] for backbone in backbones)
     if first != second:
         raise UserError(
-            f"model.first_backbone: the first network has {first} channels at stride 4 and the second {second}, but an
-            RFN " "averages them; take two backbones of one width."
+            f"model.first_backbone: the first network has {first} channels at stride 4 and the second {second}, but an "
+            "RFN averages them; take two backbones of one width."
         )
     if not backbones[1].block_strides():
         raise UserError(
