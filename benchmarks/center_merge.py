@@ -21,6 +21,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from claims import Claims
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
@@ -106,7 +107,8 @@ def main() -> None:
         return
 
     # First, while this process is small: on Linux a child starts with its parent's peak.
-    print(f"peak memory at {LARGE[0]} x {LARGE[1]}, 120 centres, all tasks: {peak_of(120):.1f} MiB")
+    claims = Claims()
+    claims.at_most(f"MiB of peak memory at {LARGE[0]} x {LARGE[1]}, 120 centres, all tasks", peak_of(120), 300)
 
     import timm
 
@@ -128,7 +130,9 @@ def main() -> None:
     for name, value in seconds.items():
         of_both = f"{value / seconds['resnet50']:.3f} of resnet50, {value / seconds['network']:.3f} of the network"
         print(f"{name:16s} {1000 * value:8.1f} ms   {of_both}")
-    print(f"120 centres take {seconds['120 centres'] / seconds['10 centres']:.2f} times as long as 10")
+    claims.at_most("120 centres / network", seconds["120 centres"] / seconds["network"], 0.06)
+    claims.at_most("120 centres / 10 centres", seconds["120 centres"] / seconds["10 centres"], 3)
+    claims.finish()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 
 import torch
 
+from claims import Claims
 from pantile.data.classes.coco import TAXONOMY
 from pantile.engine.config import override
 from pantile.engine.task import PanopticTask
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=10)
     parser.add_argument("--recipes", nargs="+", default=list(CASES), choices=list(CASES))
     arguments = parser.parse_args()
+    claims = Claims()
     for recipe in arguments.recipes:
         size = arguments.size + 1 if recipe.startswith("kmax") else arguments.size
         images, targets = make_batch(size, arguments.batch, arguments.segments)
@@ -60,7 +62,8 @@ def main() -> None:
             seconds = {name: step(task, (images, targets)) for name, task in tasks.items()}
             ratios.append(seconds["with"] / seconds["without"])
             plain.append(seconds["without"])
-        print(f"{recipe}: {statistics.median(ratios):.3f} of {statistics.median(plain):.2f} s", flush=True)
+        claims.at_most(f"{recipe}, of {statistics.median(plain):.2f} s,", statistics.median(ratios), 1.10)
+    claims.finish()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from claims import Claims
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
@@ -145,6 +146,9 @@ def main() -> None:
     )
     for name, value in seconds.items():
         print(f"{name:18s} {1000 * value:8.1f} ms   {value / seconds['resnet50']:.3f} of resnet50")
+    claims = Claims()
+    claims.at_most("merge / resnet50", seconds["merge"] / seconds["resnet50"], 0.5)
+    claims.finish()
 
 
 if __name__ == "__main__":

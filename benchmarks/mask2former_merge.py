@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from claims import Claims
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
@@ -93,6 +94,7 @@ def main() -> None:
     from transformers import Mask2FormerImageProcessor
 
     processor, classes = Mask2FormerImageProcessor(), taxonomy()
+    claims = Claims()
     for name, placement in CASES.items():
         output = confident_output(placement)
         foreign = SimpleNamespace(class_queries_logits=output.class_logits, masks_queries_logits=output.mask_logits)
@@ -122,6 +124,8 @@ def main() -> None:
         )
         for what, value in seconds.items():
             print(f"{what:20s} {1000 * value:8.1f} ms   {value / seconds['transformers']:.3f} of transformers")
+        claims.at_most(f"{name}: panoptic / transformers", seconds["panoptic"] / seconds["transformers"], 0.5)
+    claims.finish()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from claims import Claims
 from pantile.convert.huggingface_mask2former import import_mask2former
 from pantile.losses.set_criterion import SetCriterion
 from pantile.models import fold_batch_norms
@@ -51,19 +52,22 @@ def main() -> None:
         print(peak_of_step(arguments.peak_of))
         return
     print(f"{arguments.threads} threads, {arguments.repeats} rounds, torch {torch.__version__}")
+    claims = Claims()
     for what in WHAT:
         if what in arguments.what:
-            {"memory": memory, "forward": forward, "merge": merge, "step": step}[what](arguments)
+            {"memory": memory, "forward": forward, "merge": merge, "step": step}[what](arguments, claims)
+    claims.finish()
 
 
-def memory(arguments: argparse.Namespace) -> None:
+def memory(arguments: argparse.Namespace, claims: Claims) -> None:
     print("\npeak memory of a step, 2 x 512x512")
     command = [sys.executable, __file__, "--threads", str(arguments.threads), "--peak-of"]
-    show({side: float(subprocess.check_output([*command, side], text=True)) for side in SIDES}, "MiB")
+    shares = show({side: float(subprocess.check_output([*command, side], text=True)) for side in SIDES}, "MiB")
+    claims.at_most("memory of a step", shares["ours"], 0.8)
 
 
 @torch.inference_mode()
-def forward(arguments: argparse.Namespace) -> None:
+def forward(arguments: argparse.Namespace, claims: Claims) -> None:
     print("\nforward, 480x640")
     ours, theirs = models()
     folded = fold_batch_norms(ours)
@@ -79,22 +83,24 @@ def forward(arguments: argparse.Namespace) -> None:
         "ours, batch norms folded": lambda: folded(images),
         "transformers": lambda: theirs(images),
     }
-    show_times(calls, arguments.repeats)
+    claims.at_most(
+        "forward, batch norms folded", show_times(calls, arguments.repeats)["ours, batch norms folded"], 0.65
+    )
 
 
-def merge(arguments: argparse.Namespace) -> None:
+def merge(arguments: argparse.Namespace, _: Claims) -> None:
     print("\npost-processing, by benchmarks/mask2former_merge.py", flush=True)
     options = ["--threads", str(arguments.threads), "--repeats", str(arguments.repeats)]
     subprocess.run([sys.executable, str(HERE / "mask2former_merge.py"), *options], check=True)
 
 
-def step(arguments: argparse.Namespace) -> None:
+def step(arguments: argparse.Namespace, claims: Claims) -> None:
     print("\nforward, losses and backward, 2 x 512x512, 10 segments each")
     ours, theirs = models()
     calls = {"ours": our_step(ours, 512), "transformers": their_step(theirs, 512)}
     for side, call in calls.items():
         print(f"{side}: loss {call():.4f}, on random points of its own")
-    show_times(calls, arguments.repeats)
+    claims.at_most("step", show_times(calls, arguments.repeats)["ours"], 0.7)
     if arguments.profile:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             calls["ours"]()
@@ -170,13 +176,15 @@ def resident(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def show_times(calls: dict[str, Callable[[], object]], repeats: int) -> None:
-    show({name: 1000 * seconds for name, seconds in alternating_medians(calls, repeats).items()}, "ms")
+def show_times(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    return show({name: 1000 * seconds for name, seconds in alternating_medians(calls, repeats).items()}, "ms")
 
 
-def show(values: dict[str, float], unit: str) -> None:
+def show(values: dict[str, float], unit: str) -> dict[str, float]:
+    """Values as shares of transformers'."""
     for name, value in values.items():
         print(f"{name:26s} {value:8.1f} {unit}   {value / values['transformers']:.3f} of transformers", flush=True)
+    return {name: value / values["transformers"] for name, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torchmetrics.detection import PanopticQuality as TorchmetricsPanopticQuality
 
+from claims import Claims
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.metrics import PanopticQuality, count_pair
@@ -55,11 +56,13 @@ def torchmetrics_input(panoptic: PanopticMap) -> torch.Tensor:
     return out
 
 
-def report(title: str, calls: dict, repeats: int, baseline: str) -> None:
+def report(title: str, calls: dict, repeats: int, baseline: str) -> dict[str, float]:
+    """Times as shares of the baseline's."""
     print(title)
     seconds = alternating_medians(calls, repeats)
     for name, value in seconds.items():
         print(f"  {name:24s} {1000 * value:10.3f} ms   {value / seconds[baseline]:9.4f} of {baseline}")
+    return {name: value / seconds[baseline] for name, value in seconds.items()}
 
 
 def main() -> None:
@@ -77,7 +80,9 @@ def main() -> None:
         "np.unique": lambda: np.unique(gt.ids.astype(np.int64) * 2**24 + pred.ids, return_counts=True),
         "np.unique, no counts": lambda: np.unique(gt.ids.astype(np.int64) * 2**24 + pred.ids),
     }
-    report("480x640, a dozen segments", counting, repeats, "np.unique")
+    claims = Claims()
+    shares = report("480x640, a dozen segments", counting, repeats, "np.unique")
+    claims.at_most("count_pair / np.unique with counts", shares["count_pair"], 0.6)
 
     noisy_gt, noisy_pred = noise_map(1, (480, 640)), noise_map(2, (480, 640))
     noise = {
@@ -94,7 +99,9 @@ def main() -> None:
         "count_pair": lambda: count_pair(pred, gt),
         "torchmetrics update": lambda: theirs.update(pred_tensor, gt_tensor),
     }
-    report("480x640, a dozen segments", against, max(3, repeats // 20), "torchmetrics update")
+    shares = report("480x640, a dozen segments", against, max(3, repeats // 20), "torchmetrics update")
+    claims.at_most("count_pair / torchmetrics", shares["count_pair"], 1 / 200)
+    claims.finish()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from claims import Claims
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.metrics.pair_counts import count_pair
 from pantile.score import CocoMaps, Job, score
@@ -137,7 +138,10 @@ def check_equal(gt_json: Path, pred_json: Path) -> None:
         assert [tp, fp, fn] == [row.tp, row.fp, row.fn] and (not tp or row.sq == iou / tp), info.name
 
 
-def compare_speed(title: str, size: tuple[int, int], segments: int, pairs: int, rounds: int, folder: Path) -> None:
+def compare_speed(
+    title: str, size: tuple[int, int], segments: int, pairs: int, rounds: int, folder: Path
+) -> dict[str, float]:
+    """How many times as fast as the reference's loop each way is."""
     paths = write_pairs(folder, size, segments, files=min(pairs, 24), pairs=pairs)
     check_equal(*paths)
     calls = {
@@ -147,8 +151,10 @@ def compare_speed(title: str, size: tuple[int, int], segments: int, pairs: int, 
     }
     seconds = alternating_medians(calls, rounds)
     print(f"{title}, {pairs} pairs from PNG")
+    times = {name: seconds[next(iter(calls))] / value for name, value in seconds.items()}
     for name, value in seconds.items():
-        print(f"  {name:28s} {1000 * value / pairs:8.2f} ms a pair   {seconds[next(iter(calls))] / value:5.2f} times")
+        print(f"  {name:28s} {1000 * value / pairs:8.2f} ms a pair   {times[name]:5.2f} times")
+    return times
 
 
 def peak_memory(folder: Path, pairs: int) -> tuple[float, float]:
@@ -191,13 +197,18 @@ def main() -> None:
 
     gt, pred = tiled_map(0, 12, (480, 640)), tiled_map(0, 12, (480, 640), shift=9)
     counting = alternating_medians({"count_pair": lambda: count_pair(pred, gt)}, 20 * args.rounds + 1)
-    print(f"counting one 480x640 pair in memory: {1000 * counting['count_pair']:.2f} ms (target 0.6)")
+    claims = Claims()
+    claims.at_most("ms to count one 480x640 pair in memory", 1000 * counting["count_pair"], 0.6)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compare_speed("480x640 (targets 1.35 and 2.6)", (480, 640), 12, args.small, args.rounds, folder / "small")
-        compare_speed("1024x2048 (target 1.4)", (1024, 2048), 50, args.large, args.rounds, folder / "large")
+        small = compare_speed("480x640", (480, 640), 12, args.small, args.rounds, folder / "small")
+        large = compare_speed("1024x2048", (1024, 2048), 50, args.large, args.rounds, folder / "large")
+        claims.at_least("480x640, one process: times", small["pantile score, one process"], 1.35)
+        claims.at_least("480x640, two workers: times", small["pantile score, two workers"], 2.6)
+        claims.at_least("1024x2048, one process: times", large["pantile score, one process"], 1.4)
         peak, seconds = peak_memory(folder / "many", args.pairs)
-        print(f"{args.pairs} pairs, two workers: peak {peak:.0f} MB in all processes (target 400), {seconds:.0f} s")
+        claims.at_most(f"MB in all processes, {args.pairs} pairs in {seconds:.0f} s,", peak, 400)
+    claims.finish()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from claims import Claims
+
 VERB = """
 import resource, sys
 from pantile.cli.main import main
@@ -133,12 +135,14 @@ def main() -> None:
     if arguments.tile_scale:
         tiles += ["--tile-scale", arguments.tile_scale]
     with tempfile.TemporaryDirectory() as temporary:
-        measure_memory(arguments, tiles, Path(temporary))
+        claims = Claims()
+        measure_memory(arguments, tiles, Path(temporary), claims)
         if arguments.run and arguments.data:
             measure_quality(arguments, tiles, Path(temporary))
+        claims.finish()
 
 
-def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path) -> None:
+def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path, claims: Claims) -> None:
     whole, side = arguments.whole, arguments.side
     if not side and not whole[0]:
         return
@@ -159,6 +163,7 @@ def measure_memory(arguments: argparse.Namespace, tiles: list, folder: Path) -> 
         segments = len(rows[0]["segments_info"])
         what = f"predict {side} x {side}, tiles of {arguments.tile}"
         print(f"{what}: {peak:6.0f} MiB, {seconds:6.1f} s, {segments} segments", flush=True)
+        claims.at_most(f"MiB of predicting {side} x {side}", peak, 4096)
     if whole[0]:
         data = folder / "data"
         for verb, rest in (

@@ -22,12 +22,15 @@ MAY_IMPORT = {
     "visualize": SHARED,
     "techniques": SHARED | {"layers", "losses"},
     "convert": SHARED | {"backbones", "data", "engine", "layers", "models", "recipes"},
-    "engine": SHARED | {"layers", "models", "techniques", "losses", "merge", "metrics", "data"},
-    "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "data"},
-    "predict": SHARED | {"convert", "engine", "data", "merge", "visualize"},
+    "inference": SHARED | {"data", "merge"},
+    "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
+    "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},
+    "predict": SHARED | {"convert", "engine", "inference", "data", "merge", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
-    | {"convert", "data", "engine", "labels", "metrics", "models", "predict", "recipes", "score", "visualize"},
+    | {"convert", "data", "engine", "inference", "labels", "metrics"}
+    | {"models", "predict", "recipes", "score", "visualize"},
+    "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }
 
 
@@ -66,10 +69,23 @@ def test_pure_rooms_import_no_modules(room):
         )
 
 
+def test_inference_needs_no_lightning():
+    for path in (ROOT / "inference").rglob("*.py"):
+        assert not any(m.split(".")[0] == "lightning" for m in imports_of(path)), path
+
+
 def test_models_do_not_know_techniques_and_techniques_do_not_know_models():
     for path in (ROOT / "models").rglob("*.py"):
-        text = path.read_text().lower()
-        assert not any(word in text for word in ("remask", "reclass ", "intrabatch", "rankseg")), path
+        code = _without_docstrings(path).lower()  # which may cite what somebody else calls so
+        assert not any(word in code for word in ("remask", "reclass", "intrabatch", "rankseg")), path
     for path in (ROOT / "techniques").rglob("*.py"):
         code = "\n".join(ast.unparse(node) for node in ast.parse(path.read_text()).body)
         assert "pantile.models" not in code, path
+
+
+def _without_docstrings(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = [*node.body[1:], ast.Pass()]
+    return ast.unparse(tree)

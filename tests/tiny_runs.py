@@ -1,16 +1,31 @@
-"""Configs of runs that take a second."""
+"""Configs of runs that take a second, of whatever is registered."""
 
 import json
+import re
 from dataclasses import fields, replace
+from typing import TypeVar
 
 from pantile.engine.config import RunConfig, to_dict
+from pantile.models import ARCHITECTURES
 from pantile.recipes import make_recipe
+
+Config = TypeVar("Config")
+
+#: the smallest recipe of every architecture
+NANO_RECIPES = [f"{name}_nano" for name in sorted(ARCHITECTURES)]
+#: what makes the config of a criterion or of a technique cheap, where it has the field
+TINY_FIELDS = {"instance_samples": 64, "semantic_samples": 64, "points": 64, "channels": 16, "stages": 1}
+
+
+def tiny(config: Config) -> Config:
+    """A copy of the config of a criterion or of a technique that takes little time."""
+    return replace(config, **{name: value for name, value in TINY_FIELDS.items() if hasattr(config, name)})
 
 
 def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     config = make_recipe(recipe)
     config.augment.crop = config.evaluation_size = (65, 65)
-    config.criterion.instance_samples = config.criterion.semantic_samples = 64
+    config.criterion = tiny(config.criterion)
     training = config.training
     training.steps, training.effective_batch, training.workers = 4, 4, 0
     training.validate_every, training.validation_images, training.log_every = 0.5, 2, 1
@@ -19,26 +34,7 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
 
 
 #: fields in which a shrunk model is like its family's nano model
-WIDTHS = {
-    "query_channels",
-    "embed_channels",
-    "ffn_channels",
-    "encoder_ffn_channels",
-    "decoder_ffn_channels",
-    "auxiliary_channels",
-    "channels",
-    "num_heads",
-    "semantic_width",
-    "instance_width",
-    "instance_decoder_width",
-    "head_width",
-    "memory_channels",
-    "bottleneck",
-    "predictor_channels",
-}
-#: backbones of the kinds that are not timm's
-TINY_BACKBONES = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "axial": "axial_nano"}
-TINY_BACKBONES |= {"max": "axial_nano"}
+WIDTHS = re.compile(r"(.+_)?channels|(.+_)?widths?|num_heads")
 NANO_RECIPES = {"max_deeplab": "max_nano", "cmt_deeplab": "cmt_nano"}
 
 
@@ -47,26 +43,40 @@ def shrunk(name: str) -> RunConfig:
     config = make_recipe(name)
     model, architecture = config.model, config.model.architecture
     nano = make_recipe(NANO_RECIPES.get(architecture, f"{architecture}_nano")).model
-    backbone = TINY_BACKBONES.get(model.backbone.partition("_")[0], "test_resnet")
-    widths = {f.name: getattr(nano, f.name) for f in fields(model) if f.name in WIDTHS}
-    if model.architecture == "kmax":
-        widths["decoder_widths"] = (64, 64, 32, 16, 16)
+    small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
+    small |= dict.fromkeys(("axial", "max_"), "axial_nano")
+    small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
+    backbone = next((b for family, b in small.items() if model.backbone.startswith(family)), "test_resnet")
+    if model.architecture == "semask":  # on a Swin only
+        backbone = nano.backbone
+    widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     if architecture in NANO_RECIPES:
-        widths["decoder"] = tuple((stride, 1) for stride, _ in model.decoder[-3:])
+        widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
     if getattr(model, "first_backbone", None) is not None:
         widths["first_backbone"] = backbone
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
-    if backbone == "test_resnet" and model.backbone_drop_path:
+    if not backbone.startswith("swidernet") and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here
     config.augment.crop = (64, 64) if config.augment.crop[0] % 32 == 0 else (65, 65)
     config.training.effective_batch, config.training.device_batch, config.training.workers = 2, None, 0
     config.training.precision = "fp32"
-    for field in ("instance_samples", "semantic_samples", "points"):
-        if hasattr(config.criterion, field):
-            setattr(config.criterion, field, 64)
-    if config.techniques.remask is not None:
-        config.techniques.remask.channels = 16
+    config.criterion = tiny(config.criterion)
+    for technique in (own for _, own in config.techniques.items() if own is not None):
+        if hasattr(technique, "channels"):
+            technique.channels = 16
     return config
+
+
+def narrow(width: int | tuple | None, nano: int | tuple | None) -> int | tuple | None:
+    """The nano model's width; of several, as many as there were, the last one again where it has fewer."""
+    if not isinstance(width, tuple):
+        return nano
+    return tuple(nano[min(k, len(nano) - 1)] for k in range(len(width)))
+
+
+def is_width(field: str) -> bool:
+    """Whether a field of a model's config says how wide its layers are."""
+    return field != "in_channels" and WIDTHS.fullmatch(field) is not None
 
 
 def distinct_when_shrunk(names: list[str]) -> list[str]:
@@ -74,7 +84,7 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
     first: dict[str, str] = {}
     for name in names:
         content = to_dict(shrunk(name))
-        for group in ("recipe", "training", "merge", "evaluation_size"):
+        for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
         first.setdefault(json.dumps(content, sort_keys=True), name)

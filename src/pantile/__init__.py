@@ -1,4 +1,42 @@
-"""Pantile: panoptic segmentation in PyTorch.
+"""Pantile: panoptic segmentation in PyTorch. Every pixel gets exactly one tile.
+
+The command line (``pantile --help``) trains, evaluates, predicts and looks. As a library:
+
+**Use a trained model.** ``load`` opens a run or a file of weights as a ``Predictor``; called with an image it gives a
+``PanopticResult``.
+
+**Describe classes and labels.** A ``Taxonomy`` of ``ClassInfo`` (``plain_taxonomy`` makes one from names) is the only
+source of class counts; a ``PanopticMap`` is an id per pixel and a table of ``Segment``. ``open_dataset`` reads a folder
+in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when there are none.
+
+**Train in a loop of your own.** A recipe (``list_recipes``, ``make_recipe``) holds configs that fit each other::
+
+    recipe = pantile.make_recipe("mask2former_nano")
+    model = pantile.create_model(recipe.model, taxonomy)             # or by name: create_model("mask2former_nano", ...)
+    criterion = pantile.create_criterion(recipe.criterion, taxonomy)
+    techniques = pantile.build_techniques(recipe.techniques, model, taxonomy)
+
+    targets = pantile.PanopticTargets.from_maps(maps, taxonomy)
+    losses = pantile.losses_with(model, techniques, criterion, model.normalised(images), targets)
+    sum(losses.values()).backward()
+
+    output = model.eval()(model.normalised(images))                  # a MaskOutput or a CenterOutput
+    predictions = pantile.merge_outputs(output, taxonomy, recipe.merge, [pantile.Placement.whole((height, width))])
+
+``model.normalised`` takes pixels of 0..255 to what the model was made for. The same by hand, from configs:
+
+- models: ``kmax_nano_config``, ``mask2former_nano_config``, ``maskformer_nano_config``,
+  ``panoptic_deeplab_nano_config``, ``panoptic_fcn_nano_config``; ``create_model`` gives a ``PanopticModel`` of these
+  and of any other config.
+- criteria: ``KMaXCriterionConfig``, ``SetCriterionConfig``, ``maskformer_criterion``, ``CenterCriterionConfig``,
+  ``PanopticFCNCriterionConfig``.
+- merges: ``MaskMergeConfig``, ``QueryMergeConfig``, ``CenterMergeConfig``, ``PanopticFCNMergeConfig``.
+- techniques: ``TechniquesConfig`` of ``ReMaskConfig``, ``ReClassConfig``, ``IntraBatchConfig``.
+
+**Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input.
+
+**Add parts of your own**, in a package of your own: ``check_model`` says what an architecture lacks. Bad input ends in
+a ``UserError`` of one sentence.
 
 The names below load on first use, so that ``import pantile`` and ``pantile --help`` are instant.
 """
@@ -8,29 +46,54 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+#: name -> the module that has it; in ``merge_outputs`` under another name, because ``pantile.merge`` is a package
 _HOME = {
+    "CenterCriterionConfig": "pantile.losses",
+    "CenterMergeConfig": "pantile.merge",
+    "CenterOutput": "pantile.contracts.outputs",
     "ClassInfo": "pantile.contracts.taxonomy",
-    "PanopticMap": "pantile.contracts.panoptic",
-    "Segment": "pantile.contracts.panoptic",
-    "Taxonomy": "pantile.contracts.taxonomy",
-    "UserError": "pantile.contracts.errors",
+    "CocoPanoptic": "pantile.data",
+    "IntraBatchConfig": "pantile.techniques",
+    "KMaXCriterionConfig": "pantile.losses",
+    "MaskMergeConfig": "pantile.merge",
     "MaskOutput": "pantile.contracts.outputs",
+    "PanopticFCNCriterionConfig": "pantile.losses",
+    "PanopticFCNMergeConfig": "pantile.merge",
+    "PanopticMap": "pantile.contracts.panoptic",
+    "PanopticModel": "pantile.models",
+    "PanopticQuality": "pantile.metrics",
+    "PanopticResult": "pantile.predict",
     "PanopticTargets": "pantile.contracts.targets",
     "Placement": "pantile.contracts.placement",
-    "CocoPanoptic": "pantile.data",
-    "Scenes": "pantile.data",
-    "open_dataset": "pantile.data",
-    "create_criterion": "pantile.losses.registry",
-    "build_techniques": "pantile.techniques",
-    "losses_with": "pantile.techniques",
-    "PanopticQuality": "pantile.metrics",
-    "create_model": "pantile.recipes",
     "Predictor": "pantile.predict",
-    "PanopticResult": "pantile.predict",
-    "load": "pantile.predict",
-    "make_recipe": "pantile.recipes",
+    "QueryMergeConfig": "pantile.merge",
+    "ReClassConfig": "pantile.techniques",
+    "ReMaskConfig": "pantile.techniques",
+    "Scenes": "pantile.data",
+    "Segment": "pantile.contracts.panoptic",
+    "SetCriterionConfig": "pantile.losses",
+    "Taxonomy": "pantile.contracts.taxonomy",
+    "TechniquesConfig": "pantile.techniques",
+    "UserError": "pantile.contracts.errors",
+    "build_techniques": "pantile.techniques",
+    "check_model": "pantile.model_check",
+    "create_criterion": "pantile.losses.registry",
+    "create_model": "pantile.recipes",
+    "kmax_nano_config": "pantile.models",
     "list_recipes": "pantile.recipes",
+    "load": "pantile.predict",
+    "losses_with": "pantile.techniques",
+    "make_recipe": "pantile.recipes",
+    "mask2former_nano_config": "pantile.models",
+    "maskformer_criterion": "pantile.losses",
+    "maskformer_nano_config": "pantile.models",
+    "merge_outputs": "pantile.merge",
+    "open_dataset": "pantile.data",
+    "panoptic_deeplab_nano_config": "pantile.models",
+    "panoptic_fcn_nano_config": "pantile.models",
+    "plain_taxonomy": "pantile.contracts.taxonomy",
 }
+_RENAMED = {"merge_outputs": "merge"}
 
 __all__ = ["__version__", *_HOME]
 
@@ -38,7 +101,7 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'pantile' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(_HOME[name]), _RENAMED.get(name, name))
 
 
 def __dir__() -> list[str]:

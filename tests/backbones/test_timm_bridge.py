@@ -186,7 +186,8 @@ def test_drop_path_reaches_the_blocks():
         ("resnet18.no_such_weights", {}, "no_such_weights"),
         ("swin_tiny_patch4_window7_224", {"output_stride": 16}, "cannot build swin_tiny_patch4_window7_224 at 16"),
         ("dla34", {"output_stride": 16}, r"model\.output_stride: timm cannot build dla34 at 16; set it to 32"),
-        ("resnet18", {"output_stride": 8}, "model.output_stride is 8; give 32 or 16"),
+        ("resnet18", {"output_stride": 4}, "model.output_stride is 4; give 32 or 16"),
+        ("convnext_atto", {"output_stride": 8}, "which only ResNets can have"),
     ],
 )
 def test_errors_name_the_remedy(name, options, words):

@@ -272,3 +272,14 @@ def test_prediction_input_that_is_missing_or_ambiguous(capsys, run_folder, folde
     shutil.copy(image, tmp_path / image.name)
     assert "rename one" in refused(capsys, ["predict", run_folder, image, tmp_path / image.name, "--out", out])
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "least"),
+    [("report RUN --images -1", 0), ("report RUN --limit 0", 1), ("eval RUN --limit none", 1), ("demo --steps 0", 1)],
+)
+def test_counts_that_cannot_be_meant_are_refused_as_they_are_read(arguments, least, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(arguments.split())
+    assert refused.value.code == 2
+    assert f"give a whole number from {least}" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pantile.cli.confused_things import confused_things, write_pictures
-from pantile.cli.eval import print_other_tasks
+from pantile.cli.eval import print_results
 from pantile.cli.main import main
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Prediction
@@ -19,7 +19,6 @@ from pantile.data import Scenes, write_coco_panoptic
 from pantile.engine.config import override
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.train import train
-from pantile.metrics.quality import summarise
 from pantile.visualize import ConfusedThing
 from tiny_runs import make_tiny_config
 
@@ -43,10 +42,16 @@ def evaluated(scenes: Scenes, predict) -> Evaluation:
     return meters.compute()
 
 
+def below_the_table(printed: str) -> list[str]:
+    """What is said beside panoptic quality."""
+    lines = printed.splitlines()
+    return lines[next(k for k, line in enumerate(lines) if line.startswith("└")) + 1 :]
+
+
 def test_right_predictions_are_told_as_such(scenes, capsys):
     things = evaluated(scenes, lambda truth, taxonomy: PanopticMap(truth.ids, truth.segments))
-    print_other_tasks(things)
-    lines = capsys.readouterr().out.splitlines()
+    print_results(things)
+    lines = below_the_table(capsys.readouterr().out)
     zeros = " ".join(f"{t}:0.0" for t in range(5, 55, 5))
     assert lines[:2] == [
         "things: pixel accuracy 100.0, pixel precision 100.0",
@@ -58,19 +63,17 @@ def test_right_predictions_are_told_as_such(scenes, capsys):
 
 
 def test_confusion_is_told_in_percent(scenes, capsys):
-    print_other_tasks(evaluated(scenes, one_thing))
+    print_results(evaluated(scenes, one_thing))
     shares = re.search(r"things: confused, .*: (5:.*)", capsys.readouterr().out)[1].split()
     assert shares == [f"{t}:100.0" for t in range(5, 55, 5)]
 
 
 def test_without_things_nothing_is_told_of_them(scenes, capsys):
-    nothing = [0] * len(scenes.taxonomy)
-    print_other_tasks(Evaluation(summarise(scenes.taxonomy, nothing, nothing, nothing, nothing)))
     meters = Meters(scenes.taxonomy)
     void = PanopticMap(np.zeros((4, 4), np.int32), ())
     meters.update([Prediction(void)], [void], [0])
-    print_other_tasks(meters.compute())
-    assert capsys.readouterr().out == ""
+    print_results(meters.compute())
+    assert below_the_table(capsys.readouterr().out) == []
 
 
 def test_the_named_images_are_predicted_again_and_drawn(scenes):

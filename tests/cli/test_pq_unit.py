@@ -12,7 +12,7 @@ from matplotlib import pyplot
 from rich.console import Console
 
 from pantile.cli.bench import print_rows
-from pantile.cli.eval import print_quality, write_json
+from pantile.cli.eval import write_json
 from pantile.cli.score_tables import print_score
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.percent import percent
@@ -21,6 +21,7 @@ from pantile.engine.callbacks import StepProgress
 from pantile.engine.grid_search import TABLE, Row, _write
 from pantile.engine.meters import Evaluation
 from pantile.metrics import PanopticQuality
+from pantile.metrics.printing import print_quality
 from pantile.score.evidence import evidence_of
 from pantile.score.result import Totals
 from pantile.visualize import curves
@@ -67,7 +68,7 @@ def test_eval_and_score_and_bench_print_percent(quality, score, capsys):
 
 def test_the_report_shows_percent(quality):
     photo = np.zeros((4, 4, 3), np.uint8)
-    results = Evaluation(quality).to_dict()
+    results = Evaluation({"panoptic_quality": quality}).to_dict()
     page = render_report(ReportData(results=results, taxonomy=TAXONOMY, best=[Example("a.png", photo, pq=PQ)]))
     assert f"PQ {SHOWN}" in page and page.count(f">{SHOWN}<") >= 1
 
@@ -87,7 +88,7 @@ def test_the_progress_bar_shows_percent(monkeypatch, value, shown):
 
 
 def test_files_hold_fractions(quality, score, tmp_path):
-    for name, content in (("eval", Evaluation(quality).to_dict()), ("score", score.to_dict())):
+    for name, content in (("eval", Evaluation({"panoptic_quality": quality}).to_dict()), ("score", score.to_dict())):
         write_json(content, tmp_path / name)
         assert json.loads((tmp_path / name).read_text())["panoptic"]["all"]["pq"] == pytest.approx(PQ)
     assert score.to_dict()["worst_images"][0]["pq"] == pytest.approx(PQ)
@@ -101,7 +102,7 @@ def test_the_log_holds_fractions(quality, monkeypatch):
 
     logged = {}
     task = SimpleNamespace(
-        meters=SimpleNamespace(quality=SimpleNamespace(compute=lambda: quality)),
+        meters=SimpleNamespace(quality=SimpleNamespace(compute=lambda: quality), semantic=None),
         log_dict=lambda values, **_: logged.update(values),
         log=lambda name, value, **_: logged.update({name: value}),
     )

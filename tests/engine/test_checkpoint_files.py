@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pantile.contracts.errors import UserError
-from pantile.engine.checkpoint import LAST
+from pantile.engine.checkpoint import LAST, load_checkpoint
 from pantile.engine.checkpoint_files import PREVIOUS, CheckpointFiles, clear_leftovers, file_to_resume
 
 
@@ -177,3 +177,24 @@ def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
     assert finished > 5
     clear_leftovers(tmp_path)
     assert sorted(path.name for path in last.parent.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
+class _Foreign:
+    """Something that a checkpoint of another project may hold."""
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda path: path.touch(), "the file is empty"),
+        (lambda path: path.write_bytes(b"not a checkpoint"), "damaged or another kind of file"),
+        (lambda path: torch.save({"hyper_parameters": _Foreign()}, path), "holds Python objects"),
+        (lambda path: torch.save({"state_dict": {}}, path), "was not written by pantile"),
+    ],
+)
+def test_a_foreign_checkpoint_is_told_in_our_words(tmp_path, write, told):
+    path = tmp_path / "theirs.ckpt"
+    write(path)
+    with pytest.raises(UserError, match=told) as refused:
+        load_checkpoint(path)
+    assert "\n" not in str(refused.value) and "weights_only" not in str(refused.value)

@@ -218,3 +218,8 @@ def test_settings_that_a_checkpoint_cannot_take_are_refused_and_leave_the_run_as
     with pytest.raises(UserError, match=rf"cannot go on with these settings \({message}\): resume without them"):
         run_of(tiny(setting, f"training.steps={STEPS + 1}"), whole, resume=True)
     assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_fewer_steps_than_are_done_are_refused(whole):
+    with pytest.raises(UserError, match=f"training.steps is {STEPS - 1}, and the run has done {STEPS}"):
+        run_of(tiny(f"training.steps={STEPS - 1}"), whole, resume=True)

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
+from pantile.contracts.errors import UserError
 from pantile.engine.config import OptimizerConfig
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer, parameter_groups
-from pantile.models import create_model, kmax_nano_config
+from pantile.models import create_model, deeplabv3_nano_config, kmax_nano_config, segmenter_nano_config
 from pantile.recipes import make_recipe
 
 
@@ -104,3 +106,25 @@ def test_sgd_takes_the_steps_of_its_formula():
         expected = expected - 0.1 * velocity
         optimizer.step()
     torch.testing.assert_close(weight.detach(), expected)
+
+
+class TestLayerDecay:
+    def test_each_block_is_slower_than_the_next(self):
+        """BEiT's own rule: with L blocks, block i has decay ** (L - i), what is before the first decay ** (L + 1)."""
+        with torch.device("meta"):
+            model = create_model(segmenter_nano_config(), 3)  # six blocks
+        config = OptimizerConfig(learning_rate=1.0, backbone_multiplier=1.0, layer_decay=0.5)
+        groups = parameter_groups(model, nn.ModuleList(), config)
+        rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+        for name, parameter in model.named_parameters():
+            if name.startswith("backbone.model.blocks."):
+                expected = 0.5 ** (6 - int(name.split(".")[3]))
+            else:
+                expected = 0.5**7 if name.startswith("backbone.") and "model.norm" not in name else 1.0
+            assert rates[id(parameter)] == expected, name
+
+    def test_a_backbone_without_blocks_is_told(self):
+        with torch.device("meta"):
+            model = create_model(deeplabv3_nano_config(), 3)
+        with pytest.raises(UserError, match=r"layer_decay is 0\.5, but ResNetBackbone is not a row of blocks"):
+            parameter_groups(model, nn.ModuleList(), OptimizerConfig(layer_decay=0.5))

@@ -13,14 +13,15 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Instance, Prediction
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import Scenes
-from pantile.engine import meters as meters_module
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.task import PanopticTask
 from pantile.merge import merge
-from pantile.metrics import PanopticQuality, ThingQuality, image_quality, map_of_instances
+from pantile.metrics import PanopticQuality, ThingQuality, evaluated_batch, image_quality, map_of_instances
+from pantile.metrics.instance_things import InstanceThings
 from pantile.recipes import make_recipe
 from pantile.score.evidence import evidence_of
 from pantile.score.result import Totals
+from tiny_runs import NANO_RECIPES
 
 SIZE = (65, 65)
 GROUPS = {"panoptic", "thing_pixels", "thing_confusion"}
@@ -55,8 +56,8 @@ def pairs(scenes) -> list[tuple[PanopticMap, PanopticMap]]:
     return [(worse(truth, shift), truth) for shift, truth in enumerate(truths)]
 
 
-def evaluated(taxonomy: Taxonomy, pairs: list, tasks: frozenset = frozenset({"panoptic"}), **options) -> Evaluation:
-    meters = Meters(taxonomy, tasks, **options)
+def evaluated(taxonomy: Taxonomy, pairs: list, tasks: frozenset = frozenset({"panoptic"})) -> Evaluation:
+    meters = Meters(taxonomy, tasks)
     meters.update([Prediction(pred) for pred, _ in pairs], [truth for _, truth in pairs], range(10, 10 + len(pairs)))
     return meters.compute()
 
@@ -73,8 +74,8 @@ def test_the_groups_of_an_evaluation_are_those_of_a_score_of_the_same_maps(scene
 
 def test_one_comparison_serves_every_measure_of_panoptic_maps(scenes, pairs, monkeypatch):
     compared = []
-    compare_maps = meters_module.compare_maps
-    monkeypatch.setattr(meters_module, "compare_maps", lambda p, t: compared.append(len(p)) or compare_maps(p, t))
+    compare_maps = evaluated_batch.compare_maps
+    monkeypatch.setattr(evaluated_batch, "compare_maps", lambda p, t: compared.append(len(p)) or compare_maps(p, t))
     for module in ("panoptic_quality", "thing_quality", "worst_confused"):
         monkeypatch.setattr(f"pantile.metrics.{module}.compare_maps", None)
     result = evaluated(scenes.taxonomy, pairs)
@@ -91,7 +92,7 @@ def test_one_comparison_serves_every_measure_of_panoptic_maps(scenes, pairs, mon
 def test_instances_are_counted_from_their_own_masks(scenes, pairs):
     """Each image's true things as instances, but the map all void; one more instance of a low score."""
     taxonomy = scenes.taxonomy
-    meters = Meters(taxonomy, ALL_TASKS, score_threshold=0.5)
+    meters = Meters(taxonomy, ALL_TASKS)
     by_hand = ThingQuality(taxonomy)
     for index, (_, truth) in enumerate(pairs):
         kept = [s for s in truth.segments if taxonomy.classes[s.class_index].is_thing and not s.is_crowd]
@@ -102,21 +103,23 @@ def test_instances_are_counted_from_their_own_masks(scenes, pairs):
         meters.update([Prediction(nothing, (noise, *found))], [truth], [index])
         by_hand.update(map_of_instances(found, SIZE), truth)
     result = meters.compute()
-    assert result.instance_things == by_hand.compute()
-    assert (result.instance_things.accuracy, result.instance_things.precision) == (1, 1)
-    assert set(result.instance_things.curve) == {0} and result.confused == []
-    assert result.things.accuracy == 0 and math.isnan(result.things.precision)
+    instances, things = result.results["instance_things"].things, result.results["things"]
+    assert instances == by_hand.compute()
+    assert (instances.accuracy, instances.precision) == (1, 1)
+    assert set(instances.curve) == {0} and result.confused == []
+    assert things.accuracy == 0 and math.isnan(things.precision)
     group = json.loads(json.dumps(result.to_dict(), allow_nan=False))["instance"]
     assert group["score_threshold"] == 0.5 and group["thing_pixels"]["accuracy"] == 1
 
 
-@pytest.mark.parametrize("recipe", ["kmax_nano", "maskformer_nano", "mask2former_nano", "panoptic_deeplab_nano"])
+@pytest.mark.parametrize("recipe", NANO_RECIPES)
 def test_every_model_is_measured_on_the_instance_task(scenes, pairs, recipe):
     """Untrained: the groups are complete, and what does not depend on predictions is right."""
     torch.manual_seed(0)
     config = make_recipe(recipe)
     task = PanopticTask(config, scenes.taxonomy).eval()
-    meters = Meters(scenes.taxonomy, ALL_TASKS, score_threshold=0.0)
+    meters = Meters(scenes.taxonomy, ALL_TASKS)
+    meters.metrics["instance_things"] = InstanceThings(scenes.taxonomy, score_threshold=0.0)
     with torch.inference_mode():
         output = task(255 * torch.rand(2, 3, *SIZE))
     placements = [Placement(SIZE, SIZE, SIZE)] * 2

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pantile.contracts.precision import autocast_off
 from pantile.layers.aspp import ASPP
-from pantile.layers.precision import autocast_off
 from pantile.layers.separable_conv import SeparableConv
 
 

@@ -10,7 +10,7 @@ from center_scenes import IS_THING, targets_of
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
-from pantile.losses import CenterCriterion, CenterCriterionConfig
+from pantile.losses import CenterCriterion, CenterCriterionConfig, center_targets
 
 K = len(IS_THING)
 
@@ -180,3 +180,22 @@ def test_the_thing_mask_follows_the_device_but_stays_out_of_checkpoints():
     criterion = CenterCriterion(CenterCriterionConfig(), IS_THING)
     assert criterion.to("meta").is_thing.device.type == "meta"
     assert not criterion.state_dict()
+
+
+def test_selected_classes_learn_in_their_channels_and_others_count_as_void():
+    targets = targets_of(center_scenes.random_image((9, 11), 5, 6), center_scenes.random_image((9, 11), 5, 7))
+    output = make_output(targets)
+    selection = torch.tensor([[2, 0], [1, 2]])
+    chosen = torch.stack([maps[kept] for maps, kept in zip(output.semantic_logits, selection, strict=True)])
+    selected = replace(output, semantic_logits=chosen, classes=selection)
+    loss = CenterCriterion(CenterCriterionConfig(divide_by="pixels", top_k=1.0), IS_THING)(selected, targets)
+    semantic = targets.semantic()
+    fine = torch.nn.functional.interpolate(chosen, semantic.shape[-2:], mode="bilinear", align_corners=True)
+    truth = center_targets(targets, IS_THING)
+    expected = 0.0
+    for image, y, x in torch.cartesian_prod(*map(torch.arange, semantic.shape)).tolist():
+        places = (selection[image] == semantic[image, y, x]).nonzero()
+        if len(places):
+            weight = truth.semantic_weight[image, y, x].double()
+            expected -= weight * fine[image, :, y, x].log_softmax(0)[places[0, 0]]
+    torch.testing.assert_close(loss.losses["semantic"], expected / semantic.numel())

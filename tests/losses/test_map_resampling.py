@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pantile.losses.resampling import resize_bilinear, resize_matrix, sample_pixels
+from pantile.losses.resampling import resize_bilinear, resize_matrix, sample_pixels, source_spans
 
 SIZES = [((3, 5), (9, 17)), ((3, 3), (8, 10)), ((1, 4), (5, 7)), ((9, 9), (9, 9)), ((9, 7), (5, 3)), ((4, 4), (1, 1))]
 
@@ -42,3 +42,14 @@ def test_matrices_made_in_inference_mode_serve_training():
     maps = torch.rand(1, 13, requires_grad=True)
     (maps @ resize_matrix(13, 29, True, maps).T).sum().backward()
     assert maps.grad is not None
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize(("source", "target", "step"), [(5, 13, 4), (7, 7, 3), (9, 4, 2), (1, 6, 5)])
+def test_spans_hold_every_weight_of_their_rows(source, target, step, aligned):
+    matrix = resize_matrix(source, target, aligned, torch.zeros(()))
+    spans = source_spans(source, target, aligned, step)
+    assert len(spans) == -(-target // step)
+    for start, (first, behind) in zip(range(0, target, step), spans, strict=True):
+        outside = torch.cat([matrix[start : start + step, :first], matrix[start : start + step, behind:]], dim=1)
+        assert 0 <= first < behind <= source and not outside.any()

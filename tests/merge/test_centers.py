@@ -373,3 +373,20 @@ def test_disagreeing_inputs_are_refused():
         predict_centers(output, TAXONOMY, SMALL, [ODD, ODD])
     with pytest.raises(UserError, match="7 classes but the taxonomy has 1"):
         predict_centers(output, plain_taxonomy(["cat"], things=["cat"]), SMALL, [ODD])
+
+
+def test_selected_classes_are_those_of_the_pixels_whatever_their_channels():
+    """As if the others had no chance, with scores and all; the order of the channels changes nothing."""
+    output = street(3, TAXONOMY, LOGITS_SIZE[ODD])
+    selection = torch.tensor([[5, 0, 3, 1]])
+    without = torch.full_like(output.semantic_logits, -1e4)
+    without[:, selection[0]] = output.semantic_logits[:, selection[0]]
+    selected = replace(output, semantic_logits=output.semantic_logits[:, selection[0]], classes=selection)
+    for config in (SMALL, CONFIGS["detectron2"]):
+        expected = predict_centers(replace(output, semantic_logits=without), TAXONOMY, config, [ODD], ALL_TASKS)[0]
+        found = predict_centers(selected, TAXONOMY, config, [ODD], ALL_TASKS)[0]
+        np.testing.assert_array_equal(found.panoptic.ids, expected.panoptic.ids)
+        np.testing.assert_array_equal(found.semantic, expected.semantic)
+        assert [s.class_index for s in found.panoptic.segments] == [s.class_index for s in expected.panoptic.segments]
+        scores, wanted = ([s.score for s in p.panoptic.segments] for p in (found, expected))
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5)

@@ -160,5 +160,5 @@ def test_reference_mask_peaks_at_its_centre():
 def test_a_decoder_that_ends_nowhere_is_told():
     with pytest.raises(UserError, match=r"model.decoder is \(\(32, 1\),\)"):
         create_model(CMTDeepLabConfig(decoder=((32, 1),)), 3)
-    with pytest.raises(UserError, match="keys of 30 / 2 channels cannot be split over model.num_heads = 8"):
+    with pytest.raises(UserError, match="keys of 30 / 2 channels cannot be split over"):
         create_model(CMTDeepLabConfig(bottleneck=30), 3)

@@ -12,6 +12,7 @@ from pantile.backbones import create_backbone
 from pantile.backbones.resnet_variants import stride_in_first_conv
 from pantile.contracts.errors import UserError
 from pantile.data.classes import cityscapes, coco, mapillary
+from pantile.losses import PanopticFCNCriterionConfig
 from pantile.models import PanopticFCN, PanopticFCNConfig, create_model, panoptic_fcn_nano_config
 from pantile.models.panoptic_fcn_queries import find_peaks
 
@@ -94,6 +95,9 @@ class TestContractOfAllLevels(TestContract):
 
     def config(self):
         return replace(TINY, levels=5, thing_regions="by_class", deformable_encoder=True)
+
+    def criterion(self):
+        return PanopticFCNCriterionConfig()
 
 
 def parameters(module):

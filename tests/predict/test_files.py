@@ -121,7 +121,7 @@ def test_resume_sees_changed_images_lost_files_and_new_images(predictor, photos,
 
 
 def test_resume_refuses_another_model_other_options_and_strangers(predictor, photos, tmp_path, tiny_scenes):
-    from pantile.engine.views import Views
+    from pantile.inference.views import Views
 
     out, options = tmp_path / "out", PredictOptions(existing="resume")
     images = find_images([photos / "a.png"])
@@ -178,7 +178,7 @@ def test_images_that_turn_out_bad_are_all_named_and_the_rest_is_kept(predictor, 
 
 
 def test_with_tiles_bad_images_are_told_as_well(predictor, photos, tmp_path):
-    from pantile.engine.tiles import Tiling
+    from pantile.inference.tiles import Tiling
 
     whole = (photos / "b.png").read_bytes()
     (photos / "b.png").write_bytes(whole[: len(whole) // 2])

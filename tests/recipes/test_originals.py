@@ -104,6 +104,8 @@ def test_fields_of_the_table_exist() -> None:
         ("maskformer_r50_coco", {369_599: 1, 369_600: 0.1}),
         ("maskformer_swin_t_ade20k_semantic", {0: 1e-6, 750: 1e-6 + (1 - 1e-6) / 2, 80_000: 0.5**0.9}),
         ("panoptic_fcn_r50_1x_coco", {0: 0.001, 500: 0.001 + 0.999 / 2, 1_000: (89 / 90) ** 0.9, 45_000: 0.5**0.9}),
+        # Segmenter: (lr - 1e-5) * (1 - step / total) ** 0.9 + 1e-5
+        ("segmenter_b_ade20k", {0: 1, 80_000: 0.01 + 0.99 * 0.5**0.9, 160_000: 0.01}),
         ("panoptic_deeplab_wr41_coco", {0: 1, 250_000: 0.5**0.9}),
     ],
 )

@@ -14,9 +14,7 @@ from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
 from pantile.recipes import make_recipe
 from pantile.techniques import TECHNIQUES, Technique, TechniquesConfig, build_techniques, losses_of
-
-#: of each technique, so that a small model has them; others have their defaults
-SMALL = {"remask": {"stages": 2, "channels": 16}, "intra_batch": {"points": 64}}
+from tiny_runs import tiny
 
 
 class Smoothing(Technique):
@@ -47,7 +45,7 @@ def technique(name: str) -> Technique:
     if name == "smoothing":
         return Smoothing()
     task, _, _ = step()
-    config = TechniquesConfig(**{name: TECHNIQUES[name](**SMALL.get(name, {}))})
+    config = TechniquesConfig(**{name: tiny(TECHNIQUES[name]())})
     return build_techniques(config, task.model, task.taxonomy)[name]
 
 

@@ -1,6 +1,6 @@
 """Every pair of architecture and technique that is claimed, trained for one step; and those that are refused."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import pytest
@@ -11,38 +11,30 @@ from pantile.data import Scenes
 from pantile.engine.config import RunConfig
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
+from pantile.models import ARCHITECTURES
 from pantile.recipes import make_recipe
-from pantile.techniques import IntraBatchConfig, ReClassConfig, ReMaskConfig, TechniquesConfig
+from pantile.techniques import TECHNIQUES, TechniquesConfig
+from tiny_runs import tiny
 
-RECIPES = ["kmax_nano", "maskformer_nano", "mask2former_nano", "panoptic_fcn_nano"]
-REMASK, RECLASS, INTRA_BATCH = ReMaskConfig(stages=1, channels=16), ReClassConfig(), IntraBatchConfig(points=64)
-TECHNIQUES = {
-    "remask": TechniquesConfig(remask=REMASK),
-    "reclass": TechniquesConfig(reclass=RECLASS),
-    "intra_batch": TechniquesConfig(intra_batch=INTRA_BATCH),
-    "all": TechniquesConfig(remask=REMASK, reclass=RECLASS, intra_batch=INTRA_BATCH),
-}
-NO_REMASK, NO_RECLASS, NO_INTRA_BATCH = (
-    replace(REMASK, weight=0.0),
-    replace(RECLASS, eta=0.0),
-    replace(INTRA_BATCH, weight=0.0),
-)
-OFF = {
-    "remask": TechniquesConfig(remask=NO_REMASK),
-    "reclass": TechniquesConfig(reclass=NO_RECLASS),
-    "intra_batch": TechniquesConfig(intra_batch=NO_INTRA_BATCH),
-    "all": TechniquesConfig(remask=NO_REMASK, reclass=NO_RECLASS, intra_batch=NO_INTRA_BATCH),
-}
+#: models with queries and masks
+RECIPES = [f"{name}_nano" for name, model in sorted(ARCHITECTURES.items()) if hasattr(model, "mask_spec")]
+SMALL = {name: tiny(config_class()) for name, config_class in sorted(TECHNIQUES.items())}
+ON = {name: TechniquesConfig(**{name: config}) for name, config in SMALL.items()} | {"all": TechniquesConfig(**SMALL)}
+REMASK = SMALL["remask"]
+
+
+def switched_off(config: object) -> object:
+    """The config with the field at 0 that switches the technique off."""
+    fractions = [own.name for own in fields(config) if isinstance(getattr(config, own.name), float)]
+    candidates = [replace(config, **{name: 0.0}) for name in fractions]
+    return next(candidate for candidate in candidates if candidate.make() is None)
 
 
 def tiny_config(recipe: str, techniques: TechniquesConfig) -> RunConfig:
     config = make_recipe(recipe)
     config.augment.crop = (64, 64)
     config.training.effective_batch, config.training.workers, config.training.precision = 2, 0, "fp32"
-    if recipe == "kmax_nano":
-        config.criterion.instance_samples = config.criterion.semantic_samples = 64
-    if recipe == "mask2former_nano":
-        config.criterion.points = 64
+    config.criterion = tiny(config.criterion)
     config.techniques = techniques
     return config
 
@@ -70,10 +62,10 @@ def plain_step(recipe: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Te
     return losses, {name: p.grad for name, p in task.model.named_parameters()}
 
 
-@pytest.mark.parametrize("techniques", TECHNIQUES)
+@pytest.mark.parametrize("techniques", ON)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_step_is_finite_and_reaches_every_head(recipe, techniques):
-    losses, task = one_step(tiny_config(recipe, TECHNIQUES[techniques]))
+    losses, task = one_step(tiny_config(recipe, ON[techniques]))
     assert all(torch.isfinite(value) for value in losses.values()), losses
     for name, parameter in task.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
@@ -84,11 +76,12 @@ def test_a_step_is_finite_and_reaches_every_head(recipe, techniques):
             assert all(parameter.grad.any() for parameter in (head.classify.weight, head.aspp.point.conv.weight))
 
 
-@pytest.mark.parametrize("techniques", TECHNIQUES)
+@pytest.mark.parametrize("techniques", ON)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_weight_zero_equals_absence_to_the_last_bit(recipe, techniques):
     plain_losses, plain_gradients = plain_step(recipe)
-    losses, task = one_step(tiny_config(recipe, OFF[techniques]))
+    off = {name: switched_off(config) for name, config in SMALL.items() if techniques in (name, "all")}
+    losses, task = one_step(tiny_config(recipe, TechniquesConfig(**off)))
     assert not task.techniques
     assert {k: v.item() for k, v in losses.items()} == {k: v.item() for k, v in plain_losses.items()}
     for name, parameter in task.model.named_parameters():
@@ -103,7 +96,7 @@ CLASS_TERM = {"panoptic_fcn_nano": "position_things"}
 def test_the_criterion_reads_the_softened_classes(recipe):
     """ReClass changes the class term, and nothing else: neither masks nor the matching see it."""
     plain = plain_step(recipe)[0]
-    losses, _ = one_step(tiny_config(recipe, TECHNIQUES["reclass"]))
+    losses, _ = one_step(tiny_config(recipe, ON["reclass"]))
     assert losses.keys() == plain.keys()
     assert {name for name in plain if losses[name] != plain[name]} == {CLASS_TERM.get(recipe, "class")}
 
@@ -122,7 +115,7 @@ def test_the_criterion_reads_the_relaxed_layers(recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_intra_batch_changes_no_other_loss_and_reaches_queries_and_pixels(recipe):
     plain, plain_gradients = plain_step(recipe)
-    losses, task = one_step(tiny_config(recipe, TECHNIQUES["intra_batch"]))
+    losses, task = one_step(tiny_config(recipe, ON["intra_batch"]))
     assert {name: losses[name] for name in plain} == plain
     assert losses["intra_batch_empty"] > 0
     changed = [name for name, p in task.model.named_parameters() if not torch.equal(p.grad, plain_gradients[name])]
@@ -132,10 +125,10 @@ def test_intra_batch_changes_no_other_loss_and_reaches_queries_and_pixels(recipe
 
 
 def test_a_model_without_queries_refuses_each_technique():
-    for name, techniques in TECHNIQUES.items():
+    for name, techniques in ON.items():
         with pytest.raises(UserError) as error:
             PanopticTask(tiny_config("panoptic_deeplab_nano", techniques), scenes().taxonomy)
-        first = "intra_batch" if name == "all" else name  # in the order of their names
+        first = min(SMALL) if name == "all" else name  # in the order of their names
         assert f"techniques.{first} works on queries and masks, which PanopticDeepLab does not give" in str(error.value)
 
 

@@ -1,10 +1,12 @@
 """Figures of raw outputs: what they must show, and that padding is cut off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from pantile.contracts.outputs import CenterOutput, MaskOutput
+from pantile.contracts.outputs import CenterOutput, MaskOutput, SemanticOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.visualize.centers import direction_colors
@@ -26,7 +28,18 @@ def mask_output() -> MaskOutput:
     return MaskOutput(torch.randn(1, 3, 3), logits, torch.zeros(1, 3, 4), torch.zeros(1, 4, 9, 9), logits)
 
 
-@pytest.mark.parametrize("make", [center_output, mask_output])
+def semantic_output() -> SemanticOutput:
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(1, 2, 9, 9, generator=generator)
+    return SemanticOutput(logits, torch.zeros(1, 3, 9, 9), torch.zeros(1, 2, 3), 2)
+
+
+def ranked_output() -> SemanticOutput:
+    """Only grass competes, beside a channel that stands for nothing."""
+    return replace(semantic_output(), classes=torch.tensor([[1, -1]]), presence_logits=torch.tensor([[-3.0, 3.0]]))
+
+
+@pytest.mark.parametrize("make", [center_output, mask_output, semantic_output, ranked_output])
 def test_every_kind_of_output_can_be_drawn(make):
     inside = draw_inside(make(), "photo.jpg", IMAGE, PLACEMENT, TAXONOMY)
     assert inside.name == "photo.jpg" and inside.note
@@ -37,9 +50,10 @@ def test_every_kind_of_output_can_be_drawn(make):
 
 def test_padding_does_not_show():
     output = center_output()
-    changed = CenterOutput(*(maps.clone() for maps in vars(output).values()))
-    for maps in vars(changed).values():
-        maps[:, :, 6:] = 7  # rows that belong to the padding only
+    maps = (output.semantic_logits, output.center_heatmap, output.center_offset)
+    changed = CenterOutput(*(one.clone() for one in maps))
+    for one in (changed.semantic_logits, changed.center_heatmap, changed.center_offset):
+        one[:, :, 6:] = 7  # rows that belong to the padding only
     one, two = (draw_inside(o, "", IMAGE, PLACEMENT, TAXONOMY).figures[0][0] for o in (output, changed))
     assert np.array_equal(one, two)
 
@@ -57,3 +71,15 @@ def test_offsets_of_stuff_are_grey_even_if_nothing_is_shown():
 def test_an_unknown_kind_of_output_is_named():
     with pytest.raises(TypeError, match="int"):
         draw_inside(3, "", IMAGE, PLACEMENT, TAXONOMY)
+
+
+def test_selected_classes_are_drawn_in_their_own_colours():
+    """Rank 0 is class 1 here, and the other way round."""
+    plain = semantic_output()
+    swapped = replace(plain, class_logits=plain.class_logits.flip(1), classes=torch.tensor([[1, 0]]))
+    one, two = (draw_inside(o, "", IMAGE, PLACEMENT, TAXONOMY).figures[0][0] for o in (plain, swapped))
+    assert np.array_equal(one, two)
+    centers = replace(center_output(), semantic_logits=plain.class_logits)
+    selected = replace(centers, semantic_logits=centers.semantic_logits.flip(1), classes=torch.tensor([[1, 0]]))
+    one, two = (draw_inside(o, "", IMAGE, PLACEMENT, TAXONOMY).figures[0][0] for o in (centers, selected))
+    assert np.array_equal(one, two)

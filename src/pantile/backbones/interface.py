@@ -1,6 +1,7 @@
 """What every backbone is to a decoder: named feature maps with known widths and strides."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ AfterBlock = Callable[[Tensor, int], Tensor]
 class Backbone(nn.Module):
     """Common interface: (B, in_channels, H, W) normalised float -> dict of (B, C, h, w) by name.
 
-    Names are res2, res3, res4, res5 (strides 4, 8, 16 and 32, or 16 twice at output stride 16) and, where the family
+    Names are res2, res3, res4, res5 (strides 4, 8, 16 and 32; none above the output stride) and, where the family
     has one, stem. A map of stride s measures ceil(H / s) x ceil(W / s).
 
     Attributes:
@@ -24,7 +25,7 @@ class Backbone(nn.Module):
 
     def __init__(self, channels: dict[str, int], *, stem_stride: int, output_stride: int):
         super().__init__()
-        strides = {"res5": output_stride, "res4": 16, "res3": 8, "res2": 4, "stem": stem_stride}
+        strides = {"res5": output_stride, "res4": min(16, output_stride), "res3": 8, "res2": 4, "stem": stem_stride}
         self.channels = channels
         self.strides = {name: strides[name] for name in channels}
 
@@ -43,3 +44,16 @@ class Backbone(nn.Module):
     def maps_by_stride(self) -> dict[int, int]:
         """How many maps of each original stride ``run`` gives."""
         return dict.fromkeys((4, 8, 16, 32), 1)
+
+
+def layers_behind(names: Iterable[str], pattern: str, depth: int) -> dict[str, int]:
+    """How many layers lie behind each parameter of a row of blocks, itself included, as BEiT's layer decay counts them.
+
+    Args:
+        names: of all parameters.
+        pattern: at the beginning of a block's, whose group 1 is its number; what does not match lies before the first
+            block.
+        depth: number of blocks.
+    """
+    matches = {name: re.match(pattern, name) for name in names}
+    return {name: depth - int(match[1]) if match else depth + 1 for name, match in matches.items()}

@@ -24,6 +24,8 @@ def create_backbone(
     drop_path: float = 0.0,
     output_stride: int = 32,
     swidernet: SWideRNetConfig | None = None,
+    image_size: tuple[int, int] | None = None,
+    feature_blocks: tuple[int, int, int, int] | None = None,
 ) -> Backbone:
     """A backbone by name.
 
@@ -36,9 +38,11 @@ def create_backbone(
             Axial-ResNet.
         in_channels: bands of the image; the first kernel is adapted when weights are loaded.
         drop_path: stochastic depth rate, 0..1.
-        output_stride: of res5, 32 or 16.
+        output_stride: of res5, 32 or 16; 8 for a ResNet.
         swidernet: options of SWideRNet, stochastic depth included; the name decides w1, w2 and l, and "wr41" leaves
             out SE and SAC. Without it SWideRNet has its defaults and ``drop_path``. timm models do not read it.
+        image_size: (H, W) in pixels for which a BEiT stores its relative positions; None is the name's.
+        feature_blocks: after how many blocks a BEiT's four features are taken.
 
     Raises:
         UserError: unknown or malformed name, options that do not fit it, weights that cannot be had or do not fit.
@@ -60,6 +64,8 @@ def create_backbone(
             in_channels=in_channels,
             drop_path=drop_path,
             output_stride=output_stride,
+            image_size=image_size,
+            feature_blocks=feature_blocks,
         )
     if swidernet is None:
         swidernet = SWideRNetConfig(drop_path=drop_path)

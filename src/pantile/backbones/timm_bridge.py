@@ -7,9 +7,11 @@ What is read where (checked against the published parameter counts of the decode
   and activation, before squeeze-and-excitation; at stride 32 the last 1x1 convolution.
 - ConvNeXt: the raw output of each stage; ``stem`` is the patchify output (stride 4). Maps are zero-padded so that
   sizes of 32k+1 give n, 2n-1, 4n-3, ... as they do in the other families.
+- BEiT: see ``timm_beit``.
 - any other timm model with features at strides 4, 8, 16 and 32: timm's ``features_only``; no stem.
 
-At output stride 16 the last stage keeps its resolution and its later blocks are dilated instead, where timm can do so.
+At output stride 16 the last stage keeps its resolution and its later blocks are dilated instead, where timm can do so;
+ResNets can do so for two stages, at output stride 8.
 
 Modules and parameters keep timm's names below ``model``.
 """
@@ -21,6 +23,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
+from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
 from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.resnet import ResNet
@@ -28,6 +31,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from pantile.backbones.interface import Backbone
+from pantile.backbones.timm_beit import BeitBackbone
 from pantile.backbones.timm_swin import SwinBackbone
 from pantile.contracts.errors import UserError
 
@@ -60,6 +64,8 @@ def create_backbone(
     in_channels: int = 3,
     drop_path: float = 0.0,
     output_stride: int = 32,
+    image_size: tuple[int, int] | None = None,
+    feature_blocks: tuple[int, int, int, int] | None = None,
 ) -> Backbone:
     """A backbone by its timm name.
 
@@ -70,11 +76,52 @@ def create_backbone(
         weights_file: load these weights of the whole timm model (.safetensors, .pth) instead.
         in_channels: bands of the image; timm adapts the first kernel when weights are loaded.
         drop_path: stochastic depth rate of the last block; 0..1.
-        output_stride: of res5, 32 or 16.
+        output_stride: of res5, 32 or 16; 8 for a ResNet.
+        image_size: (H, W) in pixels for which a BEiT stores its relative positions; None is the name's.
+        feature_blocks: after how many blocks a BEiT's features are taken; None is its default.
 
     Raises:
         UserError: unknown name, no download possible, unreadable file, a model without the four strides, or one
-            that timm cannot build at output stride 16.
+            that timm cannot build at this output stride.
+    """
+    base_name = checked_name(name, weights_file)
+    if output_stride not in (8, 16, 32):
+        raise UserError(f"model.output_stride is {output_stride}; give 32 or 16, or 8 for a ResNet.")
+
+    with torch.device("meta"):
+        family = _family(timm.create_model(base_name))
+        if output_stride < 32:
+            _check_dilation(base_name)
+    if output_stride == 8 and family is not ResNetBackbone:
+        raise UserError(f"model.output_stride is 8, which only ResNets can have; give 16 or 32 for {base_name}.")
+    options: dict = {"in_chans": in_channels}
+    if drop_path > 0:
+        options["drop_path_rate"] = drop_path
+    whole_model = options
+    if family is TimmFeatures:
+        options = options | {"features_only": True}
+    if output_stride < 32 and family is not MobileNetV3Backbone:
+        options = options | {"output_stride": output_stride}
+    if family is BeitBackbone:
+        options |= {"num_classes": 0} | ({} if image_size is None else {"img_size": image_size})
+    elif image_size is not None or feature_blocks is not None:
+        raise UserError(f"model.image_size and model.feature_blocks are for BEiT; leave them out for {base_name}.")
+    if family is TimmFeatures and weights_file is not None:
+        # timm takes any file for the features alone, even one that has none of their tensors
+        build(name, whole_model, pretrained=pretrained, weights_file=weights_file)
+    model = build(name, options, pretrained=pretrained, weights_file=weights_file)
+    if output_stride == 16 and family is MobileNetV3Backbone:
+        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
+    return (
+        BeitBackbone(model, output_stride, feature_blocks) if family is BeitBackbone else family(model, output_stride)
+    )
+
+
+def checked_name(name: str, weights_file: str | None = None) -> str:
+    """The name without its tag.
+
+    Raises:
+        UserError: timm has no such model or no such weights of it, or there is no such file.
     """
     base_name = name.partition(".")[0]
     if not timm.is_model(base_name):
@@ -83,28 +130,20 @@ def create_backbone(
     _check_tag(name)
     if weights_file is not None and not Path(weights_file).is_file():
         raise UserError(f"model.backbone_weights: there is no file {weights_file}; give timm weights of {name}.")
+    return base_name
 
-    if output_stride not in (16, 32):
-        raise UserError(f"model.output_stride is {output_stride}; give 32 or 16.")
 
-    with torch.device("meta"):
-        family = _family(timm.create_model(base_name))
-        if output_stride == 16:
-            _check_dilation(base_name)
-    options: dict = {"in_chans": in_channels, "pretrained": pretrained}
-    if drop_path > 0:
-        options["drop_path_rate"] = drop_path
+def build(name: str, options: dict, *, pretrained: bool, weights_file: str | None) -> nn.Module:
+    """timm's model, with timm's weights, those of a file, or random ones.
+
+    Raises:
+        UserError: timm cannot build it so, or the weights cannot be had or do not fit.
+    """
+    options = options | {"pretrained": pretrained}
     if weights_file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights_file}}
-    if family is TimmFeatures:
-        options |= {"features_only": True}
-    if output_stride == 16 and family is not MobileNetV3Backbone:
-        options |= {"output_stride": 16}
     try:
-        if family is TimmFeatures and weights_file is not None:
-            # timm takes any file for the features alone, even one that has none of their tensors
-            timm.create_model(name, **{k: v for k, v in options.items() if k not in ("features_only", "output_stride")})
-        model = timm.create_model(name, **options)
+        return timm.create_model(name, **options)
     except Exception as error:
         if not options["pretrained"]:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
@@ -114,9 +153,6 @@ def create_backbone(
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
             "model.backbone_weights."
         ) from error
-    if output_stride == 16 and family is MobileNetV3Backbone:
-        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
-    return family(model, output_stride)
 
 
 class ResNetBackbone(TimmBackbone):
@@ -241,6 +277,8 @@ def _family(model: nn.Module) -> type[Backbone]:
         return ConvNeXtBackbone
     if isinstance(model, SwinTransformer):
         return SwinBackbone
+    if isinstance(model, Beit):
+        return BeitBackbone
     return TimmFeatures
 
 

@@ -8,8 +8,11 @@ segmenters (the original code, and what was trained with it) do otherwise, so ti
 - each of the four outputs has a layer norm of its own.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from timm.models import register_model
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
@@ -18,6 +21,15 @@ from pantile.layers.position_encoding import cached_by_arguments
 
 STAGES = ("res2", "res3", "res4", "res5")
 SEPARATED = -100.0  # added to the logits of pixels that only the cyclic shift has brought together
+
+
+@register_model
+def swin_nano_patch4_window7_224(pretrained: bool = False, **options: Any) -> SwinTransformer:
+    """A Swin that trains on two CPU cores: 24, 48, 96, 192 channels. There are no weights of it."""
+    if pretrained:
+        raise ValueError("nobody has trained it")
+    options = {name: value for name, value in options.items() if not name.startswith(("pretrained", "cache"))}
+    return SwinTransformer(embed_dim=24, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), **options)
 
 
 class SwinBackbone(Backbone):
@@ -35,18 +47,28 @@ class SwinBackbone(Backbone):
         self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name, width in self.channels.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        model = self.model
-        patch_height, patch_width = model.patch_embed.patch_size
-        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
-        x = model.patch_embed.norm(model.patch_embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+        x = self.patches(images)
         features = {}
-        for name, stage in zip(STAGES, model.layers, strict=True):
-            x = stage.downsample(x)
-            for index, block in enumerate(stage.blocks):
-                x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
-                x = x + block.drop_path2(block.mlp(block.norm2(x)))
+        for name, stage in zip(STAGES, self.model.layers, strict=True):
+            x = run_stage(stage, x)
             features[name] = self.norms[name](x).permute(0, 3, 1, 2)
         return features
+
+    def patches(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, ceil(H / 4), ceil(W / 4), channels), what the first stage reads."""
+        embed = self.model.patch_embed
+        patch_height, patch_width = embed.patch_size
+        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
+        return embed.norm(embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+
+
+def run_stage(stage: nn.Module, x: Tensor) -> Tensor:
+    """(B, H, W, C) of the stage before to what timm's ``stage`` makes of it."""
+    x = stage.downsample(x)
+    for index, block in enumerate(stage.blocks):
+        x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
+        x = x + block.drop_path2(block.mlp(block.norm2(x)))
+    return x
 
 
 def _window_attention(block: SwinTransformerBlock, x: Tensor, shifted: bool) -> Tensor:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.contracts.percent import percent
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pantile.cli.checkpoint_argument import add_weights_option
-    from pantile.cli.models import at_least_one, size
+    from pantile.cli.models import size
 
     verbs = parser.add_subparsers(dest="action", metavar="grid", required=True)
     grid = verbs.add_parser("grid", help="cost, latency and memory of every candidate, and PQ where there is one")
@@ -25,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--memory-limit", type=float, help="GiB a model may take (default: 0.8 of the device)")
     grid.add_argument("--data", help="a data set for PQ, or `scenes`; needs --steps or --checkpoints")
     grid.add_argument("--split", default="val", help="where PQ is measured (default: val)")
-    grid.add_argument("--steps", type=int, help="train each candidate so many steps")
+    grid.add_argument("--steps", type=at_least_one, help="train each candidate so many steps")
     grid.add_argument("--checkpoints", type=Path, help="a folder with a run per candidate, named as in `grid.csv`")
     add_weights_option(grid, of="of the runs")
-    grid.add_argument("--limit", type=int, help="measure PQ on the first N images only")
+    grid.add_argument("--limit", type=at_least_one, help="measure PQ on the first N images only")
     grid.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="for the trainings")
 
 

@@ -88,7 +88,10 @@ def convert_to_original(file: Path, out: Path, architecture: str, weights: str |
     found = checkpoint.config.model.architecture
     if found != architecture:
         raise UserError(f"{file}: is of {found}, not of {architecture}.")
-    write_state(out, family_of(checkpoint).to_original(checkpoint.config.model, checkpoint.part("model")))
+    export = family_of(checkpoint).to_original
+    if export is None:
+        raise UserError(f"{file}: weights of {architecture} are read from other projects, but not written for them.")
+    write_state(out, export(checkpoint.config.model, checkpoint.part("model")))
 
 
 def read_categories(path: Path) -> object:
@@ -138,6 +141,8 @@ KINDS = {
             ("kmax", "the PyTorch kMaX-DeepLab (.pth, .pkl)"),
             ("mask2former", f"Mask2Former, {_TRANSFORMERS}"),
             ("maskformer", f"MaskFormer, {_TRANSFORMERS}"),
+            ("segmenter", "the original Segmenter (.pth)"),
+            ("upernet", "Hugging Face's UPerNet on Swin or BEiT (file or folder)"),
             ("panoptic_fcn", "the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth)"),
         )
     },

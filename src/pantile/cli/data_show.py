@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -10,11 +11,15 @@ MOST_IMAGES = 300  # a page with more takes browsers minutes to open
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
+    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, scenes:N or scenes:classes=K")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     parser.add_argument(
-        "--images", type=int, default=24, metavar="N", help="how many, evenly from the whole split (default: 24)"
+        "--images",
+        type=at_least_one,
+        default=24,
+        metavar="N",
+        help="how many, evenly from the whole split (default: 24)",
     )
     parser.add_argument(
         "--out",

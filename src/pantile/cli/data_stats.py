@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tables import make_table
@@ -19,11 +20,11 @@ _ROWS = 8  # of the image sizes; the JSON holds all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
+    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, scenes:N or scenes:classes=K")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--queries", type=int, metavar="N", help="compare with a model of N queries")
+    model.add_argument("--queries", type=at_least_one, metavar="N", help="compare with a model of N queries")
     model.add_argument("--recipe", metavar="NAME", help="compare with the queries of this recipe's model")
     parser.add_argument(
         "--pixels", action="store_true", help="also read the images: mean and std of each channel, for dataset.yaml"

@@ -3,6 +3,7 @@
 import argparse
 
 from pantile.cli.checkpoint_argument import opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
@@ -11,12 +12,12 @@ TRAINING_IMAGES, UNSEEN_IMAGES = 2000, 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=output_folder, default="runs/demo", help="run folder (default: runs/demo)")
     parser.add_argument("--recipe", default="remax_nano", help="default: remax_nano")
-    parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    parser.add_argument("--steps", type=at_least_one, help="training steps (default: the recipe's)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains, evaluates on scenes that were never seen, and draws. Run again, it goes on where it stopped."""
-    from pantile.cli.eval import print_quality, write_json
+    from pantile.cli.eval import write_json
     from pantile.cli.report import report_run
     from pantile.data import first_images
     from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, load_checkpoint
@@ -24,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from pantile.engine.evaluate import evaluate
     from pantile.engine.run_record import RunRecord
     from pantile.engine.train import train
+    from pantile.metrics.printing import print_quality
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.recipe)

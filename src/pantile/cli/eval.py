@@ -6,23 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
-from pantile.contracts.percent import percent
 
 if TYPE_CHECKING:
     from pantile.engine.meters import Evaluation
-    from pantile.metrics import PanopticQualityResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser)
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
-    parser.add_argument("--limit", type=int, help="only the first N images")
+    parser.add_argument("--limit", type=at_least_one, help="only the first N images")
     add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)
@@ -38,24 +37,27 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
+    from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.bands import reading_for
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
+    from pantile.engine.measures import per_class
     from pantile.engine.processes import processes
     from pantile.predict import Predictor
 
     views, tiling = views_of(args), tiles_of(args)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
+    if args.confused and per_class(checkpoint.config):
+        raise UserError(f"--confused: {checkpoint.path} classifies pixels and tells no things apart; leave it out.")
     dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
     described = reading_for(dataset)
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
     result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
     if processes().rank == 0:
-        print_quality(result.quality)
-        print_other_tasks(result)
+        print_results(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
@@ -68,56 +70,12 @@ def interrupted(args: argparse.Namespace) -> str:
     return "nothing was measured to the end and nothing written: run it again, with --limit N for fewer images."
 
 
-def print_quality(quality: "PanopticQualityResult") -> None:
-    """The table that every verb shows: PQ, SQ and RQ in percent, groups first, then classes."""
-    from rich.console import Console
-    from rich.table import Table
+def print_results(evaluation: "Evaluation") -> None:
+    """What every metric has to say, in percent."""
+    from pantile.metrics.registry import METRICS
 
-    table = Table()
-    for column in ("", "PQ", "SQ", "RQ", "TP", "FP", "FN"):
-        table.add_column(column, justify="left" if not column else "right")
-    content = quality.to_dict()["panoptic"]
-    for group in ("all", "things", "stuff"):
-        values = content[group]
-        table.add_row(f"{group} ({values['n']} classes)", *map(percent, (values["pq"], values["sq"], values["rq"])))
-    table.add_section()
-    for name, values in content["per_class"].items():
-        counts = (str(values[k]) for k in ("tp", "fp", "fn"))
-        table.add_row(name, *map(percent, (values["pq"], values["sq"], values["rq"])), *counts)
-    Console().print(table)
-
-
-def print_other_tasks(result: "Evaluation") -> None:
-    """Pixels and confusion of the things, average precision of instances, intersection over union, in percent."""
-    content = result.to_dict()
-    if result.things and result.things.pixels.truth:
-        print_things(content, "things")
-    rows = (
-        (
-            "instance",
-            {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP S", "ap_medium": "M", "ap_large": "L"},
-        ),
-        ("semantic", {"miou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "class accuracy"}),
-    )
-    for task, labels in rows:
-        if task in content:
-            print(f"{task}: " + ", ".join(f"{label} {percent(content[task][k])}" for k, label in labels.items()))
-        if task == "instance" and result.instance_things:
-            print_things(content[task], f"instance, scores from {result.score_threshold:g}")
-
-
-def print_things(group: dict, of: str) -> None:
-    """Pixel accuracy and precision and the confusion curve, in percent.
-
-    Args:
-        group: with "thing_pixels" and "thing_confusion", as ``pantile score`` writes them.
-        of: what was measured, in words.
-    """
-    pixels, confusion = group["thing_pixels"], group["thing_confusion"]
-    print(f"{of}: pixel accuracy {percent(pixels['accuracy'])}, pixel precision {percent(pixels['precision'])}")
-    if confusion["segments"]:
-        shares = " ".join(f"{t}:{percent(share)}" for t, share in confusion["share_at_percent"].items())
-        print(f"{of}: confused, at T % of two things each: {shares}")
+    for name, result in evaluation.results.items():
+        METRICS[name].show(result)
 
 
 def write_json(content: dict, path: Path) -> None:

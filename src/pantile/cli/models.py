@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pantile.cli.numbers import at_least_one
+
 if TYPE_CHECKING:
     from pantile.models import ModelConfig
     from pantile.models.cost import Cost
@@ -116,14 +118,3 @@ def size(text: str) -> tuple[int, int]:
     if min(height, width) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} has no pixel: give a height and a width from 1, such as 641x641")
     return height, width
-
-
-def at_least_one(text: str) -> int:
-    """A whole number of an option."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1")
-    return number

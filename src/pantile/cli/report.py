@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.numbers import at_least_one, at_least_zero
 from pantile.cli.output_arguments import output_file
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
     add_weights_option(parser)
-    parser.add_argument("--limit", type=int, help="evaluate the first N validation images only")
+    parser.add_argument("--limit", type=at_least_one, help="evaluate the first N validation images only")
     parser.add_argument(
         "--images",
-        type=int,
+        type=at_least_zero,
         default=4,
         help="how many best images, worst images and most confused things to show (default: 4)",
     )
@@ -47,6 +48,7 @@ def report_run(
     from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
+    from pantile.engine.measures import per_class
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report
@@ -75,6 +77,7 @@ def report_run(
         hardware=record.hardware,
         dataset=f"{record.data} ({record.val_split}, {len(evaluation.per_image)} images)",
         results=evaluation.to_dict(),
+        per_class=per_class(checkpoint.config),
         taxonomy=checkpoint.taxonomy,
         metrics=read_run_log(run),
         best=[_example(predictor, validation_set, index, quality) for quality, index in best],

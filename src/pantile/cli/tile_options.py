@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pantile.engine.tiles import Tiling
+    from pantile.inference.tiles import Tiling
 
 
 def add_tile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def tiles_of(args: argparse.Namespace) -> "Tiling | None":
         UserError: numbers that make no sense, or options that need ``--tile``.
     """
     from pantile.contracts.errors import UserError
-    from pantile.engine.tiles import Tiling
+    from pantile.inference.tiles import Tiling
 
     if args.tile is None:
         for option, value in (("--overlap", args.overlap), ("--tile-scale", args.tile_scale)):

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a folder of a labelled data set, or `scenes` for generated images")
     parser.add_argument("--train-split", default="train", help="split to train on (default: train)")
     parser.add_argument("--val-split", default="val", help="split to validate on (default: val)")
-    parser.add_argument("--limit", type=int, help="train on the first N images only")
+    parser.add_argument("--limit", type=at_least_one, help="train on the first N images only")
     add_skip_missing(parser)
     parser.add_argument("--out", type=output_folder, help="run folder (default: runs/RECIPE-DATE-TIME)")
     parser.add_argument("--init", type=Path, help="start from what `pantile eval` reads; heads match by class name")

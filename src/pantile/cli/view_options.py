@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pantile.engine.views import Views
+    from pantile.inference.views import Views
 
 
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def views_of(args: argparse.Namespace) -> "Views":
         UserError: a factor that is no number above 0.
     """
     from pantile.contracts.errors import UserError
-    from pantile.engine.views import SCALE_SETS, Views
+    from pantile.inference.views import SCALE_SETS, Views
 
     if len(args.scales) == 1 and args.scales[0] in SCALE_SETS:
         return Views(SCALE_SETS[args.scales[0]], args.flip)

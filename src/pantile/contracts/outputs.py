@@ -166,23 +166,28 @@ class MaskOutput:
 class CenterOutput:
     """Output of a bottom-up model (Panoptic-DeepLab): no queries; instances are pixels that point at one centre.
 
-    B images, K classes, maps of h x w at the prediction's own stride, corners aligned with the input's.
+    B images, K classes of which k compete in an image, maps of h x w at the prediction's own stride, corners aligned
+    with the input's.
 
     Attributes:
-        semantic_logits: (B, K, h, w).
+        semantic_logits: (B, k, h, w).
         center_heatmap: (B, 1, h, w), about 1 at the centre of a thing and 0 far from any; no activation.
         center_offset: (B, 2, h, w): (dy, dx) from each pixel to the centre of its thing, in pixels of this map.
             Resized to another size, its values grow with it by (H - 1) / (h - 1).
+        num_classes: K; None at construction is k.
+        classes, presence_logits: as those of ``SemanticOutput``.
     """
 
     semantic_logits: Tensor
     center_heatmap: Tensor
     center_offset: Tensor
+    num_classes: int | None = None
+    classes: Tensor | None = None
+    presence_logits: Tensor | None = None
 
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return self.semantic_logits.shape[1]
+    def __post_init__(self) -> None:
+        if self.num_classes is None:
+            object.__setattr__(self, "num_classes", self.semantic_logits.shape[1])
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,16 @@ class Registry(Mapping[str, Part], Generic[Part]):
         self._complete = False
         _ALL.append(self)
 
-    def register(self, name: str) -> Callable[[Part], Part]:
+    def register(self, name: str, home: str | None = None) -> Callable[[Part], Part]:
         """A decorator that adds a part.
+
+        Args:
+            home: the module that the part is of, where that is not the one that calls; see ``calling_module``.
 
         Raises:
             UserError: the name is taken, when the decorator is applied.
         """
-
-        home = sys._getframe(1).f_globals["__name__"]
+        home = home or calling_module()
 
         def add(part: Part) -> Part:
             self._add(name, part, home)
@@ -61,7 +63,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
 
     def register_all(self, parts: Mapping[str, Part]) -> None:
         """A table of parts, for those that are made rather than written."""
-        home = sys._getframe(1).f_globals["__name__"]
+        home = calling_module()
         for name, part in parts.items():
             self._add(name, part, home)
 
@@ -122,6 +124,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
         room = importlib.import_module(self._room)
         for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
             importlib.import_module(f"{self._room}.{module}")
+
+
+def calling_module() -> str:
+    """The module from which the function that asks was called: for decorators around ``Registry.register``."""
+    return sys._getframe(2).f_globals["__name__"]
 
 
 def _package(module: str) -> str:

@@ -124,6 +124,13 @@ class PanopticTargets:
             padding=None if self.padding is None else self.padding.pin_memory(),
         )
 
+    def semantic(self, crowd: bool = True) -> Tensor:
+        """(B, H, W) int64 class index per pixel, -1 on void and, without ``crowd``, on crowd."""
+        learnt = self.classes >= 0 if crowd else (self.classes >= 0) & ~self.crowd
+        table = torch.where(learnt, self.classes, -1)
+        with_void = torch.cat([table.new_full((len(table), 1), -1), table], dim=1)
+        return with_void.gather(1, self.ids.flatten(1).long()).view(self.ids.shape)
+
     def masks_at(self, size: tuple[int, int]) -> MaskTargets:
         """Ground-truth masks at (h, w), taken from every (H-1)/(h-1)-th pixel; crowd becomes void.
 

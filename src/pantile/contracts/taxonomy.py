@@ -1,6 +1,7 @@
 """Taxonomy: the ordered classes of a dataset, and the only source of class counts, ids and stuff lists."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -43,7 +44,7 @@ class Taxonomy:
         if not self.classes:
             raise UserError("The taxonomy has no classes: list at least one category.")
         for what, values in (("name", self.names), ("id", [c.id for c in self.classes])):
-            repeated = sorted({v for v in values if list(values).count(v) > 1})
+            repeated = sorted(v for v, count in Counter(values).items() if count > 1)
             if repeated:
                 raise UserError(f"The taxonomy uses the category {what} {short(repeated[0])} twice: make it unique.")
 

@@ -13,6 +13,7 @@ from pantile.convert.class_names import name_classes
 from pantile.convert.foreign_folder import ForeignWeights, read_foreign
 from pantile.convert.huggingface_mask2former import export_mask2former
 from pantile.convert.huggingface_maskformer import export_maskformer
+from pantile.convert.huggingface_upernet import import_upernet, is_upernet, upernet_config, with_new_names
 from pantile.convert.kmax import export_kmax, import_kmax, is_kmax, kmax_backbone, kmax_classes
 from pantile.convert.mask2former import export_original_mask2former, import_mask2former, is_mask2former
 from pantile.convert.maskformer import export_original_maskformer, import_maskformer, is_maskformer
@@ -23,6 +24,13 @@ from pantile.convert.panoptic_fcn import (
     is_panoptic_fcn,
     panoptic_fcn_classes,
     panoptic_fcn_recipe,
+)
+from pantile.convert.segmenter import (
+    export_segmenter,
+    import_segmenter,
+    is_segmenter,
+    segmenter_classes,
+    segmenter_config,
 )
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import RunConfig
@@ -38,13 +46,13 @@ class Family:
         recognises: whether a foreign state dict is of this architecture.
         read: (weights, taxonomy or None, recipe or None) -> our recipe with the network's config, the classes, and our
             state dict.
-        to_original: (our config, our state dict) -> that of the original repository.
+        to_original: (our config, our state dict) -> that of the original repository; None where nobody wrote it.
         to_huggingface: the same for ``transformers``; None where it has no such model.
     """
 
     recognises: Callable[[dict[str, Tensor]], bool]
     read: Callable[[ForeignWeights, Taxonomy | None, str | None], tuple[RunConfig, Taxonomy, dict[str, Tensor]]]
-    to_original: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
+    to_original: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] | None = None
     to_huggingface: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] | None = None
 
 
@@ -101,17 +109,46 @@ def _mask_transformer(
     ) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
         model, state = import_state(weights.state, weights.told)
         count = len(state["classifier.weight"]) - 1
-        if taxonomy is None:
-            taxonomy = name_classes(count, weights.labels, source=str(weights.source))
-        elif len(taxonomy) != count:
-            raise UserError(
-                f"It has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
-            )
+        taxonomy = _named(count, weights, taxonomy)
         config = make_recipe(recipe or matching_recipe(architecture, model.backbone, count))
         config.model = model
         return config, taxonomy, state
 
     return read
+
+
+def _named(count: int, weights: ForeignWeights, taxonomy: Taxonomy | None) -> Taxonomy:
+    """The given classes, if there are so many; else those of the file."""
+    if taxonomy is None:
+        return name_classes(count, weights.labels, source=str(weights.source))
+    if len(taxonomy) != count:
+        raise UserError(
+            f"It has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
+        )
+    return taxonomy
+
+
+def _read_segmenter(
+    weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
+) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
+    model, count = segmenter_config(weights.state), segmenter_classes(weights.state)
+    taxonomy = _named(count, weights, taxonomy)
+    config = make_recipe(recipe or matching_recipe("segmenter", model.backbone, count))
+    config.model = model
+    return config, taxonomy, import_segmenter(model, weights.state)
+
+
+def _read_upernet(
+    weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
+) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
+    foreign = with_new_names(weights.state)
+    model = upernet_config(foreign, weights.told)
+    state = import_upernet(model, foreign)
+    count = len(state["classifier.weight"])
+    taxonomy = _named(count, weights, taxonomy)
+    config = make_recipe(recipe or matching_recipe("upernet", model.backbone, count))
+    config.model = model
+    return config, taxonomy, state
 
 
 def _read_panoptic_fcn(
@@ -147,4 +184,6 @@ FAMILIES = {
     ),
     "max_deeplab": Family(is_maxdeeplab, read_maxdeeplab, refuse_export),
     "panoptic_fcn": Family(is_panoptic_fcn, _read_panoptic_fcn, export_panoptic_fcn),
+    "segmenter": Family(is_segmenter, _read_segmenter, export_segmenter),
+    "upernet": Family(is_upernet, _read_upernet),
 }

@@ -21,20 +21,27 @@ INDEX = "relative_position_index"
 
 #: Names of version 4, which the hub's files have and version 5 renames while it loads: first for Swin below
 #: Mask2Former, whose table below MaskFormer has never changed, then for MaskFormer's decoder.
-_ENCODER = r"^(model\.pixel_level_module\.encoder\.)"
-_SWIN_BLOCK = rf"{_ENCODER}(swin\.encoder\.layers\.\d+\.blocks\.\d+\.)"
 _DECODER_LAYER = r"^(model\.transformer_module\.decoder\.layers\.\d+\.)"
-MASK2FORMER_V4 = [
-    (rf"{_ENCODER}(?=embeddings\.|encoder\.layers\.)", r"\1swin."),
-    (rf"{_SWIN_BLOCK}attention\.self\.(query|key|value)\.", lambda m: f"{m[1]}{m[2]}attention.{m[3][0]}_proj."),
-    (
-        rf"{_SWIN_BLOCK}attention\.self\.(relative_position_bias_table)",
-        r"\1\2attention.relative_position_bias.\3",
-    ),
-    (rf"{_SWIN_BLOCK}attention\.output\.dense\.", r"\1\2attention.o_proj."),
-    (rf"{_SWIN_BLOCK}intermediate\.dense\.", r"\1\2mlp.fc1."),
-    (rf"{_SWIN_BLOCK}output\.dense\.", r"\1\2mlp.fc2."),
-]
+
+
+def swin_v4(encoder: str) -> list[tuple]:
+    """Renames of version 4 for Swin.
+
+    Args:
+        encoder: a pattern of what lies before its names.
+    """
+    block = rf"^({encoder})(swin\.encoder\.layers\.\d+\.blocks\.\d+\.)"
+    return [
+        (rf"^({encoder})(?=embeddings\.|encoder\.layers\.)", r"\1swin."),
+        (rf"{block}attention\.self\.(query|key|value)\.", lambda m: f"{m[1]}{m[2]}attention.{m[3][0]}_proj."),
+        (rf"{block}attention\.self\.(relative_position_bias_table)", r"\1\2attention.relative_position_bias.\3"),
+        (rf"{block}attention\.output\.dense\.", r"\1\2attention.o_proj."),
+        (rf"{block}intermediate\.dense\.", r"\1\2mlp.fc1."),
+        (rf"{block}output\.dense\.", r"\1\2mlp.fc2."),
+    ]
+
+
+MASK2FORMER_V4 = swin_v4(r"model\.pixel_level_module\.encoder\.")
 MASKFORMER_V4 = [
     (rf"{_DECODER_LAYER}(self_attn|encoder_attn)\.out_proj\.", r"\1\2.o_proj."),
     (rf"{_DECODER_LAYER}(fc[12])\.", r"\1mlp.\2."),

@@ -38,8 +38,8 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         from tensorflow.core.protobuf import trackable_object_graph_pb2
     except ImportError as error:
         raise UserError(
-            f"{path}: a TensorFlow checkpoint needs TensorFlow, which is not installed ({error}); install it, or save the "
-            "variables where it is: numpy.savez(path, **{v.name: v.numpy() for v in model.variables})."
+            f"{path}: a TensorFlow checkpoint needs TensorFlow, which is not installed ({error}); install it, or save "
+            "the variables where it is: numpy.savez(path, **{v.name: v.numpy() for v in model.variables})."
         ) from None
 
     reader = tensorflow.train.load_checkpoint(str(path))

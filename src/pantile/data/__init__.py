@@ -4,9 +4,10 @@ from pantile.data.ade20k import Ade20k, open_ade20k
 from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
 from pantile.data.cityscapes import Cityscapes
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
-from pantile.data.dataset import LAYOUTS, Layout, PanopticDataset, open_dataset
+from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
 from pantile.data.fit import FitConfig, fit_placement
+from pantile.data.layouts import LAYOUTS, Layout, register_layout
 from pantile.data.loading import evaluation_loader, training_loader
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_crops import PairedCropSampler
@@ -17,6 +18,7 @@ from pantile.data.samples import Sample, Samples
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset, first_images
 from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
+from pantile.data.vocabulary_scenes import VocabularyScenes
 from pantile.data.write_coco import write_coco_panoptic
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Subset",
     "TrainingSample",
     "TrainingSamples",
+    "VocabularyScenes",
     "available_splits",
     "collate",
     "collate_evaluation",
@@ -53,6 +56,7 @@ __all__ = [
     "open_ade20k",
     "open_dataset",
     "open_mapillary",
+    "register_layout",
     "training_loader",
     "with_classes",
     "write_coco_panoptic",

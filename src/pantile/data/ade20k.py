@@ -28,6 +28,7 @@ from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import CocoSplit
 from pantile.data.label_codes import CodeTable
 from pantile.data.label_files import INDEXED_8, RGB_8, read_label
+from pantile.data.layouts import existing_splits, register_layout
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 SHORT_NAMES = {long: short for short, long in LONG_NAMES.items()}
@@ -41,6 +42,17 @@ def is_ade20k(root: Path) -> bool:
     return has_split("images") and (has_split("annotations") or any(root.glob("ade20k_panoptic_*.json")))
 
 
+def _splits(root: Path) -> list[str]:
+    return existing_splits({"train": root / "images" / "training", "val": root / "images" / "validation"})
+
+
+@register_layout(
+    "ade20k",
+    "ADE20K",
+    marks="images/training with annotations/training or ade20k_panoptic_train.json",
+    fits=is_ade20k,
+    splits=_splits,
+)
 def open_ade20k(root: str | Path, split: str = "train", skip_missing: bool = False) -> PairedFiles:
     """The best form that the folder has: the panoptic JSON, instances, or classes only.
 

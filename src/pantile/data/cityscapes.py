@@ -15,6 +15,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.data.classes.cityscapes import NUM_LABELS, TAXONOMY
 from pantile.data.label_codes import CodeTable
 from pantile.data.label_files import GREY_16, read_label
+from pantile.data.layouts import existing_splits, register_layout
 from pantile.data.paired_files import FileSet, PairedFiles, check_split, no_labels, paired_keys
 
 INSTANCES_PER_LABEL = 1000
@@ -24,6 +25,11 @@ def is_cityscapes(root: Path) -> bool:
     return (root / "leftImg8bit").is_dir() and (root / "gtFine").is_dir()
 
 
+def _splits(root: Path) -> list[str]:
+    return existing_splits({split: root / "gtFine" / split for split in ("train", "val")})
+
+
+@register_layout("cityscapes", "Cityscapes", marks="leftImg8bit with gtFine", fits=is_cityscapes, splits=_splits)
 class Cityscapes(PairedFiles):
     """Images and panoptic maps of one split: 19 classes, 8 of them things.
 

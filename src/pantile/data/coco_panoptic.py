@@ -21,8 +21,32 @@ from pantile.data.described_images import DESCRIPTION, images_beside
 from pantile.data.image_files import read_panoptic_png
 from pantile.data.label_rows import count_pixels
 from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.layouts import register_layout
 from pantile.data.missing import present_rows
 from pantile.data.reading import AS_STORED
+
+
+def is_coco_panoptic(root: Path) -> bool:
+    return any((root / "annotations").glob("panoptic_*.json"))
+
+
+def available_splits(root: str | Path) -> list[str]:
+    """Names of the splits in a COCO-panoptic folder, sorted: JSONs beside a folder of PNGs."""
+    files = (Path(root) / "annotations").glob("panoptic_*.json")
+    names = [path.stem.removeprefix("panoptic_") for path in files]
+    return sorted(name for name in names if any(folder.is_dir() for folder in _png_folders(Path(root), name)))
+
+
+@register_layout(
+    "coco-panoptic",
+    "COCO-panoptic",
+    marks="annotations/panoptic_<split>.json",
+    fits=is_coco_panoptic,
+    splits=available_splits,
+    precedence=2,  # a conversion comes before what it was made from
+)
+def _open(root: Path, split: str, skip_missing: bool) -> "CocoPanoptic":
+    return CocoPanoptic(root, split, skip_missing=skip_missing)
 
 
 class CocoPanoptic(LabelledPhotos):
@@ -46,6 +70,7 @@ class CocoPanoptic(LabelledPhotos):
             missing and left out.
     """
 
+    pooled_crowd = False
     _how_to_say = f"write `orientation: stored` into {DESCRIPTION} beside the folders"
 
     def __init__(
@@ -102,13 +127,6 @@ class CocoPanoptic(LabelledPhotos):
         panoptic = PanopticMap(read_panoptic_png(path), self._table.segments_of(index))
         check_ids(panoptic.ids, panoptic.segments, str(path), str(self.json_path))
         return panoptic
-
-
-def available_splits(root: str | Path) -> list[str]:
-    """Names of the splits in a COCO-panoptic folder, sorted: JSONs beside a folder of PNGs."""
-    files = (Path(root) / "annotations").glob("panoptic_*.json")
-    names = [path.stem.removeprefix("panoptic_") for path in files]
-    return sorted(name for name in names if any(folder.is_dir() for folder in _png_folders(Path(root), name)))
 
 
 def find_split(root: str | Path, split: str) -> str:

@@ -32,6 +32,8 @@ class CocoSplit(PairedFiles):
         UserError: files that the JSON names are missing.
     """
 
+    pooled_crowd = False
+
     def __init__(
         self,
         json_path: Path,

@@ -1,7 +1,6 @@
 """PanopticDataset: what every room asks of a data set, and ``open_dataset``, which opens one by folder or by name."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,14 +9,9 @@ import numpy as np
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.ade20k import is_ade20k, open_ade20k
-from pantile.data.cityscapes import Cityscapes, is_cityscapes
-from pantile.data.coco_panoptic import CocoPanoptic
-from pantile.data.described_images import DESCRIPTION
-from pantile.data.description import DescribedFolder, is_described
-from pantile.data.mapillary import is_mapillary, open_mapillary
+from pantile.data.layouts import LAYOUTS, by_precedence, layout_of
 from pantile.data.samples import Sample
-from pantile.data.scenes import Scenes
+from pantile.data.scene_source import is_scenes, open_scenes
 
 
 @runtime_checkable
@@ -59,49 +53,15 @@ class PanopticDataset(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A data set's folders, as ``open_dataset`` recognises them.
-
-    Attributes:
-        name: of the data set or format.
-        marks: what gives it away, for messages.
-        fits: whether a path has these marks.
-        open: path, split and whether images of which a file is missing are left out to the data set; raises UserError
-            for whatever is wrong inside.
-    """
-
-    name: str
-    marks: str
-    fits: Callable[[Path], bool]
-    open: Callable[[Path, str, bool], PanopticDataset]
-
-
-def is_coco_panoptic(root: Path) -> bool:
-    return any((root / "annotations").glob("panoptic_*.json"))
-
-
-def _open_coco(root: Path, split: str, skip_missing: bool) -> CocoPanoptic:
-    return CocoPanoptic(root, split, skip_missing=skip_missing)
-
-
-LAYOUTS = (  # the first that fits is opened: a conversion to COCO-panoptic comes before what it was made from
-    Layout("COCO-panoptic", "annotations/panoptic_<split>.json", is_coco_panoptic, _open_coco),
-    Layout("described folder", DESCRIPTION, is_described, DescribedFolder),
-    Layout("Cityscapes", "leftImg8bit with gtFine", is_cityscapes, Cityscapes),
-    Layout("ADE20K", "images/training with annotations/training or ade20k_panoptic_train.json", is_ade20k, open_ade20k),
-    Layout("Mapillary Vistas", "config_v1.2.json or config_v2.0.json with training", is_mapillary, open_mapillary),
-)
-
-
 def open_dataset(
     source: str | Path, split: str = "train", skip_missing: bool = False, option: str | None = None
 ) -> PanopticDataset:
     """Opens a data set whose layout it finds out, or the generated scenes.
 
     Args:
-        source: a folder in one of ``LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
-            ``"scenes"`` or ``"scenes:N"`` for N generated images (write ``./scenes`` for a folder of that name).
+        source: a folder in one of ``layouts.LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
+            ``"scenes"``, ``"scenes:N"`` for N generated images or ``"scenes:classes=K"``, see ``scene_source`` (write
+            ``./scenes`` for a folder of that name).
         split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
             different splits share no image.
         skip_missing: images of which a file is missing are left out, with a warning that says how many.
@@ -111,19 +71,16 @@ def open_dataset(
         UserError: the folder or the split does not exist, the split has no labels, or no layout fits.
     """
     text = str(source)
-    if text == "scenes" or text.startswith("scenes:"):
-        count = text.partition(":")[2] or "1000"
-        if not count.isdigit():
-            raise UserError(f"{text!r} does not name a data set: write scenes:N with a whole number N of images.")
-        return Scenes(int(count), split=split)
+    if is_scenes(text):
+        return open_scenes(text, split)
     path = Path(source)
     if not path.exists():
         raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")
-    for layout in LAYOUTS:
-        if layout.fits(path):
-            try:
-                return layout.open(path, split, skip_missing)
-            except NoSplit as error:
-                raise NoSplit(error.problem, error.choices, option) from None
-    looked_for = ", no ".join(f"{layout.marks} ({layout.name})" for layout in LAYOUTS)
-    raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")
+    name = layout_of(path)
+    if name is None:
+        looked_for = ", no ".join(f"{layout.marks} ({layout.title})" for layout in by_precedence().values())
+        raise UserError(f"{path} holds no {looked_for}: convert your labels to COCO-panoptic layout first.")
+    try:
+        return LAYOUTS[name].open(path, split, skip_missing)
+    except NoSplit as error:
+        raise NoSplit(error.problem, error.choices, option) from None

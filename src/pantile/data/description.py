@@ -33,6 +33,7 @@ from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DESCRIPTION, DescribedImages, ImageFields, described_images, read_fields
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.label_files import GREY_16, INDEXED_8, read_label
+from pantile.data.layouts import register_layout
 from pantile.data.missing import MissingFiles, names_in
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
@@ -85,6 +86,9 @@ def described_splits(root: Path) -> list[str]:
     return sorted(path.name for path in top.iterdir() if path.is_dir()) if top.is_dir() else []
 
 
+@register_layout(
+    "described", "described folder", marks=DESCRIPTION, fits=is_described, splits=described_splits, precedence=1
+)
 class DescribedFolder(PairedFiles):
     """Images and panoptic maps of one split. Image ids are the file names without ending.
 

@@ -58,9 +58,12 @@ class CodeTable:
         run_ids = self.segment_ids[values]
         if (run_ids == UNKNOWN).any():
             code = int(values[run_ids == UNKNOWN].min())
+            first = lengths[: np.argmax(values == code)].sum()
+            row, column = divmod(int(first), codes.shape[1])
             raise UserError(
                 f"{path} has {lengths[values == code].sum()} pixels of {self.describe(code)}, which the data set does "
-                "not define: correct the label or paint these pixels void."
+                f"not define, the first at row {row}, column {column} (from 0): correct the label or paint these "
+                "pixels void."
             )
         present, position = np.unique(run_ids, return_index=True)
         segments = [

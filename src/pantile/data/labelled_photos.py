@@ -28,6 +28,8 @@ class LabelledPhotos(Samples, ABC):
 
     Attributes:
         orientation: ``"upright"``, ``"stored"`` or None, see above.
+        pooled_crowd: a crowd region is what the format leaves without a number, so one may be many things; False where
+            the format lists its crowd regions one by one.
         told_unsure: the warning was given, or is not wanted because somebody tells it in another way.
         channels, reading: how images are read; ``bands.read_as`` changes them.
     """
@@ -35,6 +37,7 @@ class LabelledPhotos(Samples, ABC):
     orientation: str | None = None
     channels: int = 3
     reading: Reading = AS_STORED
+    pooled_crowd = True
     told_unsure = False
     _how_to_say = "write it with `pantile data convert --orientation stored`"
 
@@ -47,7 +50,11 @@ class LabelledPhotos(Samples, ABC):
 
     @abstractmethod
     def label_path(self, index: int) -> Path:
-        """A label PNG of the image, whose size is that of its map."""
+        """A label file of the image, whose size is that of its map."""
+
+    def label_size(self, index: int) -> tuple[int, int]:
+        """(height, width) of the label, from its file's header."""
+        return stored_size(self.label_path(index))
 
     @abstractmethod
     def load_map(self, index: int) -> PanopticMap:
@@ -59,7 +66,7 @@ class LabelledPhotos(Samples, ABC):
         Raises:
             UserError: the file is broken, or has other channels.
         """
-        return self._photo(index, lambda: stored_size(self.label_path(index)))[0]
+        return self._photo(index, lambda: self.label_size(index))[0]
 
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
         """
@@ -120,7 +127,7 @@ class LabelledPhotos(Samples, ABC):
 
     def _is_unsure(self, index: int) -> bool:
         try:
-            found, size = read_orientation(self.image_path(index)), stored_size(self.label_path(index))
+            found, size = read_orientation(self.image_path(index)), self.label_size(index)
             choice = choose_frame(found, size, self.orientation)
         except UserError:  # told where that image is loaded
             return False

@@ -24,6 +24,7 @@ from pantile.data.coco_json import read_coco_json
 from pantile.data.coco_split import VOID_CLASS, CocoSplit
 from pantile.data.label_codes import CodeTable
 from pantile.data.label_files import GREY_16, read_label
+from pantile.data.layouts import existing_splits, register_layout
 from pantile.data.paired_files import LONG_NAMES, FileSet, PairedFiles, check_split, paired_keys
 
 INSTANCES_PER_LABEL = 256
@@ -69,6 +70,18 @@ def is_mapillary(source: Path) -> bool:
     return bool(_configs(source)) and any((root / split).is_dir() for split in ("training", "validation", "testing"))
 
 
+def _splits(source: Path) -> list[str]:
+    root = source if source.is_dir() else source.parent
+    return existing_splits({"train": root / "training", "val": root / "validation"})
+
+
+@register_layout(
+    "mapillary",
+    "Mapillary Vistas",
+    marks="config_v1.2.json or config_v2.0.json with training",
+    fits=is_mapillary,
+    splits=_splits,
+)
 def open_mapillary(source: str | Path, split: str = "train", skip_missing: bool = False) -> PairedFiles:
     """The panoptic JSON of a split, or its instances where that is missing.
 

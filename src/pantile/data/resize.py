@@ -8,7 +8,7 @@ from torch import Tensor
 from pantile.contracts.placement import Placement
 from pantile.data.fit import FitConfig, fit_placement
 
-#: what padding looks like. Networks never see it: they get 0 there, after the normalisation (``PanopticTask``)
+#: what padding looks like. Networks never see it: they get 0 there, after the normalisation (``normalise``)
 PAD_VALUE = 127
 
 

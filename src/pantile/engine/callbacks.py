@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from pantile.contracts.percent import percent
 from pantile.engine.task import PanopticTask
 
+IN_PERCENT = {"PQ", "mIoU"}
+
 
 class CallersSignals(Callback):
     """SIGTERM stays with whoever answered it when this was made. Lightning's own answer ends a training with exit code
@@ -51,6 +53,6 @@ class StepProgress(TQDMProgressBar):
 
     def get_metrics(self, trainer: L.Trainer, task: PanopticTask) -> dict:
         shown = {name: value for name, value in super().get_metrics(trainer, task).items() if name != "v_num"}
-        if "PQ" in shown:  # with its unit, or the bar would pad it with zeros
-            shown["PQ"] = f"{percent(shown['PQ'])} %"
+        for name in IN_PERCENT & shown.keys():  # with their unit, or the bar would pad them with zeros
+            shown[name] = f"{percent(shown[name])} %"
         return shown

@@ -7,6 +7,7 @@ and the resolved config.
 
 import json
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -65,9 +66,9 @@ class Checkpoint:
 
 
 def metric_title(name: str) -> str:
-    """``pq_things`` -> "PQ things"."""
+    """``pq_things`` -> "PQ things", ``miou`` -> "mIoU"."""
     first, *rest = name.split("_")
-    return " ".join([first.upper(), *rest])
+    return " ".join([{"miou": "mIoU"}.get(first, first.upper()), *rest])
 
 
 def save_weights(
@@ -150,10 +151,17 @@ def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 def _read_lightning(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    if not path.stat().st_size:
+        raise UserError(f"{path}: the file is empty; copy it again.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint of pantile (it holds Python objects, and reading them would run "
+            "code of the file); use `pantile convert` for weights of other projects."
+        ) from None
+    except (RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if zipfile.is_zipfile(path) else "it is damaged or another kind of file"
         raise UserError(f"{path}: cannot be read as a checkpoint ({reason}); copy the file again.") from None
     if not isinstance(content, dict) or "pantile" not in content:
         raise UserError(f"{path}: was not written by pantile; use `pantile convert` for weights of other projects.")

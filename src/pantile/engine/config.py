@@ -21,6 +21,7 @@ from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
+from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
 from pantile.models import ARCHITECTURES, ModelConfig
@@ -67,6 +68,8 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
+    # a transformer's block has this times the learning rate of the block behind it, the last one this of the decoder's
+    layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
     weight_decay: Amount = 0.05  # on convolution and linear kernels
     decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
@@ -74,6 +77,9 @@ class OptimizerConfig:
     momentum: float = 0.9  # of sgd
     schedule: Literal["poly", "step", "constant"] = "poly"
     poly_power: float = 0.9  # base * (1 - step / steps) ** power, not shifted by the warm-up
+    poly_end: Amount = (
+        0.0  # fraction of the learning rate at which poly ends: base * (end + (1 - end) * (...) ** power)
+    )
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
@@ -92,8 +98,9 @@ class TrainingConfig:
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
-    # of the validations, by which the best weights are chosen; the later of equal ones
-    best_metric: Literal["pq", "pq_things", "pq_stuff", "sq", "rq"] = "pq"
+    # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
+    # but for pixel classifiers, where it is miou
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )
@@ -153,6 +160,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
+    windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
     seed: int = 1
 
 

@@ -13,13 +13,14 @@ from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
+from pantile.engine.measures import measurable, per_class
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
-from pantile.engine.tiles import Tiling
 from pantile.engine.train import make_trainer
-from pantile.engine.views import Views
-from pantile.engine.whole_images import whole_image_loader
+from pantile.inference.tiles import Tiling
+from pantile.inference.views import Views
+from pantile.inference.whole_images import whole_image_loader
 from pantile.models import fold_batch_norms
 
 
@@ -36,6 +37,7 @@ def evaluate(
 
     Args:
         limit: only the first images.
+        tasks: those that the model can be measured by are.
         views: scales and mirror images to average over; None is each image as it is.
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
         reading: of the images; None is what the data's ``dataset.yaml`` says, else what the model was trained with.
@@ -58,7 +60,8 @@ def evaluate(
     else:
         workers = checkpoint.config.training.workers
         loader = whole_image_loader(dataset, workers, world.rank, world.total, limit)
-    task.meters = Meters(task.taxonomy, tasks)
+    config = checkpoint.config
+    task.meters = Meters(task.taxonomy, measurable(config, tasks), not per_class(config))
     task.views = views or Views()
     task.tiling = tiling
     trainer.validate(task, loader, verbose=False)

@@ -24,12 +24,14 @@ def check_resumable(task: PanopticTask, resumed: Checkpoint) -> None:
         resumed: the checkpoint to go on from.
 
     Raises:
-        UserError: the config is of another network, or of another optimizer.
+        UserError: the config is of another network, of another optimizer, or of fewer steps than are done.
     """
     own = {name: tensor.shape for name, tensor in task.state_dict().items() if name.startswith(("model.", "technique"))}
     given = {name: tensor.shape for name, tensor in resumed.state.items()}
     if others := sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name)):
         _refuse(resumed, f"the network is another: {len(others)} tensors differ, such as {others[0]}")
+    if (resumed.step or 0) > task.config.training.steps:
+        _refuse(resumed, f"training.steps is {task.config.training.steps}, and the run has done {resumed.step}")
     before, now = resumed.config.optimizer, task.config.optimizer
     for name in _OF_THE_OPTIMIZER:
         if getattr(before, name) != getattr(now, name):

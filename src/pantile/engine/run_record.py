@@ -5,7 +5,7 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,7 +14,9 @@ from pantile import __version__
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
+from pantile.contracts.plugins import check_installed, required
 from pantile.data import PanopticDataset, first_images, open_dataset
+from pantile.data.layouts import LAYOUTS, layout_of
 
 RECORD = "run.json"
 
@@ -24,6 +26,7 @@ class RunRecord:
     """Attributes:
     data, train_split, val_split, limit, skip_missing: as given to ``pantile train``.
     command, started, hardware, versions: for people.
+    plugins: packages and their parts that are needed to read the data, see ``contracts.plugins``.
     """
 
     data: str
@@ -35,6 +38,7 @@ class RunRecord:
     hardware: str = ""
     versions: str = ""
     skip_missing: bool = False
+    plugins: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def now(
@@ -50,6 +54,7 @@ class RunRecord:
             started=time.strftime("%Y-%m-%d %H:%M"),
             hardware=describe_hardware(),
             skip_missing=skip_missing,
+            plugins=_plugins(location),
             versions=f"pantile {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
         )
 
@@ -58,10 +63,20 @@ class RunRecord:
             temporary.write_text(json.dumps(asdict(self), indent=2))
 
     def datasets(self) -> tuple[PanopticDataset, PanopticDataset]:
-        """The training and the validation set."""
+        """The training and the validation set.
+
+        Raises:
+            UserError: the data cannot be read, or its layout is of a package that is not installed.
+        """
+        check_installed(self.plugins, f"the data {self.data}")
         training_set = open_dataset(self.data, self.train_split, self.skip_missing, option="--train-split")
         validation_set = open_dataset(self.data, self.val_split, self.skip_missing, option="--val-split")
         return first_images(training_set, self.limit), validation_set
+
+
+def _plugins(data: str) -> dict[str, str]:
+    layout = layout_of(Path(data)) if Path(data).is_absolute() else None  # else generated scenes
+    return required([(LAYOUTS, layout)] if layout else [])
 
 
 def load_record(run: Path) -> RunRecord:

@@ -7,19 +7,20 @@ import torch
 from torch import Tensor, optim
 
 from pantile.contracts.outputs import ModelOutput
-from pantile.contracts.placement import padding_mask
 from pantile.contracts.predictions import Prediction
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
+from pantile.engine.measures import per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
-from pantile.engine.tiles import Tiling, predict_image
-from pantile.engine.views import Views, forward_views
+from pantile.inference.images import predict_batch, predict_image
+from pantile.inference.network import Network, normalise
+from pantile.inference.tiles import Tiling
+from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
-from pantile.merge import merge
 from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
@@ -45,7 +46,7 @@ class PanopticTask(L.LightningModule):
         self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy)
         self.criterion = create_criterion(config.criterion, taxonomy)
-        self.meters = Meters(taxonomy)
+        self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config))
         self.views = Views()  # what a validation averages over
         self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
@@ -56,20 +57,20 @@ class PanopticTask(L.LightningModule):
         return self.output_of(self.network_input(images, padding), **options)
 
     def network_input(self, images: Tensor, padding: Tensor | None) -> Tensor:
-        """What the model sees: normalised, then exactly 0 where there is padding, whatever the mean.
-
-        Args:
-            images: (B, C, H, W) uint8 or float of 0..255.
-            padding: (B, H, W) bool, true where there is no image, on any device; None is nowhere.
-        """
-        normalised = (images.float() - self.mean) / self.std
-        if padding is None:
-            return normalised
-        return normalised.masked_fill(padding[:, None].to(normalised.device, non_blocking=True), 0.0)
+        """What the model sees; see ``normalise``."""
+        return normalise(images, padding, self.mean, self.std)
 
     def output_of(self, network_input: Tensor, **options: bool) -> ModelOutput:
         """Model and techniques on what ``network_input`` gave, at this or another size."""
         return rewrite_all(self.techniques.values(), self.model(network_input, **options))
+
+    @property
+    def network(self) -> Network:
+        """What inference needs, on the device where the task is now."""
+        config = self.config
+        return Network(
+            self.output_of, self.mean, self.std, self.taxonomy, config.evaluation_size, config.merge, config.windows
+        )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
         images, targets = batch
@@ -118,18 +119,21 @@ class PanopticTask(L.LightningModule):
 
     def infer(self, batch: EvaluationBatch) -> list[Prediction]:
         """What the model says of each image of a batch, averaged over views, in tiles where ``tiling`` is set."""
+        network, tasks = self.network, self.meters.tasks
         if self.tiling is not None:
-            return [predict_image(self, image, self.views, self.tiling, self.meters.tasks) for image in batch.images]
-        images = self.network_input(batch.images, padding_mask(batch.placements))
-        output = forward_views(self.output_of, images, self.views)
-        return merge(output, self.taxonomy, self.config.merge, batch.placements, self.meters.tasks)
+            return [predict_image(network, image, self.views, self.tiling, tasks) for image in batch.images]
+        return predict_batch(network, batch.images, batch.placements, self.views, tasks)
 
     def on_validation_epoch_end(self) -> None:
         result = self.meters.quality.compute()
         shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
         shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
+        headline = {"PQ": result.all.pq}
+        if (semantic := self.meters.semantic) is not None:
+            headline["mIoU"] = shown["val/miou"] = semantic.compute().miou
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
-        self.log("PQ", torch.tensor(result.all.pq), prog_bar=True, logger=False)  # StepProgress shows percent
+        # StepProgress shows percent
+        self.log_dict({k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False)
 
     def configure_optimizers(self) -> dict:
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)

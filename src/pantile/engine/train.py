@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
+from torch import nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.interruption import Wish, handling
@@ -23,6 +24,7 @@ from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
+from pantile.engine.measures import best_metric
 from pantile.engine.processes import processes
 from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
@@ -105,7 +107,7 @@ def train(
         save_yaml(config, run / CONFIG)
         if record is not None and not resume:
             record.save(run)
-        _explain_batch_norm(device_batch, world.total)
+        _explain_batch_norm(task.model, device_batch, world.total)
         _warn_about_segments(training_set, task.model.segment_limit)
 
     every = max(1, round(config.training.validate_every * config.training.steps)) * accumulation
@@ -118,7 +120,7 @@ def train(
         keeper = RunCheckpoints(
             run,
             config.training.checkpoint_minutes,
-            config.training.best_metric,
+            best_metric(config),
             validates=validation is not None,
             wish=wish,
         )
@@ -219,8 +221,9 @@ def set_aside_later_logs(run: Path, step: int) -> None:
                 folder.replace(aside)
 
 
-def _explain_batch_norm(device_batch: int, world_size: int) -> None:
-    if world_size == 1 and device_batch < 4:
+def _explain_batch_norm(model: nn.Module, device_batch: int, world_size: int) -> None:
+    normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if normed and world_size == 1 and device_batch < 4:
         warnings.warn(
             f"batch norm sees {device_batch} image(s) at a time (it also sits on queries and mask logits), so its "
             "statistics are noisy: training.device_batch of 4 or more, or several processes, is closer to the paper.",

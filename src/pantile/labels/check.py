@@ -12,12 +12,13 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.workers import map_in_workers
-from pantile.data.coco_panoptic import available_splits, find_split
+from pantile.data.coco_panoptic import available_splits, find_split, is_coco_panoptic
 from pantile.data.crowd import CrowdCounts
-from pantile.data.dataset import is_coco_panoptic, open_dataset
+from pantile.data.dataset import open_dataset
 from pantile.data.described_images import images_beside
-from pantile.data.description import described_splits, is_described
+from pantile.data.description import is_described
 from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.layouts import LAYOUTS, layout_of
 from pantile.data.mapillary import is_mapillary
 from pantile.labels.check_cache import Cache
 from pantile.labels.check_classes import compare_classes
@@ -151,7 +152,7 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
 
 
 def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[Job]:
-    names = dict.fromkeys(options.splits) or (described_splits(root) if is_described(root) else USUAL_SPLITS)
+    names = dict.fromkeys(options.splits or _splits(root))
     jobs: list[Job] = []
     refused = []
     for split in names:
@@ -173,6 +174,13 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
     if len(refused) == len(names):
         raise refused[0] if refused else UserError(f"{root} has no split: put label PNGs into semantic/<split>.")
     return jobs
+
+
+def _splits(root: Path) -> list[str]:
+    """The splits that there are; where train and val are usual, these too, so that a lacking one is told."""
+    layout = layout_of(root)
+    present = list(LAYOUTS[layout].splits(root)) if layout else []
+    return present if is_described(root) else [*USUAL_SPLITS, *present]
 
 
 def _look(jobs: list[Job], options: CheckOptions, result: CheckResult) -> None:

@@ -11,10 +11,12 @@ from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_spli
 from pantile.data.write_coco import segments_info
 from pantile.labels.datasets import dataset_source
 from pantile.labels.label_pngs import save_png
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
 
+@register_reader("coco-panoptic", options=())
 def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -25,6 +27,7 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
     return dataset_source(splits, open_split, src, options.orientation)
 
 
+@WRITERS.register("coco-panoptic")
 class CocoPanopticWriter:
     """The official layout: ``<split>/*``, ``annotations/panoptic_<split>.json`` and its folder of PNGs.
 

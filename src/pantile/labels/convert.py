@@ -22,19 +22,18 @@ from pantile.labels.label_frames import Framed
 from pantile.labels.overlaps import RULES, fill_gap, paint
 from pantile.labels.photo_copy import place_photo
 from pantile.labels.photos import UNREADABLE, look_at_photos
-from pantile.labels.registry import FORMATS, READABLE, WRITABLE, LabelWriter
+from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
 
 VOID = "void"
-COORDINATES = ("coco-instances", "labelme", "cvat", "yolo-seg")  # formats that may tell the frame of a photo themselves
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
     """
     Attributes:
-        source, target: names in ``FORMATS``.
+        source, target: names in ``readers()`` and in ``WRITERS``.
         read: what the source's files do not say.
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
@@ -69,16 +68,16 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         UserError: bad input, told in one sentence.
     """
     src, dst = Path(src), Path(dst)
-    _check_options(src, options)
+    reader = _checked(src, options)
     with staged(dst) as folder:
-        described = _described(src, options.source)
-        opened = FORMATS[options.source].open(src, _with_orientation(options, described))
+        described = _described(src, reader)
+        opened = reader.open(src, _with_orientation(options.read, reader, described))
         photos = look_at_photos(opened, options.unreadable, options.progress, described)
         source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
         report = Report(taxonomy, notes=[*source.notes, *photos.notes, *notes], problems=photos.warnings)
-        writer = FORMATS[options.target].writer(folder, taxonomy)
+        writer = WRITERS[options.target](folder, taxonomy)
         for split in source.splits:
             _convert_split(split, writer, folder, report, gap_index, settled, options)
         write_images_beside(folder, described)
@@ -86,19 +85,19 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     return report
 
 
-def _described(src: Path, source: str) -> DescribedImages | None:
-    """Of a JSON in ``annotations``, the folder above has the file. YOLO's own list of classes may have that name."""
-    if source == "yolo-seg":
+def _described(src: Path, reader: LabelReader) -> DescribedImages | None:
+    """Of a JSON in ``annotations``, the folder above has the file."""
+    if not reader.described:
         return None
     root = src if src.is_dir() else src.parent
     return images_beside(root.parent if src.is_file() and root.name == "annotations" else root)
 
 
-def _with_orientation(options: ConvertOptions, described: DescribedImages | None) -> ReadOptions:
+def _with_orientation(options: ReadOptions, reader: LabelReader, described: DescribedImages | None) -> ReadOptions:
     """``dataset.yaml`` decides where the sizes of label maps cannot; an option goes before it."""
-    if described is None or options.read.orientation is not None or options.source in COORDINATES:
-        return options.read
-    return replace(options.read, orientation=described.orientation)
+    if described is None or options.orientation is not None or reader.coordinates:
+        return options
+    return replace(options, orientation=described.orientation)
 
 
 def _convert_split(
@@ -156,10 +155,12 @@ def _read(
     return painted.panoptic, labels.framed
 
 
-def _check_options(src: Path, options: ConvertOptions) -> None:
+def _checked(src: Path, options: ConvertOptions) -> LabelReader:
+    """The reader of the source, if the options fit it."""
+    readable = readers()
     for what, name, known in (
-        ("--from", options.source, READABLE),
-        ("--to", options.target, WRITABLE),
+        ("--from", options.source, readable),
+        ("--to", options.target, WRITERS),
         ("--overlap", options.overlap, RULES),
         ("--unreadable", options.unreadable, UNREADABLE),
     ):
@@ -170,7 +171,7 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
     if not src.exists():
         raise UserError(f"The source {src} does not exist: name the folder of labels.")
     for name in ("things", "stuff", "classes", "images"):
-        if getattr(options.read, name) and name not in FORMATS[options.source].options:
+        if getattr(options.read, name) and name not in readable[options.source].options:
             raise UserError(
                 f"--{name} does not apply to {options.source}, whose files say this themselves: leave it out."
             )
@@ -179,6 +180,7 @@ def _check_options(src: Path, options: ConvertOptions) -> None:
     for split in options.read.splits:
         if PurePosixPath(split).name != split or split in (".", "..") or split.startswith("."):
             raise UserError(f"--split {split!r} is not the name of a split: write a plain name such as train.")
+    return readable[options.source]
 
 
 def _with_gap(taxonomy: Taxonomy, gap: str) -> tuple[Taxonomy, int | None, tuple[str, ...]]:

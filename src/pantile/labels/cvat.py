@@ -24,6 +24,7 @@ from pantile.labels.image_folders import choose_splits
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
+from pantile.labels.registry import register_reader
 from pantile.labels.safe_xml import read_xml
 from pantile.labels.source import (
     Dropped,
@@ -40,6 +41,7 @@ MAX_SIDE = 2**20
 SHAPES = ("polygon", "box", "mask", "ellipse")
 
 
+@register_reader("cvat", coordinates=True)
 def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -1,69 +1,34 @@
 """Data sets that ``pantile.data`` reads already, as sources of labels."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.same_classes import match_classes, renumber
-from pantile.data.ade20k import open_ade20k
-from pantile.data.cityscapes import Cityscapes
-from pantile.data.coco_panoptic import CocoPanoptic
-from pantile.data.coco_split import CocoSplit
 from pantile.data.decoding import decoding
-from pantile.data.mapillary import open_mapillary
-from pantile.data.paired_files import PairedFiles
-from pantile.labels.image_folders import choose_splits
+from pantile.data.labelled_photos import LabelledPhotos
+from pantile.data.layouts import Layout
 from pantile.labels.label_frames import frame_of_map
 from pantile.labels.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
-Dataset = PairedFiles | CocoPanoptic
 
+def open_layout(layout: Layout, src: Path, options: ReadOptions) -> LabelSource:
+    """A data set in a layout of its own; all splits that it has unless ``options`` names some.
 
-def open_cityscapes(src: Path, options: ReadOptions) -> LabelSource:
-    """
     Raises:
-        UserError: a missing split or file.
+        UserError: it has no split with labels, not the one that was asked for, lacks files, or is not of image files.
     """
-    return _open(
-        src,
-        options,
-        lambda split: Cityscapes(src, split, options.skip_missing),
-        {s: src / "gtFine" / s for s in ("train", "val")},
-    )
-
-
-def open_ade20k_challenge(src: Path, options: ReadOptions) -> LabelSource:
-    """
-    Raises:
-        UserError: a missing split or file.
-    """
-    places = {"train": src / "images" / "training", "val": src / "images" / "validation"}
-    return _open(src, options, partial(open_ade20k, src, skip_missing=options.skip_missing), places)
-
-
-def open_mapillary_vistas(src: Path, options: ReadOptions) -> LabelSource:
-    """
-    Raises:
-        UserError: a missing split or file.
-    """
-    root = src.parent if src.is_file() else src
-    places = {"train": root / "training", "val": root / "validation"}
-    return _open(src, options, partial(open_mapillary, src, skip_missing=options.skip_missing), places)
-
-
-def _open(
-    src: Path, options: ReadOptions, open_split: Callable[[str], Dataset], places: Mapping[str, Path]
-) -> LabelSource:
-    present = {split: folder for split, folder in places.items() if folder.is_dir()}
-    if not present:
-        raise UserError(f"{src} has no {' and no '.join(map(str, places.values()))}: name the data set's own folder.")
-    return dataset_source(choose_splits(present, options.splits, src), open_split, src, options.orientation)
+    splits = options.splits or tuple(layout.splits(src))
+    if not splits:
+        raise UserError(
+            f"{src} has no split with labels of {layout.title} ({layout.marks}): name the data set's own folder."
+        )
+    return dataset_source(splits, lambda split: layout.open(src, split, options.skip_missing), src, options.orientation)
 
 
 def dataset_source(
-    names: Iterable[str], open_split: Callable[[str], Dataset], src: Path, orientation: str | None
+    names: Iterable[str], open_split: Callable[[str], LabelledPhotos], src: Path, orientation: str | None
 ) -> LabelSource:
     """
     Args:
@@ -73,11 +38,11 @@ def dataset_source(
         orientation: see ``ReadOptions``.
 
     Raises:
-        UserError: a split does not open, or the splits have different classes; only their order, ids and colours may
-            differ.
+        UserError: a split does not open, is no ``LabelledPhotos``, or the splits have different classes; only their
+            order, ids and colours may differ.
     """
     with noting_missing(notes := []):
-        datasets = {split: open_split(split) for split in names}
+        datasets = {split: _opened(open_split, split, src) for split in names}
     first = next(iter(datasets))
     taxonomy = datasets[first].taxonomy
     splits = []
@@ -88,7 +53,20 @@ def dataset_source(
     return LabelSource(taxonomy, tuple(splits), tuple(notes))
 
 
-def _split(split: str, dataset: Dataset, order: tuple[int, ...], orientation: str | None) -> SourceSplit:
+def _opened(open_split: Callable[[str], LabelledPhotos], split: str, src: Path) -> LabelledPhotos:
+    try:
+        dataset = open_split(split)
+    except NoSplit as error:
+        raise NoSplit(error.problem, error.choices, "--split") from None
+    if not isinstance(dataset, LabelledPhotos):
+        raise UserError(
+            f"{src} is read by {type(dataset).__name__}, which has no files of images that could be copied "
+            "(pantile.data.LabelledPhotos): write it with pantile.data.write_coco_panoptic instead."
+        )
+    return dataset
+
+
+def _split(split: str, dataset: LabelledPhotos, order: tuple[int, ...], orientation: str | None) -> SourceSplit:
     images = [SourceImage(dataset.image_path(k), dataset.name_of(k), dataset.image_id(k)) for k in range(len(dataset))]
 
     def read(index: int) -> ImageLabels:
@@ -96,8 +74,6 @@ def _split(split: str, dataset: Dataset, order: tuple[int, ...], orientation: st
         with decoding(f"the label of {path}"):
             panoptic = renumber(dataset.load_map(index), order)
         framed = frame_of_map(path, panoptic.size, orientation or dataset.orientation, "its label")
-        # a JSON lists its crowd regions one by one; codes of pixels have one "not separated" per class
-        pooled = not isinstance(dataset, CocoPanoptic | CocoSplit)
-        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=pooled, framed=framed)
+        return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=dataset.pooled_crowd, framed=framed)
 
     return SourceSplit(split, tuple(images), read)

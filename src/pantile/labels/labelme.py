@@ -28,6 +28,7 @@ from pantile.labels.image_folders import image_ids
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
 from pantile.labels.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
+from pantile.labels.registry import register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -42,6 +43,7 @@ from pantile.labels.tool_shapes import mask_shape, polygon_shape, sort_out, tool
 MAX_SIDE = 2**20
 
 
+@register_reader("labelme", coordinates=True)
 def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -25,6 +25,7 @@ from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_fr
 from pantile.labels.image_folders import Pairs, find_pairs, label_folders
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
 from pantile.labels.missing import present
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
@@ -36,6 +37,7 @@ SEMANTIC_BASES = ("semantic", "labels", "masks")
 INSTANCE_BASES = ("instances", "instance")
 
 
+@register_reader("png-pairs")
 def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -56,6 +58,7 @@ def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
     return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
 
 
+@register_reader("semantic")
 def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -88,6 +91,7 @@ def _read_numbers(path: Path) -> np.ndarray:
     return rgb_to_ids(numbers) if numbers.ndim == 3 else numbers
 
 
+@WRITERS.register("semantic")
 class SemanticWriter(PngWriter):
     """The semantic PNG alone; the smallest depth that holds the category ids.
 
@@ -96,6 +100,7 @@ class SemanticWriter(PngWriter):
     """
 
     numbering = SEMANTIC
+    folder = "semantic"
 
     def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
         super().__init__(root, taxonomy)
@@ -113,7 +118,7 @@ class SemanticWriter(PngWriter):
         """One image. Returns what the format holds."""
         classes, numbers, held = numbers_from_map(panoptic, self.taxonomy, self.numbering, self._void, report)
         name = f"{Path(image_name).stem}.png"
-        save_png(classes.astype(self._dtype), self.root / "semantic" / split / name)
+        save_png(classes.astype(self._dtype), self.root / self.folder / split / name)
         self._save_numbers(numbers, self.root / "instances" / split / name)
         return held
 
@@ -121,6 +126,7 @@ class SemanticWriter(PngWriter):
         """The semantic form has none."""
 
 
+@WRITERS.register("png-pairs")
 class PngPairsWriter(SemanticWriter):
     """Both PNGs; numbers count from 1 in every class, crowd and stuff have 0."""
 

@@ -1,28 +1,35 @@
-"""FORMATS: every format by name, with its reader and, where there is a way back, its writer."""
+"""Label formats by name: what ``--from`` and ``--to`` of ``pantile data convert`` know.
+
+A format registers its reader, and its writer where there is a way back, in its own file::
+
+    @register_reader("my-format")
+    def open_my_format(src: Path, options: ReadOptions) -> LabelSource: ...
+
+    @WRITERS.register("my-format")
+    class MyFormatWriter: ...
+
+A layout of ``pantile.data.LAYOUTS`` is read by its name without that.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.registry import Registry, calling_module
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.ade20k_full import open_ade20k_full
-from pantile.labels.coco_instances import CocoInstancesWriter, open_coco_instances
-from pantile.labels.coco_panoptic import CocoPanopticWriter, open_coco_panoptic
-from pantile.labels.cvat import open_cvat
-from pantile.labels.datasets import open_ade20k_challenge, open_cityscapes, open_mapillary_vistas
-from pantile.labels.labelme import open_labelme
-from pantile.labels.png_pairs import PngPairsWriter, SemanticWriter, open_png_pairs, open_semantic
+from pantile.data.layouts import LAYOUTS
+from pantile.labels.datasets import open_layout
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
-from pantile.labels.three_channel import open_three_channel
-from pantile.labels.two_channel import TwoChannelWriter, open_two_channel
-from pantile.labels.yolo import open_yolo
+
+Open = TypeVar("Open", bound=Callable[[Path, ReadOptions], LabelSource])
 
 
 class LabelWriter(Protocol):
-    """Writes labels into an empty folder; ``Format.writer`` makes one from the folder and the taxonomy.
+    """Writes labels into an empty folder; made from the folder and the taxonomy.
 
     Attributes:
         images: folder of the images of a split, with ``{split}`` in it.
@@ -42,40 +49,42 @@ class LabelWriter(Protocol):
 
 
 @dataclass(frozen=True)
-class Format:
+class LabelReader:
     """
     Attributes:
-        name: on the command line.
-        summary: one line.
-        open: folder and options to a source.
-        writer: None where there is no way back.
+        open: folder and options to a source; raises UserError for whatever is wrong with it.
         options: fields of ``ReadOptions`` that it takes; about the rest its files speak for themselves.
+        coordinates: labels are coordinates, and may tell themselves in which frame of a photo.
+        described: a ``dataset.yaml`` in the folder is Pantile's; False where the format has a file of that name.
     """
 
-    name: str
-    summary: str
     open: Callable[[Path, ReadOptions], LabelSource]
-    writer: Callable[[Path, Taxonomy], LabelWriter] | None = None
     options: tuple[str, ...] = ("things", "stuff", "classes", "images")
+    coordinates: bool = False
+    described: bool = True
 
 
-FORMATS = {
-    own.name: own
-    for own in (
-        Format("coco-panoptic", "PNGs of ids and a JSON", open_coco_panoptic, CocoPanopticWriter, options=()),
-        Format("coco-instances", "polygons, RLE, crowd; stuff beside it", open_coco_instances, CocoInstancesWriter),
-        Format("labelme", "a JSON of shapes per image", open_labelme),
-        Format("cvat", "CVAT for images 1.1, XML", open_cvat),
-        Format("yolo-seg", "a text file of polygons per image, data.yaml", open_yolo, options=("things", "stuff")),
-        Format("png-pairs", "a semantic and an instance PNG per image", open_png_pairs, PngPairsWriter),
-        Format("semantic", "a semantic PNG per image", open_semantic, SemanticWriter),
-        Format("two-channel", "R category, G number, as panopticapi writes it", open_two_channel, TwoChannelWriter),
-        Format("three-channel", "R class, G number, B empty, as in Hugging Face's examples", open_three_channel),
-        Format("cityscapes", "leftImg8bit and gtFine", open_cityscapes, options=()),
-        Format("ade20k", "the challenge's 150 classes", open_ade20k_challenge, options=()),
-        Format("ade20k-full", "_seg.png, all classes", open_ade20k_full, options=("things", "stuff", "classes")),
-        Format("mapillary", "Mapillary Vistas 1.2 and 2.0", open_mapillary_vistas, options=()),
-    )
-}
-READABLE = tuple(FORMATS)
-WRITABLE = tuple(name for name, own in FORMATS.items() if own.writer)
+READERS: Registry[LabelReader] = Registry("label format", "pantile.labels")
+WRITERS: Registry[Callable[[Path, Taxonomy], LabelWriter]] = Registry("label format to write", "pantile.labels")
+
+
+def register_reader(
+    name: str,
+    options: tuple[str, ...] = LabelReader.options,
+    coordinates: bool = False,
+    described: bool = True,
+) -> Callable[[Open], Open]:
+    """A decorator of ``open``; see ``LabelReader`` for the arguments."""
+    home = calling_module()
+
+    def add(opener: Open) -> Open:
+        READERS.register(name, home)(LabelReader(opener, options, coordinates, described))
+        return opener
+
+    return add
+
+
+def readers() -> dict[str, LabelReader]:
+    """Everything that can be read, by name: layouts of data sets, unless a reader has the name, and label formats."""
+    layouts = {name: LabelReader(partial(open_layout, layout), options=()) for name, layout in LAYOUTS.items()}
+    return layouts | dict(READERS)

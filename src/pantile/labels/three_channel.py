@@ -21,6 +21,7 @@ from pantile.labels.class_list import classes_of, find_classes, read_classes, wi
 from pantile.labels.class_numbers import Numbering, map_from_numbers
 from pantile.labels.image_folders import Pairs, find_pairs
 from pantile.labels.label_pngs import paired_source
+from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 
 NUMBERING = Numbering(first=1, last=255, crowd=0, stuff=0, max_class=255)
@@ -28,6 +29,7 @@ VOID = 0
 BASES = ("annotations", "annotation")
 
 
+@register_reader("three-channel")
 def open_three_channel(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

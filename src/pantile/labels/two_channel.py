@@ -20,6 +20,7 @@ from pantile.labels.class_list import classes_of, find_classes, read_classes, wi
 from pantile.labels.class_numbers import Numbering, map_from_numbers, numbers_from_map
 from pantile.labels.image_folders import Pairs, find_pairs
 from pantile.labels.label_pngs import PngWriter, paired_source, save_png
+from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
 
@@ -28,6 +29,7 @@ VOID = 0
 BASES = ("annotations/panoptic_2ch", "panoptic_2ch")
 
 
+@register_reader("two-channel")
 def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -52,6 +54,7 @@ def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     return map_from_numbers(pixels[..., 0], pixels[..., 1], taxonomy, NUMBERING, (VOID,), path)
 
 
+@WRITERS.register("two-channel")
 class TwoChannelWriter(PngWriter):
     """See the module."""
 

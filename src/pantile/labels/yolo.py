@@ -20,6 +20,7 @@ from pantile.labels.class_list import classes_of
 from pantile.labels.fields import Fields, is_number, path_inside, read_text
 from pantile.labels.image_folders import choose_splits, image_ids, images_by_stem
 from pantile.labels.label_frames import Evidence, LabelFrames
+from pantile.labels.registry import register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -34,6 +35,7 @@ from pantile.labels.tool_shapes import polygon_shape, sort_out
 SPLITS = ("train", "val", "valid", "test")
 
 
+@register_reader("yolo-seg", options=("things", "stuff"), coordinates=True, described=False)
 def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pantile.layers.conv import ConvNorm
+from pantile.layers.conv import ConvNorm, on_single_pixels
 
 
 class ASPP(nn.Module):
@@ -24,6 +23,7 @@ class ASPP(nn.Module):
         act: makes the activation.
         dropout: probability, after the projection.
         atrous: makes the branch of a rate from (in_channels, out_channels, rate); default: an ordinary 3x3 convolution.
+        project_kernel: size of the projection's kernel (MMSegmentation: 3).
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ASPP(nn.Module):
         act: Callable[[], nn.Module] = nn.GELU,
         dropout: float = 0.1,
         atrous: Callable[[int, int, int], nn.Module] | None = None,
+        project_kernel: int = 1,
     ):
         super().__init__()
         if atrous is None:
@@ -41,24 +42,13 @@ class ASPP(nn.Module):
         self.point = ConvNorm(in_channels, out_channels, act=act)
         self.atrous = nn.ModuleList(atrous(in_channels, out_channels, rate) for rate in rates)
         self.pool = ConvNorm(in_channels, out_channels, act=act)
-        self.project = ConvNorm((2 + len(rates)) * out_channels, out_channels, act=act)
+        self.project = ConvNorm((2 + len(rates)) * out_channels, out_channels, project_kernel, act=act)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self._pooled(x)
+        pooled = on_single_pixels(self.pool, x.mean((2, 3), keepdim=True))
         branches = [self.point(x), *(conv(x) for conv in self.atrous), pooled.expand(-1, -1, *x.shape[2:])]
         return self.dropout(self.project(torch.cat(branches, dim=1)))
-
-    def _pooled(self, x: Tensor) -> Tensor:
-        """(B, out_channels, 1, 1)."""
-        mean = x.mean((2, 3), keepdim=True)
-        norm = self.pool.norm
-        if len(mean) > 1 or not self.training or not isinstance(norm, nn.BatchNorm2d):  # others sum over processes
-            return self.pool(mean)
-        y = F.batch_norm(
-            self.pool.conv(mean), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        )
-        return self.pool.act(y)
 
 
 def _dense_3x3(in_channels: int, out_channels: int, rate: int, act: Callable[[], nn.Module]) -> nn.Module:

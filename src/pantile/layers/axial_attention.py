@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_tf_
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.axial_lines import attend_lines
 from pantile.layers.batch_statistics import running_scale_and_shift, scale_and_shift
 from pantile.layers.conv import ConvNorm
-from pantile.layers.precision import at_least_float32
 from pantile.layers.similarity_scale import similarity_scale
 
 MAX_SPAN = 255  # positions; farther ones share the outermost row of the table

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pantile.layers.precision import at_least_float32
+from pantile.contracts.precision import at_least_float32
 
 
 def attend_lines(

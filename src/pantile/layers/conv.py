@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from timm.layers import trunc_normal_tf_
 from torch import Tensor, nn
 
-from pantile.layers.precision import at_least_float32
+from pantile.contracts.precision import at_least_float32
 
 
 class ConvNorm(nn.Sequential):
@@ -63,6 +63,25 @@ class ConvNorm(nn.Sequential):
             trunc_normal_tf_(self.conv.weight, std=math.sqrt(2.0 / in_channels) if std is None else std)
         if bias:
             nn.init.zeros_(self.conv.bias)
+
+
+def relu_conv(in_channels: int, out_channels: int, kernel_size: int = 1, dilation: int = 1) -> ConvNorm:
+    """Convolution, batch norm and ReLU as MMSegmentation's heads have them: He-normal by the fan of the output."""
+    std = math.sqrt(2.0 / (out_channels * kernel_size**2))
+    return ConvNorm(in_channels, out_channels, kernel_size, dilation=dilation, act=nn.ReLU, std=std)
+
+
+def on_single_pixels(layer: ConvNorm, x: Tensor) -> Tensor:
+    """``layer(x)`` for maps of one pixel, (B, C, 1, 1).
+
+    Batch norm in training needs more than one value per channel: a single image on a single device falls back to the
+    running statistics.
+    """
+    norm = layer.norm
+    if len(x) > 1 or not layer.training or not isinstance(norm, nn.BatchNorm2d):  # others sum over processes
+        return layer(x)
+    y = F.batch_norm(layer.conv(x), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    return layer.act(y)
 
 
 class ChannelLayerNorm(nn.Module):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from pantile.layers.precision import at_least_float32, autocast_off
+from pantile.contracts.precision import at_least_float32, autocast_off
 
 
 class ModulatedDeformableConv(nn.Conv2d):

@@ -18,8 +18,8 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.conv import ConvNorm
-from pantile.layers.precision import at_least_float32
 from pantile.layers.residual_block import Activation
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.conv import ConvNorm
-from pantile.layers.precision import at_least_float32
 
 _SMALLEST = 0.05  # standard deviation, of half the image
 

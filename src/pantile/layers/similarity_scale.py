@@ -14,8 +14,8 @@ Shape suffixes as in ``axial_attention``.
 import torch
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.batch_statistics import running_scale_and_shift, scale_and_shift
-from pantile.layers.precision import at_least_float32
 
 
 def similarity_scale(norm: nn.Module, q_RLND: Tensor, k_RLND: Tensor, rq_LMD: Tensor, rk_LMD: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from pantile.losses.pq_style import class_loss, dice_loss, pq_similarity, pq_wei
 from pantile.losses.resampling import resize_bilinear, sample_pixels
 from pantile.losses.result import CriterionResult
 from pantile.losses.semantic import sampled_semantic_loss, semantic_loss
+from pantile.losses.semantic_criterion import SemanticCriterion, SemanticCriterionConfig
 from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig, maskformer_criterion
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "PanopticFCNCriterion",
     "PanopticFCNCriterionConfig",
     "PositionTargets",
+    "SemanticCriterion",
+    "SemanticCriterionConfig",
     "SetCriterion",
     "SetCriterionConfig",
     "center_targets",

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pantile.contracts.precision import in_float32
 from pantile.losses.pq_style import dice_loss
-from pantile.losses.precision import in_float32
 
 MaskForm = Literal["cross_entropy", "focal"]
 FOCAL_POSITIVE = 0.25  # alpha; the exponent gamma is 2

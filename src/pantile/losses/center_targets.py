@@ -87,7 +87,7 @@ def center_targets(
     offset = offset.sub_(torch.stack([y, x]).float()).mul_(offset_weight[:, None])
 
     return CenterTargets(
-        semantic=_look_up(torch.where(learnt, targets.classes, -1), ids, void=-1).view(batch, height, width),
+        semantic=targets.semantic(crowd_in_semantic),
         semantic_weight=_look_up(semantic_weight, ids).view(batch, height, width),
         heatmap=_heatmap(center_y.long(), center_x.long(), instances, (height, width), sigma),
         heatmap_weight=_look_up(countable, ids).view(batch, 1, height, width),
@@ -104,10 +104,10 @@ def _sum_per_row(values: Tensor, ids: Tensor, targets: PanopticTargets) -> Tenso
     return sums.scatter_add_(1, ids, values.double().expand_as(ids))[:, 1:]
 
 
-def _look_up(of_row: Tensor, ids: Tensor, void: int = 0) -> Tensor:
-    """(B, H*W): the entry of each pixel's row in (B, R), int64 as it is and anything else as float32."""
-    table = of_row if of_row.dtype == torch.int64 else of_row.float()
-    return torch.cat([table.new_full((len(table), 1), void), table], dim=1).gather(1, ids)
+def _look_up(of_row: Tensor, ids: Tensor) -> Tensor:
+    """(B, H*W) float32: the entry of each pixel's row in (B, R), 0 on void."""
+    table = of_row.float()
+    return torch.cat([table.new_zeros(len(table), 1), table], dim=1).gather(1, ids)
 
 
 def _heatmap(center_y: Tensor, center_x: Tensor, instances: Tensor, size: tuple[int, int], sigma: float) -> Tensor:

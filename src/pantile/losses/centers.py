@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pantile.contracts.class_channels import channels_of
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.center_targets import center_targets
 from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.pq_style import mean_of_nonzero
-from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
 
 
@@ -95,7 +96,8 @@ class CenterCriterion(Criterion):
         """Computes all terms. Each stays connected to its output, whatever the targets and the weights.
 
         Args:
-            output: of B images.
+            output: of B images. Where classes are selected, a pixel of another class has nothing to learn from in the
+                semantic term; it counts as void does.
             targets: of the same images; their resolution is the one at which the losses are taken.
             generator: not used, nothing is drawn.
 
@@ -114,8 +116,9 @@ class CenterCriterion(Criterion):
             config.crowd_in_semantic,
             config.offset_to,
         )
+        channels = channels_of(truth.semantic, output.classes, len(self.is_thing))
         semantic = _hard_pixels(
-            _cross_entropy(output.semantic_logits, truth.semantic) * truth.semantic_weight,
+            _cross_entropy(output.semantic_logits, channels) * truth.semantic_weight,
             config.top_k,
             config.top_k_over,
         )

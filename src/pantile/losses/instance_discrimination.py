@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from pantile.contracts.precision import in_float32
 from pantile.losses.matching import one_hot_rows
-from pantile.losses.precision import in_float32
 
 
 @in_float32

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pantile.contracts.precision import in_float32
 from pantile.losses.position_targets import PositionTargets, at_levels, stuff_channels
-from pantile.losses.precision import in_float32
 
 _NO_SCORE = -1e30  # a logit that never wins and, unlike -inf, has a softmax when it is alone
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pantile.contracts.precision import in_float32
 from pantile.losses.matching import drop_unmatched, one_hot_rows
 from pantile.losses.pq_style import MATCHED_SHARE, dice_loss, mean_of_nonzero
-from pantile.losses.precision import in_float32
 from pantile.losses.query_maps import QueryMaps, query_maps
 from pantile.losses.resampling import resize_bilinear
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pantile.contracts.precision import in_float32
 from pantile.losses.matching import one_hot_rows
 from pantile.losses.pq_style import mean_of_nonzero
-from pantile.losses.precision import in_float32
 
 
 @in_float32

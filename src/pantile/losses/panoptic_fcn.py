@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.criterion import CRITERIA, Criterion
@@ -45,7 +46,6 @@ from pantile.losses.kernel_choice import (
     wait_for_queries,
 )
 from pantile.losses.position_targets import PositionTargets, position_targets, stuff_channels, thing_heat
-from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
 from pantile.losses.squared_dice import squared_dice
 

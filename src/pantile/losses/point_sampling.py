@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 
 
 def draw_points(sets: int, count: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pantile.contracts.outputs import LabelMix
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import MaskTargets
 from pantile.losses.matching import one_hot_rows, rows_to_queries
-from pantile.losses.precision import in_float32
 from pantile.losses.query_maps import softmax_overlaps
 
 MATCHED_SHARE, UNMATCHED_SHARE = 0.75, 0.25  # of the class loss; the mask term has the matched share too

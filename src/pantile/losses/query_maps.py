@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 from pantile.losses.resampling import corners_aligned, resize_matrix
 
 

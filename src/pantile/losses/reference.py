@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import PanopticTargets
 from pantile.losses.matching import drop_unmatched, one_hot_rows
 from pantile.losses.pq_style import dice_loss
-from pantile.losses.precision import in_float32
 
 
 def reference_loss(reference_masks: Tensor, targets: PanopticTargets, matching: Tensor) -> Tensor:

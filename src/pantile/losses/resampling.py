@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pantile.losses.precision import in_float32
+from pantile.contracts.precision import in_float32
 
 
 def corners_aligned(size: tuple[int, int]) -> bool:
@@ -60,6 +60,17 @@ def sample_pixels(maps: Tensor, size: tuple[int, int], pixels: Tensor) -> Tensor
 def resize_matrix(source: int, target: int, aligned: bool, like: Tensor) -> Tensor:
     """(target, source): bilinear resampling of one axis as a matrix, of the type and on the device of ``like``."""
     return _matrix(source, target, aligned, like.dtype, like.device)
+
+
+@lru_cache(maxsize=256)
+def source_spans(source: int, target: int, aligned: bool, step: int) -> tuple[tuple[int, int], ...]:
+    """For each ``step`` target positions, the range (first, behind) of source positions that reach them.
+
+    Known from the sizes alone, so that nobody has to wait for a GPU to look at a matrix.
+    """
+    low, high, _ = _taps(source, target, aligned, torch.device("cpu"))
+    starts = range(0, target, step)
+    return tuple((int(low[s : s + step].min()), int(high[s : s + step].max()) + 1) for s in starts)
 
 
 @lru_cache(maxsize=256)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import MaskTargets
 from pantile.losses.pixel_draw import draw_pixels
 from pantile.losses.pq_style import mean_of_nonzero
-from pantile.losses.precision import in_float32
 
 
 @in_float32

@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from pantile.contracts.assignment import Assignment, one_to_one
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import MaskTargets, PanopticTargets
 from pantile.losses.binary_masks import mask_and_dice_costs, mask_and_dice_losses
 from pantile.losses.criterion import CRITERIA, Criterion
@@ -38,7 +39,6 @@ from pantile.losses.point_sampling import (
     sample_maps,
     sample_own_rows,
 )
-from pantile.losses.precision import in_float32
 from pantile.losses.result import CriterionResult
 
 _PIXELS_AT_A_TIME = 2**21  # of MaskFormer's full-size masks; they are computed again in the backward pass

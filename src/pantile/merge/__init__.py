@@ -7,6 +7,7 @@ from pantile.merge.merging import merge
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.registry import MergeConfig
+from pantile.merge.semantic_config import SemanticMergeConfig
 
 __all__ = [
     "CenterMergeConfig",
@@ -14,6 +15,7 @@ __all__ = [
     "MergeConfig",
     "PanopticFCNMergeConfig",
     "QueryMergeConfig",
+    "SemanticMergeConfig",
     "ade20k",
     "cityscapes",
     "coco",

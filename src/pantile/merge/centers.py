@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.contracts.class_channels import channels_of
 from pantile.contracts.outputs import CenterOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
@@ -58,17 +60,24 @@ def predict_centers(
     """
     check_agreement(output, len(output.semantic_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with torch.autocast(output.semantic_logits.device.type, enabled=False):
+    with autocast_off(output.semantic_logits.device):
+        selections = output.classes if output.classes is not None else [None] * len(placements)
         return [
-            _predict_one(semantic_logits, heatmap, offset, taxonomy, config, placement, tasks)
-            for semantic_logits, heatmap, offset, placement in zip(
-                output.semantic_logits, output.center_heatmap, output.center_offset, placements, strict=True
+            _predict_one(*maps, taxonomy, config, placement, tasks)
+            for *maps, placement in zip(
+                output.semantic_logits,
+                selections,
+                output.center_heatmap,
+                output.center_offset,
+                placements,
+                strict=True,
             )
         ]
 
 
 def _predict_one(
     semantic_logits: Tensor,
+    selection: Tensor | None,
     heatmap: Tensor,
     offset: Tensor,
     taxonomy: Taxonomy,
@@ -76,10 +85,10 @@ def _predict_one(
     placement: Placement,
     tasks: frozenset[Task],
 ) -> Prediction:
-    """(K, h, w), (1, h, w) and (2, h, w) to the prediction of one image."""
+    """(k, h, w), the classes (k,) of those channels, (1, h, w) and (2, h, w) to the prediction of one image."""
     at_original = config.resize_order == "logits_first"
     grid = decision_grid(semantic_logits.shape[-2:], placement, at_original)
-    classes, probability = most_likely_classes(semantic_logits, grid, config.chunk_rows)
+    classes, probability = most_likely_classes(semantic_logits, grid, config.chunk_rows, selection)
     pixels = np.flatnonzero(taxonomy.is_thing().numpy()[classes])
     things = _group_things(pixels, heatmap, offset, placement, config)
 
@@ -88,7 +97,8 @@ def _predict_one(
     thing_probability = probability.reshape(-1)[things.pixels]
     assigned = thing_class[things.owner]
     outvoted = np.flatnonzero(own != assigned)
-    thing_probability[outvoted] = probability_at(semantic_logits, grid, things.pixels[outvoted], assigned[outvoted])
+    channels = _channels(assigned[outvoted], selection, taxonomy.num_classes)
+    thing_probability[outvoted] = probability_at(semantic_logits, grid, things.pixels[outvoted], channels)
 
     canvas = _paint(classes, probability, things, thing_class, thing_probability, taxonomy, config)
     if not at_original:
@@ -100,6 +110,14 @@ def _predict_one(
         instances=instances_of(panoptic, taxonomy) if "instance" in tasks else None,
         semantic=classes if "semantic" in tasks else None,
     )
+
+
+def _channels(classes: np.ndarray, selection: Tensor | None, num_classes: int) -> np.ndarray:
+    """(P,) class index, all of selected classes, to (P,) channel."""
+    if selection is None:
+        return classes
+    labels = torch.from_numpy(classes).long().to(selection.device)
+    return channels_of(labels[None], selection[None], num_classes)[0].cpu().numpy()
 
 
 class _Things(NamedTuple):

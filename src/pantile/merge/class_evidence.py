@@ -2,13 +2,14 @@
 
 What is evidence depends on the kind of merge:
 
-- centres: softmax of the semantic logits;
+- pixel classifiers and centres: softmax of the semantic logits;
 - queries that compete by softmax: sum over queries of class probability times the query's share of the pixel;
 - queries with independent masks: the same sum with the masks' sigmoids;
 - kernels found at positions, of which an object has several: for each class the largest product of a query's score
   and its mask's sigmoid.
 
 It sums to one over the classes, so that tiles with many confident queries do not outweigh others, or is 0 for all.
+Where k of K classes are selected, K maps exist for the window that is asked for only.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+from pantile.contracts.class_channels import in_class_order
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
@@ -25,6 +28,7 @@ from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
 from pantile.merge.resampling import Grid, corners_aligned, original_grid
+from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.merge.tile_layout import Window
 
 
@@ -43,9 +47,29 @@ def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placemen
 
 @register_evidence(CenterMergeConfig)
 def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> ClassEvidence:
-    logits = output.semantic_logits[0]
+    logits, classes, num_classes = output.semantic_logits[0], output.classes, output.num_classes
     grid = decision_grid(logits.shape[-2:], placement, at_original=True)
-    return lambda window: _resized(logits, grid, window).softmax(dim=0).cpu()
+
+    def evidence(window: Window) -> Tensor:
+        return in_class_order(_resized(logits, grid, window).softmax(dim=0)[None], classes, num_classes, 0.0)[0].cpu()
+
+    return evidence
+
+
+@register_evidence(SemanticMergeConfig)
+def _of_classes(output: SemanticOutput, placement: Placement, config: SemanticMergeConfig) -> ClassEvidence:
+    maps, classes, num_classes = output.class_logits[0], output.classes, output.num_classes
+    grid = original_grid(maps.shape[-2:], placement, config.align_corners)
+    resized_first = config.resize == "logits"
+    if not resized_first:
+        maps = maps.float().softmax(dim=0)
+
+    def evidence(window: Window) -> Tensor:
+        fine = _resized(maps, grid, window)
+        shares = fine.softmax(dim=0) if resized_first else fine
+        return in_class_order(shares[None], classes, num_classes, 0.0)[0].cpu()
+
+    return evidence
 
 
 @register_evidence(MaskMergeConfig)
@@ -66,7 +90,7 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
 
     def evidence(window: Window) -> Tensor:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
-        with torch.autocast(masks.device.type, enabled=False):
+        with autocast_off(masks.device):
             votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
         return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu()
 
@@ -100,7 +124,7 @@ def _resized(maps: Tensor, grid: Grid, window: Window) -> Tensor:
     rows, columns = grid.rows[window.top : window.bottom], grid.columns[window.left : window.right]
     (y, y_end), (x, x_end) = _span(rows), _span(columns)
     # under a caller's autocast the resizing would run in bfloat16, which moves borders
-    with torch.autocast(maps.device.type, enabled=False):
+    with autocast_off(maps.device):
         wide = maps[:, y:y_end, x:x_end].float() @ columns[:, x:x_end].T.to(maps.device, torch.float32)
         return rows[:, y:y_end].to(maps.device, torch.float32) @ wide
 

@@ -44,29 +44,63 @@ def likelihood_tiles(
         tile_columns: columns of a tile; by default few on a CPU, whose caches are small, and all elsewhere.
     """
     dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
-    device = mask_logits.device
+    peak = mask_logits.amax(dim=0).to(dtype)
+    for part in _parts(mask_logits, grid, chunk_rows, tile_columns):
+        source = mask_logits[:, *part.source].index_select(0, query_order).to(dtype) - peak[part.source]
+        source = source.transpose(0, 1).contiguous()  # (rows of the window, N, columns of the window)
+        values = _resize(source, part.rows, part.columns).exp_()
+        total = values.sum(dim=1)
+        if total.min() < _SMALLEST_SUM:
+            logits = _resize(source, part.rows, part.columns)
+            values = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_()
+            total = values.sum(dim=1)
+        yield Tile(part.top, part.left, values, total)
+
+
+def share_tiles(
+    logits: Tensor, order: Tensor, grid: Grid, chunk_rows: int, tile_columns: int | None = None
+) -> Iterator[Tile]:
+    """As ``likelihood_tiles``, but what is resized is the softmax over ``order``, not the logits."""
+    shares = logits.index_select(0, order)
+    shares = (shares if logits.dtype == torch.float64 else shares.float()).softmax(dim=0)
+    for part in _parts(shares, grid, chunk_rows, tile_columns):
+        source = shares[:, *part.source].transpose(0, 1).contiguous()
+        values = _resize(source, part.rows, part.columns)
+        yield Tile(part.top, part.left, values, values.sum(dim=1))
+
+
+class _Part(NamedTuple):
+    """A tile of the grid and where it comes from.
+
+    Attributes:
+        top, left: of the tile.
+        source: rows and columns of the source.
+        rows: (r, y) weights of those rows.
+        columns: (c, x) weights of those columns.
+    """
+
+    top: int
+    left: int
+    source: tuple[slice, slice]
+    rows: Tensor
+    columns: Tensor
+
+
+def _parts(maps: Tensor, grid: Grid, chunk_rows: int, tile_columns: int | None) -> Iterator[_Part]:
+    """The grid's tiles, row by row, with weights in the working precision on the device of ``maps``."""
+    dtype = torch.float64 if maps.dtype == torch.float64 else torch.float32
+    device = maps.device
     height, width = grid.size
     if tile_columns is None:
         tile_columns = _CPU_TILE_COLUMNS if device.type == "cpu" else width
     row_weights, column_weights = grid.rows.to(device, dtype), grid.columns.to(device, dtype)
     row_spans = source_spans(grid.rows, chunk_rows)
     column_spans = source_spans(grid.columns, tile_columns)
-    peak = mask_logits.amax(dim=0).to(dtype)
-
     for top, (row_from, row_to) in zip(range(0, height, chunk_rows), row_spans, strict=True):
         rows = row_weights[top : top + chunk_rows, row_from:row_to]
         for left, (column_from, column_to) in zip(range(0, width, tile_columns), column_spans, strict=True):
             columns = column_weights[left : left + tile_columns, column_from:column_to]
-            window = (slice(row_from, row_to), slice(column_from, column_to))
-            source = mask_logits[:, *window].index_select(0, query_order).to(dtype) - peak[window]
-            source = source.transpose(0, 1).contiguous()  # (rows of the window, N, columns of the window)
-            values = _resize(source, rows, columns).exp_()
-            total = values.sum(dim=1)
-            if total.min() < _SMALLEST_SUM:
-                logits = _resize(source, rows, columns)
-                values = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_()
-                total = values.sum(dim=1)
-            yield Tile(top, left, values, total)
+            yield _Part(top, left, (slice(row_from, row_to), slice(column_from, column_to)), rows, columns)
 
 
 def these_first(queries: np.ndarray, mask_logits: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.placement import Placement
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
@@ -64,7 +65,7 @@ def predict_masks(
     """
     check_agreement(output, len(output.class_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with torch.autocast(output.mask_logits.device.type, enabled=False):
+    with autocast_off(output.mask_logits.device):
         return [
             _predict_one(class_logits, mask_logits, taxonomy, config, placement, tasks)
             for class_logits, mask_logits, placement in zip(

@@ -6,11 +6,13 @@ from typing import Protocol, TypeVar, get_args, get_type_hints
 
 from torch import Tensor
 
-from pantile.contracts.predictions import Prediction
-from pantile.contracts.registry import Registry
+from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.registry import Registry, calling_module
 from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
+
+ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic"})
 
 #: window of the image -> (K, height, width) float32 on the CPU, 0..1
 ClassEvidence = Callable[[Window], Tensor]
@@ -28,22 +30,30 @@ class Merger:
     Attributes:
         config_class: the dataclass of its thresholds.
         predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
+        tasks: what its predictions can be measured by. Without "instance", things are not told apart.
+        main_metric: by which a training chooses its best weights, of those that ``training.best_metric`` knows.
     """
 
     config_class: type
     predict: Callable[..., list[Prediction]]
+    tasks: frozenset[Task] = ALL_TASKS
+    main_metric: str = "pq"
 
 
 MERGERS: Registry[Merger] = Registry("merge", "pantile.merge")
 EVIDENCE: Registry[Callable[..., ClassEvidence]] = Registry("class evidence", "pantile.merge")
 
 
-def register_merge(config_class: type) -> Callable[[Function], Function]:
-    """A decorator of ``predict`` for every kind of ``config_class``."""
+def register_merge(
+    config_class: type, tasks: frozenset[Task] = ALL_TASKS, main_metric: str = "pq"
+) -> Callable[[Function], Function]:
+    """A decorator of ``predict`` for every kind of ``config_class``; see ``Merger``."""
+
+    home = calling_module()
 
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            MERGERS.register(kind)(Merger(config_class, predict))
+            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric))
         return predict
 
     return add
@@ -52,9 +62,11 @@ def register_merge(config_class: type) -> Callable[[Function], Function]:
 def register_evidence(config_class: type) -> Callable[[Function], Function]:
     """A decorator of ``(output, placement, config) -> ClassEvidence`` for every kind of ``config_class``."""
 
+    home = calling_module()
+
     def add(make: Function) -> Function:
         for kind in _kinds(config_class):
-            EVIDENCE.register(kind)(make)
+            EVIDENCE.register(kind, home)(make)
         return make
 
     return add

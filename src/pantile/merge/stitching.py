@@ -7,13 +7,16 @@ overlap so much in any strip stays several.
 
 *Stuff* of one class is one segment, as everywhere.
 
+*Models that only classify pixels* (``Prediction.per_class``) have one segment per class, of things too; a pixel's class
+is that of the largest averaged evidence, whether or not a tile alone says so.
+
 *Pixels* that several tiles see: where the tiles agree, that is the answer. Where they do not, it is the label, among
 those that the tiles give, with the most class evidence, averaged over all tiles with weights that grow from a tile's
 border inwards; the evidence of a tile that sees another thing of the class there does not count for a thing. A pixel
 becomes void when the tiles that leave it void weigh more than the others.
 
-Tiles are taken one by one. Of K classes at H x W pixels, evidence exists for a few thousand pixels at a time; logits
-are held, at the network's own stride, of as many tiles as lie side by side.
+Tiles are taken one by one. Of K classes at H x W pixels, evidence exists for a few thousand pixels at a time, fewer
+where classes are many; logits are held, at the network's own stride, of as many tiles as lie side by side.
 """
 
 from collections import Counter, defaultdict
@@ -33,7 +36,8 @@ from pantile.merge.instance_stitching import InstanceJoiner
 from pantile.merge.joining import SAME_THING, Groups
 from pantile.merge.tile_layout import Cell, TileLayout, Window
 
-_CHUNK = (64, 256)  # pixels whose evidence exists at a time
+_CHUNK = (64, 256)  # pixels whose evidence exists at a time, of up to 200 classes
+_CHUNK_CLASSES = 200
 _ROWS_AT_A_TIME = 512
 
 
@@ -107,6 +111,7 @@ class _Mosaic:
         self.nodes = np.zeros(layout.size, np.int32)
         self.classes: np.ndarray | None = None
         self.instances: InstanceJoiner | None = None
+        self.per_class = False
         self.groups = Groups(self.first_thing)
         self.class_of = [-1, *range(taxonomy.num_classes)]
         self.weighted_score = [0.0] * self.first_thing
@@ -123,9 +128,10 @@ class _Mosaic:
         if tile.prediction.panoptic.size != window.size:
             raise ValueError(f"tile {number} is {tile.prediction.panoptic.size}, its window {window.size}")
         self.added += 1
+        self.per_class = tile.prediction.per_class
         new = _Pending(
             window,
-            self._number(tile.prediction.panoptic),
+            self._number(tile.prediction),
             tile.prediction.semantic,
             tile.evidence,
             *_border_weights(window, self.layout.size),
@@ -148,12 +154,13 @@ class _Mosaic:
             self.open_cells.subtract(cell.tiles)
         self.pending = {n: tile for n, tile in self.pending.items() if self.open_cells[n] > 0}
 
-    def _number(self, panoptic: PanopticMap) -> np.ndarray:
+    def _number(self, prediction: Prediction) -> np.ndarray:
         """(h, w) int32 nodes; notes classes and scores."""
+        panoptic = prediction.panoptic
         areas = np.bincount(panoptic.ids.reshape(-1), minlength=max((s.id for s in panoptic.segments), default=0) + 1)
         node_of_id = np.zeros(areas.size, np.int32)
         for segment in panoptic.segments:
-            if self.taxonomy.classes[segment.class_index].is_thing:
+            if self.taxonomy.classes[segment.class_index].is_thing and not prediction.per_class:
                 node = self.groups.add()
                 self.class_of.append(segment.class_index)
                 self.weighted_score.append(0.0)
@@ -193,17 +200,22 @@ class _Mosaic:
             classes = np.stack([tile.classes[crop] for tile, crop in zip(tiles, crops, strict=True)])
             self.classes[cell.window.slices] = classes[0]
         self.nodes[cell.window.slices] = nodes[0]
-        for chunk in cell.window.chunks(*_CHUNK):
+        for chunk in cell.window.chunks(*_chunk(self.taxonomy.num_classes)):
             inside = chunk.within(cell.window).slices
             of_nodes, of_classes = nodes[:, *inside], None if classes is None else classes[:, *inside]
             if _agree(of_nodes) and (of_classes is None or _agree(of_classes)):
                 continue
             weights, evidence = _weighted_evidence(tiles, chunk)
-            if not _agree(of_nodes):
+            best = None
+            if self.per_class or (of_classes is not None and not _agree(of_classes)):
+                best = torch.stack(evidence).sum(dim=0).argmax(dim=0).numpy()
+            if self.per_class:
+                self.nodes[chunk.slices] = 1 + best
+            elif not _agree(of_nodes):
                 things = of_nodes >= self.first_thing
                 self.nodes[chunk.slices] = _choose(of_nodes, things, class_of[of_nodes], evidence, weights)
             if of_classes is not None and not _agree(of_classes):
-                self.classes[chunk.slices] = torch.stack(evidence).sum(dim=0).argmax(dim=0).numpy()
+                self.classes[chunk.slices] = best
 
     def finish(self, limits: AreaLimits) -> Prediction:
         if self.added != len(self.layout.windows):
@@ -230,6 +242,7 @@ class _Mosaic:
             PanopticMap(self.nodes, tuple(segments)),
             None if self.instances is None else self.instances.finish(),
             self.classes,
+            self.per_class,
         )
 
 
@@ -258,6 +271,11 @@ def _choose(
     best = np.take_along_axis(nodes, support.argmax(axis=0)[None], axis=0)[0]
     void = np.where(nodes == 0, weights, 0).sum(axis=0) > weights.sum(axis=0) / 2
     return np.where(void, 0, best)
+
+
+def _chunk(num_classes: int) -> tuple[int, int]:
+    """(height, width) of the pixels whose evidence exists at a time."""
+    return max(1, min(_CHUNK[0], _CHUNK[0] * _CHUNK_CLASSES // num_classes)), _CHUNK[1]
 
 
 def _agree(labels: np.ndarray) -> bool:

@@ -95,6 +95,27 @@ def lay_tiles(size: tuple[int, int], tile: tuple[int, int], overlap: tuple[int, 
     return TileLayout(size, rows, columns)
 
 
+def lay_windows(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> TileLayout:
+    """Windows at 0, stride, 2 * stride, ... before the last, which ends where the image ends.
+
+    The rule of the original Segmenter and of mmseg. ``lay_tiles`` spreads its tiles evenly instead.
+
+    Args:
+        size: (height, width) of the image.
+        window: (height, width) of every window; along an axis where the image is not larger, there is one of the
+            image's length.
+        stride: (y, x) from one window to the next, 1 up to the window.
+    """
+    rows, columns = (_strides(*axis) for axis in zip(size, window, stride, strict=True))
+    return TileLayout(size, rows, columns)
+
+
+def _strides(length: int, window: int, stride: int) -> tuple[tuple[int, int], ...]:
+    if length <= window:
+        return ((0, length),)
+    return tuple((start, start + window) for start in (*range(0, length - window, stride), length - window))
+
+
 def _spans(length: int, tile: int, overlap: int) -> tuple[tuple[int, int], ...]:
     if length <= tile:
         return ((0, length),)

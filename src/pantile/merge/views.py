@@ -3,6 +3,8 @@
 Maps of every view are brought onto the grid of the first, and mirrored back. What is then averaged depends on the
 kind of output:
 
+- pixel classifiers: class probabilities, those of a class that a view does not select being 0. So the average is over
+  the union of what the views select; everything stays at the stride of the first view.
 - centres (SWideRNet, section 4; deeplab2): semantic probabilities, heat maps and offsets; offsets grow with the map
   and change their horizontal sign in a mirror.
 - masks: query 7 of one view need not be query 7 of another, so queries are paired first: by the correlation of their
@@ -16,6 +18,7 @@ kind of output:
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatch
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -23,7 +26,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
+from pantile.merge.class_average import ClassAverage
 
 #: a query says nothing when each class has at most this probability
 SAYS_NOTHING = 1e-5
@@ -46,6 +50,7 @@ class View(NamedTuple):
 def corners_aligned(first: ModelOutput, width: int) -> bool:
     """Whether a view and its maps are resized with aligned corners, for network inputs of ``width`` pixels.
 
+    Pixel classifiers never align them (Segmenter, mmseg).
     Maps by centres always lie on the corners of the input (``CenterOutput``). Masks do for inputs of 32k+1 pixels; for
     even ones pixel *areas* coincide, and aligned corners would move a mask of half the scale by up to 1.5 pixels of
     the input.
@@ -56,6 +61,11 @@ def corners_aligned(first: ModelOutput, width: int) -> bool:
 @corners_aligned.register
 def _corners_of_centers(first: CenterOutput, width: int) -> bool:
     return True
+
+
+@corners_aligned.register
+def _corners_of_classes(first: SemanticOutput, width: int) -> bool:
+    return False
 
 
 @corners_aligned.register
@@ -79,24 +89,48 @@ def average_views(first: ModelOutput, others: Iterable[View], aligned: bool = Tr
 def _average_centers(first: CenterOutput, others: Iterable[View], aligned: bool = True) -> CenterOutput:
     """``semantic_logits`` of the result are logarithms of mean probabilities. Corners are always aligned."""
     size = first.semantic_logits.shape[-2:]
-    semantic, heatmap, offset = _center_maps(View(first, False), size)
-    count = 1
-    for view in others:
-        for total, part in zip((semantic, heatmap, offset), _center_maps(view, size), strict=True):
-            total += part
-        count += 1
-    return CenterOutput((semantic / count).clamp(min=1e-12).log(), heatmap / count, offset / count)
+    semantic = ClassAverage(first.num_classes)
+    heatmap, offset = 0, 0
+    for output, mirrored in chain([View(first, False)], others):
+        semantic.add(_onto(output.semantic_logits.float(), size, mirrored), output.classes, output.presence_logits)
+        heat, direction = _center_maps(View(output, mirrored), size)
+        heatmap, offset = heatmap + heat, offset + direction
+    return CenterOutput(
+        semantic.logits(),
+        heatmap / semantic.views,
+        offset / semantic.views,
+        first.num_classes,
+        semantic.classes,
+        semantic.presence_logits(),
+    )
 
 
-def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Semantic probabilities, heat map and offsets of a view on the common grid, float32; never the view's memory."""
+@average_views.register
+def _average_classes(first: SemanticOutput, others: Iterable[View], aligned: bool = True) -> SemanticOutput:
+    """``class_logits`` of the result are logarithms of mean probabilities, of the classes that any view selects for any
+    image; embeddings are those of the first view."""
+    size = first.class_logits.shape[-2:]
+    average = ClassAverage(first.num_classes)
+    for output, mirrored in chain([View(first, False)], others):
+        logits = _onto(output.class_logits.float(), size, mirrored, aligned)
+        average.add(logits, output.classes, output.presence_logits)
+    return replace(
+        first,
+        class_logits=average.logits(),
+        classes=average.classes,
+        presence_logits=average.presence_logits(),
+        auxiliary=(),
+    )
+
+
+def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Heat map and offsets of a view on the common grid, float32."""
     output, mirrored = view
-    semantic = _onto(output.semantic_logits.float(), size, mirrored).softmax(dim=1)
-    heatmap = _onto(output.center_heatmap.float(), size, mirrored).clone()
+    heatmap = _onto(output.center_heatmap.float(), size, mirrored)
     growth = [(new - 1) / max(old - 1, 1) for new, old in zip(size, output.center_offset.shape[-2:], strict=True)]
     signs = (growth[0], -growth[1] if mirrored else growth[1])
     offset = _onto(output.center_offset.float(), size, mirrored) * heatmap.new_tensor(signs)[:, None, None]
-    return semantic, heatmap, offset
+    return heatmap, offset
 
 
 @average_views.register

@@ -25,6 +25,8 @@ from pantile.contracts.predictions import Instance
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.map_pair import as_array, id_map
+from pantile.metrics.printing import print_fractions
+from pantile.metrics.registry import register_metric
 from pantile.metrics.without_nan import without_nan
 
 _LOG = logging.getLogger(__name__)
@@ -67,6 +69,14 @@ class AveragePrecisionResult:
         return {"instance": without_nan(asdict(self))}
 
 
+def _show(result: AveragePrecisionResult) -> None:
+    labels = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "AP S", "ap_medium": "M", "ap_large": "L"}
+    print_fractions("instance", vars(result), labels)
+
+
+@register_metric(
+    "average_precision", task="instance", arguments=lambda batch: (batch.instances, batch.truths), show=_show
+)
 class MaskAveragePrecision(Metric):
     """Mask AP and AR over a dataset; adds up over batches and processes.
 

@@ -18,9 +18,14 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
+from pantile.metrics.printing import print_quality
 from pantile.metrics.quality import PanopticQualityResult, summarise
+from pantile.metrics.registry import register_metric
 
 
+@register_metric(
+    "panoptic_quality", arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons), show=print_quality
+)
 class PanopticQuality(Metric):
     """PQ, SQ and RQ over a dataset; adds up over batches and processes.
 

@@ -1,7 +1,8 @@
-"""Semantic segmentation: intersection over union and accuracy of classes, from one confusion matrix.
+"""Semantic segmentation: intersection over union and accuracy of classes.
 
 The four numbers are those of Long et al., "Fully Convolutional Networks for Semantic Segmentation" (CVPR 2015), section
-5: with n_ij pixels of class i predicted as j and t_i = sum_j n_ij, IoU_i = n_ii / (t_i + sum_j n_ji - n_ii).
+5: with n_ij pixels of class i predicted as j and t_i = sum_j n_ij, IoU_i = n_ii / (t_i + sum_j n_ji - n_ii). They need
+the diagonal and two sums of the confusion matrix: three numbers per class, whatever the number of classes.
 """
 
 import math
@@ -17,6 +18,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.map_pair import as_array, id_map
+from pantile.metrics.printing import print_fractions
+from pantile.metrics.registry import register_metric
 from pantile.metrics.without_nan import without_nan
 
 
@@ -30,6 +33,7 @@ class SemanticQualityResult:
         mean_accuracy: mean recall of the classes that occur in the ground truth.
         pixel_accuracy: pixels of the right class.
         n: the classes in ``miou``.
+        miou_labelled: mean of the IoU of the classes that occur in the ground truth.
         per_class: class name -> IoU, NaN where the class never occurs.
     """
 
@@ -39,18 +43,31 @@ class SemanticQualityResult:
     pixel_accuracy: float
     n: int
     per_class: dict[str, float]
+    miou_labelled: float = math.nan
 
     def to_dict(self) -> dict:
         """``{"semantic": {"miou", ..., "per_class"}}`` in plain containers; NaN becomes None."""
         return {"semantic": without_nan(asdict(self))}
 
 
+def _show(result: SemanticQualityResult) -> None:
+    labels = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_accuracy": "class accuracy"}
+    print_fractions("semantic", vars(result), labels)
+
+
+@register_metric(
+    "semantic_quality", task="semantic", arguments=lambda batch: (batch.class_maps, batch.truths), show=_show
+)
 class SemanticQuality(Metric):
     """Mean IoU and accuracies over a dataset; adds up over batches and processes.
 
     >>> metric = SemanticQuality(taxonomy)
     >>> metric.update([class_map], [ground_truth])   # one entry for each image
     >>> metric.compute().miou
+
+    A class that is predicted and occurs in no image has an IoU of 0 in ``miou``, as in mmsegmentation and in the papers
+    that report its numbers; detectron2 and the evaluation of VSPW leave it out, as ``miou_labelled`` does. With few
+    images of many classes both differ much.
 
     Crowd pixels have their class like any others. A pixel without a predicted class is a miss of its true class.
 
@@ -62,14 +79,13 @@ class SemanticQuality(Metric):
     higher_is_better = True
     is_differentiable = False
 
-    confusion: Tensor
+    pixels: Tensor
 
     def __init__(self, taxonomy: Taxonomy, **kwargs) -> None:
         super().__init__(**kwargs)
         self.taxonomy = taxonomy
-        # Pixels by true class and predicted class; the last column is for none.
-        counts = torch.zeros(len(taxonomy), len(taxonomy) + 1, dtype=torch.int64)
-        self.add_state("confusion", counts, dist_reduce_fx="sum")
+        # of each class: right ones, true ones, and predicted ones where there is a true class
+        self.add_state("pixels", torch.zeros(3, len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predictions: Sequence[np.ndarray], targets: Sequence[PanopticMap]) -> None:
         """Adds images.
@@ -87,16 +103,14 @@ class SemanticQuality(Metric):
             raise UserError(
                 f"There are {len(predictions)} semantic maps for {len(targets)} images: give one for each image."
             )
-        counts = np.zeros(tuple(self.confusion.shape), np.int64)
+        counts = np.zeros(tuple(self.pixels.shape), np.int64)
         for prediction, target in zip(predictions, targets, strict=True):
             counts += self._count(as_array(prediction), semantic_of(target, self.taxonomy))
-        self.confusion = self.confusion + torch.from_numpy(counts).to(self.device)
+        self.pixels = self.pixels + torch.from_numpy(counts).to(self.device)
 
     def compute(self) -> SemanticQualityResult:
         """The result so far."""
-        confusion = self.confusion.cpu().numpy()
-        hit = np.diagonal(confusion).astype(np.float64)
-        true, predicted = confusion.sum(axis=1), confusion[:, :-1].sum(axis=0)
+        hit, true, predicted = self.pixels.cpu().numpy()
         union = true + predicted - hit
         iou, accuracy = (np.divide(hit, of, out=np.full(len(hit), math.nan), where=of > 0) for of in (union, true))
         total, occurs = int(true.sum()), union > 0
@@ -107,10 +121,11 @@ class SemanticQuality(Metric):
             pixel_accuracy=float(hit.sum()) / total if total else math.nan,
             n=int(occurs.sum()),
             per_class=dict(zip(self.taxonomy.names, iou.tolist(), strict=True)),
+            miou_labelled=_mean(iou[true > 0]),
         )
 
     def _count(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """(K, K+1) int64: pixels of one image."""
+        """(3, K) int64: the pixels of one image, see ``pixels``."""
         if prediction.shape != target.shape:
             own, wanted = (" x ".join(str(n) for n in a.shape) for a in (prediction, target))
             raise UserError(
@@ -126,10 +141,9 @@ class SemanticQuality(Metric):
                 f"The semantic map holds the class index {low if low < -1 else high}: "
                 f"use an index from 0 to {classes - 1}, or -1 for none."
             )
-        # Void and none are -1, so both axes start with them.
-        pairs = (target.astype(np.int64) + 1) * (classes + 1) + (prediction.astype(np.int64) + 1)
-        counts = np.bincount(pairs.reshape(-1), minlength=(classes + 1) ** 2).reshape(classes + 1, classes + 1)
-        return np.roll(counts[1:], -1, axis=1)
+        labelled = target >= 0
+        kept = (target[labelled & (target == prediction)], target[labelled], prediction[labelled & (prediction >= 0)])
+        return np.stack([np.bincount(values, minlength=classes) for values in kept])
 
 
 def semantic_of(panoptic: PanopticMap, taxonomy: Taxonomy) -> np.ndarray:

@@ -13,11 +13,21 @@ from torchmetrics import Metric
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
+from pantile.metrics.printing import print_things
+from pantile.metrics.registry import register_metric
 from pantile.metrics.thing_confusion import THRESHOLDS, ThingConfusion, thing_confusion
 from pantile.metrics.thing_pixels import ThingPixels, thing_pixels
 from pantile.metrics.thing_result import ThingQualityResult
 
 
+def _show(result: ThingQualityResult) -> None:
+    if result.pixels.truth:
+        print_things("things", result.to_dict())
+
+
+@register_metric(
+    "things", arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons), show=_show, of_things=True
+)
 class ThingQuality(Metric):
     """Counts pixels and confused segments of things; adds up over batches and processes, without rounding.
 

@@ -9,9 +9,17 @@ from torchmetrics import Metric
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
+from pantile.metrics.registry import register_metric
 from pantile.metrics.thing_confusion import confused_segments
 
 
+@register_metric(
+    "worst_confused",
+    arguments=lambda batch: (batch.maps, batch.truths, batch.indices, batch.comparisons),
+    show=lambda result: None,  # pictures show it
+    to_dict=lambda result: {},
+    of_things=True,
+)
 class WorstConfused(Metric):
     """The predicted things with the largest second-largest share of a ground-truth thing, over images and processes.
 

@@ -4,6 +4,7 @@ from pantile.backbones import SWideRNetConfig
 from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
 from pantile.models.cmt_config import CMTDeepLabConfig, cmt_nano_config
 from pantile.models.cmt_deeplab import CMTDeepLab
+from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
@@ -12,11 +13,16 @@ from pantile.models.max_deeplab import MaXDeepLab, MaXDeepLabConfig, max_deeplab
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
+from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
+from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
+from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
 
 __all__ = [
     "ARCHITECTURES",
     "CMTDeepLab",
     "CMTDeepLabConfig",
+    "DeepLabV3",
+    "DeepLabV3Config",
     "KMaXConfig",
     "KMaXDeepLab",
     "MaXDeepLab",
@@ -32,8 +38,15 @@ __all__ = [
     "PanopticFCNConfig",
     "PanopticModel",
     "SWideRNetConfig",
+    "SeMask",
+    "SeMaskConfig",
+    "Segmenter",
+    "SegmenterConfig",
+    "UPerNet",
+    "UPerNetConfig",
     "cmt_nano_config",
     "create_model",
+    "deeplabv3_nano_config",
     "fold_batch_norms",
     "kmax_nano_config",
     "mask2former_nano_config",
@@ -42,4 +55,7 @@ __all__ = [
     "max_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
+    "segmenter_nano_config",
+    "semask_nano_config",
+    "upernet_nano_config",
 ]

@@ -9,6 +9,7 @@
 
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
@@ -69,9 +70,25 @@ class PanopticModel(nn.Module):
         """
         raise NotImplementedError
 
+    def normalised(self, images: Tensor) -> Tensor:
+        """What ``forward`` takes, on the model's device.
+
+        Args:
+            images: (B, C, H, W) uint8, or float of 0..255, on any device.
+        """
+        device = next(self.parameters()).device
+        mean, std = (torch.tensor(v, device=device) for v in (self.config.image_mean, self.config.image_std))
+        return (images.to(device).float() - mean[:, None, None]) / std[:, None, None]
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters without weight decay: by default all but convolution and linear kernels."""
         return names_without_weight_decay(self)
+
+    def layers_behind(self) -> dict[str, int]:
+        """How many layers of the backbone lie behind each of its parameters, itself included: 1 for its last block.
+        Empty for a backbone that is not a row of blocks; what is left out counts 0."""
+        behind = getattr(self.backbone, "layers_behind", dict)()
+        return {f"backbone.{name}": count for name, count in behind.items()}
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose first dimension is the classes, with or without one more row at the end for

@@ -38,8 +38,8 @@ from torch import Tensor, nn
 from pantile.backbones import create_backbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.conv import ConvNorm, set_batch_norm
-from pantile.layers.precision import at_least_float32
 from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
 from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.kmax_pixel_decoder import PixelDecoder

@@ -121,13 +121,7 @@ class Mask2Former(PanopticModel):
         self.num_classes = num_classes
         self.steer: Callable[[int, MaskOutput], Tensor] | None = None
 
-        self.backbone = create_backbone(
-            config.backbone,
-            pretrained=config.pretrained,
-            weights_file=config.backbone_weights,
-            in_channels=config.in_channels,
-            drop_path=config.backbone_drop_path,
-        )
+        self.backbone = self.make_backbone()
         if config.frozen_batch_norm:
             freeze_batch_norms(self.backbone)
         width = config.channels
@@ -161,15 +155,29 @@ class Mask2Former(PanopticModel):
             ``mask_logits`` at stride 4, for a sigmoid. ``layers`` holds one output per decoder layer, predicted from
             the queries that enter it, also at stride 4.
         """
-        keep = self.training if layer_outputs is None else layer_outputs
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        return self.decode(features, self.training if layer_outputs is None else layer_outputs)
+
+    def make_backbone(self) -> nn.Module:
+        """Of the config."""
+        config = self.config
+        return create_backbone(
+            config.backbone,
+            pretrained=config.pretrained,
+            weights_file=config.backbone_weights,
+            in_channels=config.in_channels,
+            drop_path=config.backbone_drop_path,
+        )
+
+    def decode(self, features: dict[str, Tensor], keep: bool) -> MaskOutput:
+        """All but the backbone: of its features by name; ``keep`` what is predicted before each layer."""
         pixels = self.pixel_decoder({name: features[name] for name in ("res2", "res3", "res4", "res5")})
         values = [memory + row for memory, row in zip(pixels.memory, self.level_embed, strict=True)]
         keys = [value + position for value, position in zip(values, pixels.positions, strict=True)]
         # resize(E . F) = E . resize(F)
         coarse_embeds = [_resize(pixels.embed.detach(), size).flatten(2) for size in pixels.sizes]
 
-        queries = self.query_content.expand(len(images), -1, -1)
+        queries = self.query_content.expand(len(pixels.embed), -1, -1)
         outputs = []
         for index, layer in enumerate(self.layers):
             level = index % 3

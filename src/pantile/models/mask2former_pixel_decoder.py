@@ -7,16 +7,15 @@ pyramid to stride 4.
 It computes in float32 at least, whatever the autocast: sampling positions have no digits to lose.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pantile.contracts.precision import at_least_float32, autocast_off
 from pantile.layers.deformable_attention import MultiScaleDeformableAttention
 from pantile.layers.position_encoding import Sizes, sine_positions
-from pantile.layers.precision import at_least_float32
 from pantile.layers.transformer import FeedForward
 
 NORM_GROUPS = 32
@@ -87,7 +86,7 @@ class DeformablePixelDecoder(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> DecodedPixels:
         """features: (B, C', h, w) by name, any float type."""
-        with _no_autocast(features["res2"].device):
+        with autocast_off(features["res2"].device):
             return self._decode({name: at_least_float32(x) for name, x in features.items()})
 
     def _decode(self, features: dict[str, Tensor]) -> DecodedPixels:
@@ -106,11 +105,6 @@ class DeformablePixelDecoder(nn.Module):
         lateral = self.lateral(features["res2"])
         feature = self.output(lateral + F.interpolate(stride_8, lateral.shape[2:], mode="bilinear"))
         return DecodedPixels(memory, positions.split(lengths), sizes, feature, self.mask_features(feature))
-
-
-def _no_autocast(device: torch.device) -> AbstractContextManager:
-    # the meta device, on which costs are counted, knows no autocast
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 class DeformableEncoderLayer(nn.Module):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.precision import at_least_float32
 from pantile.layers.conv import ConvNorm
-from pantile.layers.precision import at_least_float32
 
 
 class PredictorConfig(Protocol):

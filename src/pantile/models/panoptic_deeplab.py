@@ -36,9 +36,9 @@ from torch import Tensor, nn
 from pantile.backbones import SWideRNetConfig, create_backbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
+from pantile.contracts.precision import autocast_off
 from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm, set_batch_norm
-from pantile.layers.precision import autocast_off
 from pantile.layers.separable_conv import SeparableConv
 from pantile.models.base import ARCHITECTURES, PanopticModel
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pantile.layers.precision import at_least_float32
+from pantile.contracts.precision import at_least_float32
 
 SCORE_MARGIN = 1e-6  # scores keep this distance from 0 and 1
 ABSENT = 1e-12  # probability of a class that a query has nothing to do with

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.id_png import save_ids
 from pantile.data.image_files import save_image
 from pantile.engine.config import to_dict
+from pantile.engine.measures import per_class
 from pantile.merge.tile_layout import Window
 from pantile.predict.distributed import gathered, on_first
 from pantile.predict.georeferenced import write_georeferenced
@@ -26,7 +27,7 @@ from pantile.predict.images import BadImage, ImageFile, find_bad, tell_bad
 from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, stamp_of, strays
 from pantile.predict.like import GroundTruth, name_like, taxonomy_like
 from pantile.predict.predictor import Predictor
-from pantile.predict.result import PanopticResult
+from pantile.predict.result import PanopticResult, information
 
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
 _REMEDY = "\n--skip-bad predicts the others."
@@ -126,7 +127,8 @@ def predict_files(
     if not finished:
         raise UserError(tell_bad(bad, len(images)))
     if rank == 0:
-        _finish(folder, finished, plan.log.ids, classes if options.like is None else options.like.taxonomy)
+        categories = classes if options.like is None else options.like.taxonomy
+        _finish(folder, finished, plan.log.ids, categories, information(per_class(predictor.task.config)))
         in_order = {name: finished[name] for name in plan.log.ids if name in finished}
         folder.start(Log(plan.log.settings, plan.log.ids, in_order))  # the logs of all processes become one
     return Predicted(folder.json, bad, len(finished), len(plan.log.done))
@@ -235,7 +237,7 @@ def _write(
     save_ids(result.map, png)
     if options.overlays:
         save_image(_overlay(result), folder.overlay(image.stem))
-    named = PanopticResult(result.image, result.panoptic, classes)
+    named = replace(result, taxonomy=classes)
     write_georeferenced(image.path, named, folder.geotiff(image.stem), frame)
     height, width = result.map.shape
     return Done(
@@ -251,10 +253,12 @@ def _write(
     )
 
 
-def _finish(folder: JobFolder, done: dict[str, Done], ids: dict[str, int | str], categories: Taxonomy) -> None:
+def _finish(
+    folder: JobFolder, done: dict[str, Done], ids: dict[str, int | str], categories: Taxonomy, information: dict
+) -> None:
     """The JSON, in the order of the ids."""
     rows = [done[name] for name in ids if name in done]
-    content = {
+    content = information | {
         "images": [row.image for row in rows],
         "annotations": [row.annotation for row in rows],
         "categories": categories.to_coco(),
@@ -277,7 +281,7 @@ def _overlay(result: PanopticResult) -> np.ndarray:
         return result.overlay()
     seen = np.ascontiguousarray(result.image[::step, ::step])
     panoptic = PanopticMap(np.ascontiguousarray(result.map[::step, ::step]), result.segments)
-    return PanopticResult(seen, panoptic, result.taxonomy).overlay()
+    return replace(result, image=seen, panoptic=panoptic).overlay()
 
 
 def _progress(hidden: bool) -> Progress:

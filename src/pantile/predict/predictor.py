@@ -24,8 +24,9 @@ from pantile.data.resize import fit_to
 from pantile.engine.checkpoint import Checkpoint, Choice
 from pantile.engine.evaluate import load_task
 from pantile.engine.task import PanopticTask
-from pantile.engine.tiles import Tiling, Track, predict_image
-from pantile.engine.views import Views
+from pantile.inference.images import Track, predict_image
+from pantile.inference.tiles import Tiling
+from pantile.inference.views import Views
 from pantile.predict.arrays import array_pixels, is_batch, kind_of
 from pantile.predict.result import PanopticResult
 
@@ -91,6 +92,7 @@ class Predictor:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.fingerprint = fingerprint or weights_digest(task.state_dict())
         self.task = task.eval().to(self.device)
+        self.network = self.task.network
 
     def __repr__(self) -> str:
         model = self.task.config.model
@@ -129,8 +131,8 @@ class Predictor:
         if is_batch(image):
             return [self(one, track) for one in image]
         pixels = self.open(image)
-        prediction = predict_image(self.task, pixels, self.views, self.tiling, track=track)
-        return PanopticResult(pixels, prediction.panoptic, self.taxonomy)
+        prediction = predict_image(self.network, pixels, self.views, self.tiling, track=track)
+        return PanopticResult(pixels, prediction.panoptic, self.taxonomy, prediction.per_class)
 
     def open(self, image: Source) -> np.ndarray | RasterImage:
         """The image as the network takes it; of a large raster that is cut into tiles, one whose parts are read later.
@@ -150,13 +152,10 @@ class Predictor:
         Args:
             options: of the model, such as ``layer_outputs=True``.
         """
-        tensor, placement = self._input(pixels)
-        return self.task(tensor, padding_mask([placement]), **options), placement
-
-    def _input(self, pixels: np.ndarray) -> tuple[Tensor, Placement]:
-        """(1, 3, H', W') uint8, fitted and padded."""
-        tensor, placement = fit_to(pixels, self.task.config.evaluation_size)
-        return tensor[None].to(self.device), placement
+        network = self.network
+        tensor, placement = fit_to(pixels, network.evaluation_size)
+        images = network.normalised(tensor[None].to(network.device), padding_mask([placement]))
+        return network.forward(images, **options), placement
 
 
 def as_pixels(image: Source, channels: int = 3, reading: Reading = AS_STORED, orientation: str = UPRIGHT) -> np.ndarray:

@@ -21,6 +21,14 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _NAMED = 5  # classes in the short form
 
 
+def information(per_class: bool) -> dict:
+    """What a COCO-panoptic JSON of predictions says of all its segments; nothing where they are what is usual."""
+    if not per_class:
+        return {}
+    text = "One segment for each class in an image, of things too: the model classifies pixels and finds no instances."
+    return {"info": {"description": text, "segments": "per class"}}
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class PanopticResult:
     """A panoptic prediction of one image. N is the number of its segments.
@@ -30,11 +38,13 @@ class PanopticResult:
             predicted in tiles a ``RasterImage``, which reads what is sliced of it.
         panoptic: the id map at the image's size and its segments.
         taxonomy: names and colours of ``class_index``.
+        per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
     """
 
     image: np.ndarray | RasterImage
     panoptic: PanopticMap
     taxonomy: Taxonomy
+    per_class: bool = False
 
     def __repr__(self) -> str:
         """Such as ``PanopticResult(480x640, 5 segments: 3 person, sky, road)``, the size as height x width."""
@@ -122,7 +132,7 @@ class PanopticResult:
         name = f"{path.stem}.png"
         save_image(ids_to_rgb(self.map), path.with_suffix("") / name)
         height, width = self.map.shape
-        content = {
+        content = information(self.per_class) | {
             "images": [{"id": 1, "file_name": name, "height": height, "width": width}],
             "annotations": [{"image_id": 1, "file_name": name, "segments_info": self.to_coco()}],
             "categories": self.taxonomy.to_coco(),

@@ -12,6 +12,7 @@ ALL_RECIPES: Registry[Callable[[], RunConfig]] = Registry(
 
 
 def list_recipes() -> list[str]:
+    """Names of all recipes, those of plugins among them."""
     return sorted(ALL_RECIPES)
 
 

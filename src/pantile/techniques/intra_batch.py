@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.precision import in_float32
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.layers.next_process import from_next_process, process_count
 from pantile.losses.point_sampling import draw_uncertain_points, sample_maps
-from pantile.losses.precision import in_float32
 from pantile.techniques.base import TECHNIQUES, Technique
 
 

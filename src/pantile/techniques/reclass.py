@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pantile.contracts.outputs import LabelMix, MaskOutput
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.targets import PanopticTargets
 from pantile.techniques.base import TECHNIQUES, Technique
 
@@ -59,7 +60,7 @@ def class_coverage(
     masks = targets.masks_at(mask_logits.shape[-2:])
     logits = mask_logits.float()
     probability = logits.sigmoid() if activation == "sigmoid" else logits.softmax(dim=1)
-    with torch.autocast(mask_logits.device.type, enabled=False):
+    with autocast_off(mask_logits.device):
         per_mask = torch.bmm(probability.flatten(2), masks.one_hot().transpose(1, 2))  # (B, N, G)
     rows = masks.labels.clamp(min=0)  # absent rows have area 0 and add nothing
     shape = (logits.shape[0], num_classes)

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.precision import autocast_off
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.layers.aspp import ASPP
@@ -143,7 +144,7 @@ class ReMask(Technique):
             classes = class_logits[..., :-1].sigmoid()
         else:
             classes = class_logits.softmax(dim=-1)[..., :-1]
-        with torch.autocast(semantic.device.type, enabled=False):
+        with autocast_off(semantic.device):
             hat = torch.bmm(classes, semantic.flatten(2)).view_as(layer.mask_logits)  # (B, N, h, w)
         if self.config.clamp:
             hat = hat.clamp(max=1.0)

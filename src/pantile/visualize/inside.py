@@ -6,10 +6,11 @@ from functools import singledispatch
 import numpy as np
 from torch import Tensor
 
-from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.centers import center_figure
+from pantile.visualize.class_maps import MOST_SHOWN, class_figure, ranked_figure
 from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
 
 
@@ -73,8 +74,33 @@ def _inside_of_centers(
         "From pixels to segments: the most likely class of each pixel, where the model sees centres of things, and "
         "the direction in which each pixel of a thing looks for its centre (hue; paler is nearer)."
     )
-    figure = center_figure(image, semantic.argmax(axis=0), heatmap[0], offset, taxonomy)
+    classes = semantic.argmax(axis=0)
+    if output.classes is not None:
+        classes = output.classes[0].cpu().numpy()[classes]
+    figure = center_figure(image, classes, heatmap[0], offset, taxonomy)
     return Inside(name, note, [(figure, "classes, centres and offsets of each pixel")])
+
+
+@draw_inside.register
+def _inside_of_classes(
+    output: SemanticOutput, name: str, image: np.ndarray, placement: Placement, taxonomy: Taxonomy
+) -> Inside:
+    shares = _without_padding(output.class_logits.float().softmax(dim=1), placement)
+    classes = np.arange(len(shares)) if output.classes is None else output.classes[0].cpu().numpy()
+    named = "the classes, from the one of the most pixels on"
+    if output.classes is not None:
+        named = "the classes that were selected for this image, in the order of their ranks"
+    note = (
+        "From pixels to classes: the most likely class of each pixel and its probability (softmax over the classes "
+        f"that compete); then the probability of {named}; the first {MOST_SHOWN} are shown."
+    )
+    figures = [(class_figure(image, shares, classes, taxonomy), "class and confidence of each pixel")]
+    if output.classes is None:
+        order = np.argsort(-np.bincount(shares.argmax(axis=0).ravel(), minlength=len(shares)), kind="stable")
+        shares, classes = shares[order], classes[order]
+    presence = None if output.presence_logits is None else output.presence_logits[0].float().sigmoid().cpu().numpy()
+    figures.append((ranked_figure(image, shares, classes, taxonomy, presence), "probability of single classes"))
+    return Inside(name, note, figures)
 
 
 def _without_padding(maps: Tensor, placement: Placement) -> np.ndarray:

@@ -1,27 +1,18 @@
-"""The HTML report of a run: one file that opens anywhere, with every picture inside it."""
+"""The HTML report of a run: one file that opens anywhere, with every picture inside it; a section for each panel."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment
-from PIL import Image
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
-from pantile.contracts.percent import percent
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.visualize.curves import confusion_figure, curve_figures, ratio_histogram
 from pantile.visualize.inside import Inside
 from pantile.visualize.overlay import error_map, overlay
-from pantile.visualize.palette import ERROR_COLORS
-
-LONGEST_SIDE = 800  # pixels of a picture inside the report
+from pantile.visualize.report_panels import dashed_percent, draw_panels, fill_file
 
 
 @dataclass
@@ -74,6 +65,7 @@ class ReportData:
             "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
             groups "thing_pixels", "thing_confusion", "instance" and "semantic" of ``pantile eval`` are shown where they
             are there.
+        per_class: the model classifies pixels and tells no things apart, so that its mean IoU comes first.
         taxonomy: colours and thing/stuff of the classes.
         metrics: columns of the metrics CSV, from ``read_metrics``.
         fp_fn: name -> ratios of false-positive to false-negative mask loss, measured apart from ``metrics``.
@@ -95,6 +87,7 @@ class ReportData:
     hardware: str = ""
     dataset: str = ""
     results: Mapping[str, Any] | None = None
+    per_class: bool = False
     taxonomy: Taxonomy | None = None
     metrics: Mapping[str, np.ndarray] | None = None
     fp_fn: Mapping[str, np.ndarray] | None = None
@@ -118,26 +111,7 @@ def write_report(path: str | Path, data: ReportData) -> None:
 
 def render_report(data: ReportData) -> str:
     """The page as text. It refers to nothing outside itself."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=_percent, picture=_picture, figure=_figure, rgb=_rgb)
-    source = resources.files("pantile.visualize").joinpath("templates", "report.html.j2").read_text("utf-8")
-    panoptic = (data.results or {}).get("panoptic") or {}
-    curves = curve_figures(data.metrics) if data.metrics else {}
-    return environment.from_string(source).render(
-        data=data,
-        facts=_facts(data),
-        cards=[(label, _values(panoptic[part], "pq", "sq", "rq", "n")) for part, label in _PARTS if panoptic.get(part)],
-        things=_thing_cards(data),
-        confusion=_confusion(data),
-        classes=_class_rows(panoptic.get("per_class") or {}, data.taxonomy),
-        curves=[(curves[key], caption) for key, caption in _CURVES if key in curves],
-        ratios=_ratio_figures(data, curves),
-        galleries=[
-            (title, shown) for title, shown in (("Best images", data.best), ("Worst images", data.worst)) if shown
-        ],
-        legend=_legend([*data.best, *data.worst], data.taxonomy),
-        errors=ERROR_COLORS if any(e.error is not None for e in [*data.best, *data.worst]) else {},
-    )
+    return fill_file("report", data=data, facts=_facts(data), panels=draw_panels(data))
 
 
 def draw_example(
@@ -162,14 +136,6 @@ def draw_example(
     )
 
 
-_PARTS = (("all", "PQ"), ("things", "PQ things"), ("stuff", "PQ stuff"))
-_CURVES = (
-    ("pq", "Panoptic quality on the validation images"),
-    ("losses", "Loss terms in training, each on its own scale"),
-    ("learning_rate", "Learning rate"),
-)
-
-
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     """Label and text of the header's lines that have something to say."""
     count = "" if data.parameters is None else f"{data.parameters / 1e6:.1f} M"
@@ -192,84 +158,4 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
 def _measures(data: ReportData, task: str, labels: Mapping[str, str]) -> str:
     """The numbers of another task in one line, in percent; empty if it was not measured."""
     values = (data.results or {}).get(task) or {}
-    return ", ".join(f"{label} {_percent(values.get(name))}" for name, label in labels.items()) if values else ""
-
-
-def _things_of(data: ReportData) -> dict[str, Mapping]:
-    """Where things were measured: name -> a mapping with "thing_pixels" and "thing_confusion"."""
-    results = data.results or {}
-    found = {"panoptic map": results, "instances": results.get("instance") or {}}
-    return {name: group for name, group in found.items() if group.get("thing_pixels") and group.get("thing_confusion")}
-
-
-def _thing_cards(data: ReportData) -> list[tuple[str, dict, float | None]]:
-    """Label, accuracy and precision, and the least score of what was counted."""
-    return [
-        (name, _values(group["thing_pixels"], "accuracy", "precision"), group.get("score_threshold"))
-        for name, group in _things_of(data).items()
-    ]
-
-
-def _confusion(data: ReportData) -> bytes | None:
-    return confusion_figure(
-        {name: group["thing_confusion"]["share_at_percent"] for name, group in _things_of(data).items()}
-    )
-
-
-def _class_rows(per_class: Mapping[str, Mapping], taxonomy: Taxonomy | None) -> list[dict]:
-    """The table's rows, in the order of the results."""
-    known = {info.name: info for info in taxonomy.classes} if taxonomy else {}
-    rows = []
-    for name, row in per_class.items():
-        info = known.get(name)
-        kind = "" if info is None else "thing" if info.is_thing else "stuff"
-        values = _values(row, "pq", "sq", "rq", "tp", "fp", "fn")
-        rows.append({"name": name, "kind": kind, "color": info.color if info else None} | values)
-    return rows
-
-
-def _values(row: Mapping, *names: str) -> dict[str, float | None]:
-    """The named entries; absent ones and NaN, which has no place on a page, become None."""
-    values = {name: row.get(name) for name in names}
-    return {name: value if value is not None and np.isfinite(value) else None for name, value in values.items()}
-
-
-def _ratio_figures(data: ReportData, curves: Mapping[str, bytes]) -> list[tuple[bytes, str]]:
-    """Histograms and the curve over steps, each with its caption."""
-    apart = ratio_histogram(data.fp_fn) if data.fp_fn else None
-    figures = (
-        (apart or curves.get("fp_fn_histogram"), "How often the false-positive loss is how many times the other"),
-        (curves.get("fp_fn_over_steps"), "The same ratio in the course of training"),
-    )
-    return [(content, caption) for content, caption in figures if content]
-
-
-def _legend(examples: Sequence[Example], taxonomy: Taxonomy | None) -> list:
-    """Classes that occur in the pictures, things first."""
-    if taxonomy is None:
-        return []
-    present = {k for example in examples for k in example.classes}
-    return [taxonomy.classes[k] for k in (*taxonomy.thing_indices, *taxonomy.stuff_indices) if k in present]
-
-
-def _percent(value: float | None) -> str:
-    return percent(value, none="–")
-
-
-def _rgb(color: tuple[int, int, int]) -> str:
-    return "rgb({}, {}, {})".format(*color)
-
-
-def _picture(pixels: np.ndarray, limit: int = LONGEST_SIDE) -> str:
-    """A JPEG of at most ``limit`` pixels on its longer side, as a data URI."""
-    photo = Image.fromarray(pixels)
-    photo.thumbnail((limit, limit), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    photo.save(file, "JPEG", quality=87)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _figure(content: bytes) -> str:
-    """A PNG or SVG file as a data URI."""
-    kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
-    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
+    return ", ".join(f"{label} {dashed_percent(values.get(name))}" for name, label in labels.items()) if values else ""

@@ -1,4 +1,4 @@
-"""TinyQueries: the smallest mask classification model that trains, and its recipe.
+"""TinyQueries: the smallest mask classification model that trains.
 
 images -> backbone -> sum of all strides at stride 4 -> pixel embedding
 queries -> one attention to res5 -> class, mask embedding -> MaskOutput
@@ -13,12 +13,7 @@ from torch.nn import functional as F
 
 from pantile.backbones import create_backbone
 from pantile.contracts.outputs import MaskOutput, MaskSpec
-from pantile.data import AugmentConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses import SetCriterionConfig
-from pantile.merge import QueryMergeConfig
 from pantile.models import ARCHITECTURES, PanopticModel
-from pantile.recipes.registry import ALL_RECIPES
 
 
 @dataclass
@@ -73,18 +68,3 @@ class TinyQueries(PanopticModel):
         query_embed = self.to_mask(queries)
         masks = torch.einsum("bnc,bchw->bnhw", query_embed, embed)
         return MaskOutput(self.to_class(queries), masks, query_embed, embed, pixels)
-
-
-@ALL_RECIPES.register("tiny_queries_nano")
-def tiny_queries_nano() -> RunConfig:
-    """For trying things out on two CPU cores."""
-    return RunConfig(
-        recipe="",
-        model=TinyQueriesConfig(),
-        augment=AugmentConfig(crop=(128, 128), scale_range=(0.8, 1.25)),
-        criterion=SetCriterionConfig(points=1024),
-        merge=QueryMergeConfig(object_threshold=0.5),
-        optimizer=OptimizerConfig(learning_rate=1e-3, backbone_multiplier=1.0, warmup=0.05),
-        training=TrainingConfig(steps=400, effective_batch=8, workers=1, validate_every=0.5, validation_images=20),
-        evaluation_size=(128, 128),
-    )

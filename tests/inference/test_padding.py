@@ -16,18 +16,18 @@ from pantile.data.evaluation_samples import collate_evaluation
 from pantile.data.resize import image_tensor, resize_image
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
-from pantile.engine.tiles import Tiling, plan_tiles, predict_image
-from pantile.engine.views import Views
+from pantile.inference.images import predict_image
+from pantile.inference.tiles import Tiling, plan_tiles
+from pantile.inference.views import Views
 from pantile.models import PanopticDeepLabConfig
 from pantile.predict.predictor import Predictor
-from tiny_runs import make_recipe
+from tiny_runs import NANO_RECIPES, make_recipe
 
-RECIPES = ["kmax_nano", "panoptic_deeplab_nano", "mask2former_nano", "maskformer_nano", "panoptic_fcn_nano"]
 MEAN, STD = (123.675, 16.28, 203.53), (58.395, 57.12, 1.0)
 SCENES = Scenes(2, size=(50, 80))
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=NANO_RECIPES)
 def task(request: pytest.FixtureRequest) -> PanopticTask:
     torch.manual_seed(0)
     config = make_recipe(request.param)
@@ -61,7 +61,7 @@ def test_inference_pads_after_the_normalisation(task: PanopticTask) -> None:
         content = resize_image(image_tensor(image), sample.placement.content)
         with seen_by(task) as inputs:
             task.infer(collate_evaluation([sample]))
-            predict_image(task, image_tensor(image), Views())
+            predict_image(task.network, image_tensor(image), Views())
             Predictor(task).outputs(image)
         assert len(inputs) == 3
         assert sample.placement.padded != sample.placement.content
@@ -74,7 +74,7 @@ def test_views_and_tiles_pad_after_the_normalisation(task: PanopticTask) -> None
     image = image_tensor(SCENES.load(0)[0])
     task.config.evaluation_size = (96, 96)
     with seen_by(task) as inputs:
-        predict_image(task, image, Views((0.75, 1.0), flip=True))
+        predict_image(task.network, image, Views((0.75, 1.0), flip=True))
     whole = wanted(resize_image(image, (60, 96)), (96, 96))
     aligned = isinstance(task.config.model, PanopticDeepLabConfig)  # masks of even inputs share areas, not corners
     smaller = F.interpolate(whole, size=(72, 72), mode="bilinear", align_corners=aligned)
@@ -84,7 +84,7 @@ def test_views_and_tiles_pad_after_the_normalisation(task: PanopticTask) -> None
     windows = plan_tiles((50, 80), tiling, (96, 96)).layout.windows
     assert len(windows) == 2
     with seen_by(task) as inputs:
-        predict_image(task, image, Views(), tiling)
+        predict_image(task.network, image, Views(), tiling)
     for network_input, window in zip(inputs, windows, strict=True):
         assert torch.equal(network_input, wanted(image[:, *window.slices], (64, 64)))
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.outputs import CenterOutput, MaskOutput
-from pantile.engine.views import Views, forward_views
+from pantile.inference.views import Views, forward_views
 
 VIEWS = Views((0.5, 1.0, 1.5), flip=True)
 UNUSED = torch.zeros(1, 1, 1, 1)

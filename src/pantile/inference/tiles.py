@@ -1,4 +1,4 @@
-"""Predicting an image that is too large for the network, tile by tile.
+"""How an image that is too large for the network is cut into tiles.
 
 Which pixels a tile holds is decided by ``Tiling.scale``, not by the evaluation size: a model trained on 512 x 512 crops
 of aerial images knows objects at the images' own resolution, and an image of 8192 x 8192 shrunk to its input would show
@@ -6,35 +6,16 @@ it none. Without a scale, an image that is larger than a tile is cut at its own 
 predicted as without tiling.
 """
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import Literal
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.placement import Placement, padding_mask
-from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.placement import Placement
 from pantile.data.fit import FitConfig, fit_placement, half_up
-from pantile.data.raster_file import RasterImage
-from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
-from pantile.engine.views import Views, forward_views
-from pantile.merge import merge
-from pantile.merge.area_limits import split_area_limits
-from pantile.merge.class_evidence import class_evidence
-from pantile.merge.stitching import TilePrediction, stitch
-from pantile.merge.tile_layout import TileLayout, Window, lay_tiles
-
-if TYPE_CHECKING:
-    from pantile.engine.task import PanopticTask
+from pantile.merge.tile_layout import TileLayout, lay_tiles
 
 SMALLEST_TILE = 32
 _MULTIPLE = 32  # of a fixed evaluation size; an odd one, 32k + 1, keeps corners aligned
-
-#: takes the tiles of an image and gives them one by one, for a progress bar
-Track = Callable[[tuple[Window, ...]], Iterable[Window]]
 
 
 @dataclass(frozen=True)
@@ -126,50 +107,3 @@ def _padded(length: int, evaluation_size: tuple[int, int] | FitConfig) -> int:
     else:
         multiple, remainder = _MULTIPLE, evaluation_size[1] % 2
     return length + (remainder - length) % multiple
-
-
-def predict_image(
-    task: "PanopticTask",
-    image: np.ndarray | RasterImage | Tensor,
-    views: Views,
-    tiling: Tiling | None = None,
-    tasks: frozenset[Task] = frozenset({"panoptic"}),
-    track: Track | None = None,
-) -> Prediction:
-    """The prediction of one image at its own size, in tiles where there is more than one.
-
-    Memory: the image (of a ``RasterImage`` only a tile) and its id map, the network at work on one tile, and the
-    logits of one row of tiles.
-
-    Args:
-        task: in eval mode.
-        image: (H, W, C) uint8, or a (C, H, W) uint8 tensor on any device.
-        views: averaged over within each tile.
-        tiling: None takes the image as a whole.
-        tasks: what to fill beside the panoptic map.
-        track: sees the tiles go by, where there are several.
-    """
-    height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
-    plan = plan_tiles((height, width), tiling, task.config.evaluation_size)
-    windows, placement = plan.layout.windows, plan.placement
-
-    def output_of(window: Window):
-        pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
-        crop = resize_image(pixels, placement.content)
-        tensor = pad_bottom_right(crop, placement.padded)[None].to(task.device)
-        with torch.inference_mode():
-            network_input = task.network_input(tensor, padding_mask([placement]))
-            return forward_views(task.output_of, network_input, views)
-
-    if len(windows) == 1:
-        return merge(output_of(windows[0]), task.taxonomy, task.config.merge, [placement], tasks)[0]
-    config, limits = split_area_limits(task.config.merge, placement)
-
-    def predictions() -> Iterator[TilePrediction]:
-        for window in windows if track is None else track(windows):
-            output = output_of(window)
-            (prediction,) = merge(output, task.taxonomy, config, [placement], tasks)
-            yield TilePrediction(prediction, class_evidence(output, config, placement))
-
-    with torch.no_grad():
-        return stitch(predictions(), plan.layout, task.taxonomy, limits)

@@ -1,0 +1,45 @@
+"""By what a run is measured: what its merge can be measured by, and which number chooses its best weights."""
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.predictions import Task
+from pantile.engine.config import RunConfig
+from pantile.merge.registry import MERGERS, Merger
+
+#: metrics of a validation that come with a task beside "panoptic"
+_TASK_OF = {"miou": "semantic"}
+
+
+def measurable(config: RunConfig, tasks: frozenset[Task]) -> frozenset[Task]:
+    """Those of ``tasks`` that the predictions of this run say something of."""
+    return tasks & _merger(config).tasks
+
+
+def per_class(config: RunConfig) -> bool:
+    """Whether a segment of its predictions is all pixels of a class (``Prediction.per_class``)."""
+    return "instance" not in _merger(config).tasks
+
+
+def best_metric(config: RunConfig) -> str:
+    """The metric ``val/NAME`` by which the best weights are chosen; the larger, the better."""
+    chosen = config.training.best_metric
+    return _merger(config).main_metric if chosen == "auto" else chosen
+
+
+def validation_tasks(config: RunConfig) -> frozenset[Task]:
+    """What a validation in training measures: panoptic quality, and what the best metric needs.
+
+    Raises:
+        UserError: this merge gives nothing for it.
+    """
+    metric = best_metric(config)
+    wanted: frozenset[Task] = frozenset({"panoptic"}) | ({_TASK_OF[metric]} if metric in _TASK_OF else frozenset())
+    if missing := wanted - measurable(config, wanted):
+        raise UserError(
+            f"training.best_metric is {metric!r}, but merge.kind={config.merge.kind} gives no {', '.join(missing)} "
+            "predictions: choose another, or auto."
+        )
+    return wanted
+
+
+def _merger(config: RunConfig) -> Merger:
+    return MERGERS.find(config.merge.kind, "merge.kind")

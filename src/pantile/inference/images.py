@@ -1,0 +1,95 @@
+"""From images to predictions at the images' own sizes: a batch that fits the network, or one image in tiles."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pantile.contracts.outputs import ModelOutput
+from pantile.contracts.placement import Placement, padding_mask
+from pantile.contracts.predictions import Prediction, Task
+from pantile.data.raster_file import RasterImage
+from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
+from pantile.inference.network import Network
+from pantile.inference.tiles import Tiling, plan_tiles
+from pantile.inference.views import Views, forward_views
+from pantile.merge import merge
+from pantile.merge.area_limits import split_area_limits
+from pantile.merge.class_evidence import class_evidence
+from pantile.merge.stitching import TilePrediction, stitch
+from pantile.merge.tile_layout import Window
+
+PANOPTIC: frozenset[Task] = frozenset({"panoptic"})
+
+#: takes the tiles of an image and gives them one by one, for a progress bar
+Track = Callable[[tuple[Window, ...]], Iterable[Window]]
+
+
+def predict_batch(
+    network: Network,
+    images: Tensor,
+    placements: Sequence[Placement],
+    views: Views,
+    tasks: frozenset[Task] = PANOPTIC,
+) -> list[Prediction]:
+    """The predictions of images that are fitted into one input size, each at its own size.
+
+    Args:
+        images: (B, C, H, W) uint8, padded, on the network's device.
+        placements: B entries, where each image lies in the input.
+        views: averaged over.
+        tasks: what to fill beside the panoptic map.
+    """
+    output = _output(network, images, placements, views)
+    return merge(output, network.taxonomy, network.merge, placements, tasks)
+
+
+def predict_image(
+    network: Network,
+    image: np.ndarray | RasterImage | Tensor,
+    views: Views,
+    tiling: Tiling | None = None,
+    tasks: frozenset[Task] = PANOPTIC,
+    track: Track | None = None,
+) -> Prediction:
+    """The prediction of one image at its own size, in tiles where there is more than one.
+
+    Memory: the image (of a ``RasterImage`` only a tile) and its id map, the network at work on one tile, and the
+    logits of one row of tiles.
+
+    Args:
+        network: of eval mode.
+        image: (H, W, C) uint8, or a (C, H, W) uint8 tensor on any device.
+        views: averaged over within each tile.
+        tiling: None takes the image as a whole.
+        tasks: what to fill beside the panoptic map.
+        track: sees the tiles go by, where there are several.
+    """
+    height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
+    plan = plan_tiles((height, width), tiling, network.evaluation_size)
+    windows, placement = plan.layout.windows, plan.placement
+
+    def output_of(window: Window) -> ModelOutput:
+        pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
+        crop = resize_image(pixels, placement.content)
+        tensor = pad_bottom_right(crop, placement.padded)[None].to(network.device)
+        with torch.inference_mode():
+            return _output(network, tensor, [placement], views)
+
+    if len(windows) == 1:
+        return merge(output_of(windows[0]), network.taxonomy, network.merge, [placement], tasks)[0]
+    config, limits = split_area_limits(network.merge, placement)
+
+    def predictions() -> Iterator[TilePrediction]:
+        for window in windows if track is None else track(windows):
+            output = output_of(window)
+            (prediction,) = merge(output, network.taxonomy, config, [placement], tasks)
+            yield TilePrediction(prediction, class_evidence(output, config, placement))
+
+    with torch.no_grad():
+        return stitch(predictions(), plan.layout, network.taxonomy, limits)
+
+
+def _output(network: Network, images: Tensor, placements: Sequence[Placement], views: Views) -> ModelOutput:
+    return forward_views(network.output_of, network.normalised(images, padding_mask(placements)), views)

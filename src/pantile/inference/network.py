@@ -1,0 +1,65 @@
+"""Network: all that inference knows of a trained network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pantile.contracts.outputs import ModelOutput
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.fit import FitConfig
+from pantile.inference.windows import Windows, forward_windows
+from pantile.merge import MergeConfig
+
+
+@dataclass(frozen=True)
+class Network:
+    """A function from images to outputs, and what it was trained for.
+
+    Attributes:
+        forward: (B, C, H, W) float, normalised and 0 where there is padding, of any size the architecture takes, to
+            what ``merge`` takes.
+        mean, std: (C, 1, 1) of 0..255, on the device where ``forward`` runs.
+        taxonomy: its classes.
+        evaluation_size: (H, W) to fit images into, or a rule for each image.
+        merge: how its outputs become predictions.
+        windows: of its input that the network sees one by one; None is the input as a whole.
+    """
+
+    forward: Callable[..., ModelOutput]
+    mean: Tensor
+    std: Tensor
+    taxonomy: Taxonomy
+    evaluation_size: tuple[int, int] | FitConfig
+    merge: MergeConfig
+    windows: Windows | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def normalised(self, images: Tensor, padding: Tensor | None) -> Tensor:
+        """What ``forward`` takes, of pixels; see ``normalise``."""
+        return normalise(images, padding, self.mean, self.std)
+
+    def output_of(self, images: Tensor) -> ModelOutput:
+        """``forward``, averaged over windows where there are any."""
+        return self.forward(images) if self.windows is None else forward_windows(self.forward, images, self.windows)
+
+
+def normalise(images: Tensor, padding: Tensor | None, mean: Tensor, std: Tensor) -> Tensor:
+    """What networks see: normalised, then exactly 0 where there is padding, whatever the mean.
+
+    Args:
+        images: (B, C, H, W) uint8 or float of 0..255, on the device of ``mean``.
+        padding: (B, H, W) bool, true where there is no image, on any device; None is nowhere.
+        mean, std: (C, 1, 1)
+
+    Returns:
+        (B, C, H, W) float32
+    """
+    normalised = (images.float() - mean) / std
+    if padding is None:
+        return normalised
+    return normalised.masked_fill(padding[:, None].to(normalised.device, non_blocking=True), 0.0)
