@@ -151,7 +151,7 @@ class _Network(nn.Module):
         )
         project = partial(ConvNorm, config.query_channels, config.query_channels, dims=1, act=nn.ReLU)
         self.class_projection, self.mask_projection = project(), project()
-        self.predictor = Predictor(widths[config.decoder[-1][0]], config, num_classes, nn.ReLU)
+        self.predictor = Predictor(widths[4], config, num_classes, nn.ReLU, config.bottleneck)
 
 
 class _Walk:
