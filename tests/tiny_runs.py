@@ -35,14 +35,13 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
 
 #: fields in which a shrunk model is like its family's nano model
 WIDTHS = re.compile(r"(.+_)?channels|(.+_)?widths?|num_heads")
-NANO_RECIPES = {"max_deeplab": "max_nano", "cmt_deeplab": "cmt_nano"}
 
 
 def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
     model, architecture = config.model, config.model.architecture
-    nano = make_recipe(NANO_RECIPES.get(architecture, f"{architecture}_nano")).model
+    nano = make_recipe(f"{architecture}_nano").model
     small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
     small |= dict.fromkeys(("axial", "max_"), "axial_nano")
     small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
@@ -50,7 +49,7 @@ def shrunk(name: str) -> RunConfig:
     if model.architecture == "semask":  # on a Swin only
         backbone = nano.backbone
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
-    if architecture in NANO_RECIPES:
+    if architecture in ("max_deeplab", "cmt_deeplab"):
         widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
     if getattr(model, "first_backbone", None) is not None:
         widths["first_backbone"] = backbone

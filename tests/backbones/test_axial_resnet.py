@@ -1,5 +1,7 @@
 """Axial-ResNets: published sizes, the recorded stem, where blocks are axial, and weights from files."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +13,8 @@ from pantile.backbones.axial_resnet import _stem, drop_path_rate
 from pantile.contracts.errors import UserError
 from pantile.convert.maxdeeplab_names import tensorflow_names
 from pantile.layers.axial_attention import AxialAttention2D
+from pantile.models import create_model
+from pantile.recipes import make_recipe
 
 TINY = AxialResNetConfig(blocks=(1, 2, 2, 2), width=2, stem_width=8, num_heads=2)
 
@@ -68,3 +72,12 @@ def test_weights_from_a_file(tmp_path, monkeypatch):
         create_backbone("max_s", weights_file=str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="no public PyTorch weights of max_s"):
         create_backbone("max_s", pretrained=True)
+
+
+@pytest.mark.parametrize("recipe", ["kmax_nano", "panoptic_deeplab_nano"])
+def test_as_a_backbone_of_other_models(recipe):
+    """Of kMaX-DeepLab (MaX-S), and of Panoptic-DeepLab, which makes it Axial-DeepLab."""
+    config = replace(make_recipe(recipe).model, backbone="axial_nano", pretrained=False)
+    model = create_model(config, 3).eval()
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, 65, 65)).num_classes == 3

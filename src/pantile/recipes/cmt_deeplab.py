@@ -63,5 +63,6 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "cmt_deeplab_r50_coco": partial(cmt_coco, "r50"),
     "cmt_deeplab_axial_r50_cityscapes": partial(cmt_cityscapes, "axial_r50"),
     "cmt_nano": cmt_nano,
+    "cmt_deeplab_nano": cmt_nano,  # by the architecture's name
 }
 ALL_RECIPES.register_all(RECIPES)

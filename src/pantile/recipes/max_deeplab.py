@@ -89,5 +89,6 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "max_deeplab_s_cityscapes": partial(max_deeplab_cityscapes, "s"),
     "max_deeplab_l_cityscapes": partial(max_deeplab_cityscapes, "l"),
     "max_nano": max_nano,
+    "max_deeplab_nano": max_nano,  # by the architecture's name
 }
 ALL_RECIPES.register_all(RECIPES)
