@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.visualize import PANELS, ReportData, ranking
-from pantile.visualize.ranking import MOST_SHOWN, confidence_figure, missed_figure, temperature_figure
+from pantile.visualize.ranking import (
+    MOST_SHOWN,
+    RankedClasses,
+    confidence_figure,
+    missed_figure,
+    temperature_figure,
+)
 
 NAMES = [f"class {k}" for k in range(60)]
 
@@ -81,3 +88,18 @@ def test_the_panel_shows_what_an_evaluation_found() -> None:
     group |= {"class_recall": 0.125, "selected": 7.5, "missed": {"<cat>": [9, 4]}}
     page = draw(ReportData(results={"presence": group}))
     assert "12.5" in page and "On average 7.5 classes" in page and "<img" in page
+
+
+def test_the_panel_shows_ranked_images_and_learned_temperatures(drawn) -> None:
+    group = {"class_ap": 0.25, "image_ap": 0.5, "class_recall": None, "pixel_recall": None, "selected": None}
+    data = ReportData(
+        results={"presence": group | {"missed": {}}},
+        taxonomy=plain_taxonomy(NAMES, []),
+        ranked=[RankedClasses("<a>.jpg", np.linspace(-3, 3, 60), np.arange(60) > 55, 10)],
+        learned={"rankseg.inverse_temperature": np.linspace(1.2, 0.6, 10), "another.thing": np.ones(3)},
+    )
+    page = PANELS["presence"].draw(data)
+    assert page.count("<img") == 2 and "&lt;a&gt;.jpg" in page
+    confidence, temperature = drawn
+    assert confidence.get_title().startswith("Confidence of ranked classes")
+    assert temperature.lines[0].get_ydata().tolist() == np.linspace(1.2, 0.6, 10).tolist()

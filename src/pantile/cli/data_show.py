@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
@@ -16,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_missing(parser)
     parser.add_argument(
         "--images",
-        type=at_least_one,
+        type=int,
         default=24,
         metavar="N",
         help="how many, evenly from the whole split (default: 24)",

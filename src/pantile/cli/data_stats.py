@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file
 from pantile.cli.skip_missing import add_skip_missing
 from pantile.cli.tables import make_table
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     model = parser.add_mutually_exclusive_group()
-    model.add_argument("--queries", type=at_least_one, metavar="N", help="compare with a model of N queries")
+    model.add_argument("--queries", type=int, metavar="N", help="compare with a model of N queries")
     model.add_argument("--recipe", metavar="NAME", help="compare with the queries of this recipe's model")
     parser.add_argument(
         "--pixels", action="store_true", help="also read the images: mean and std of each channel, for dataset.yaml"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pantile.data import PanopticDataset
     from pantile.predict import Predictor
     from pantile.visualize import Example, Inside
+    from pantile.visualize.ranking import RankedClasses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +85,12 @@ def report_run(
         worst=[_example(predictor, validation_set, index, quality) for quality, index in worst],
         confused=confused_things(predictor, validation_set, evaluation.confused[:images]),
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
+        ranked=[ranked for _, index in best[:2] if (ranked := _ranked(predictor, validation_set, index))],
+        learned={
+            f"{name}.{what}": values.numpy()
+            for name, technique in predictor.task.techniques.items()
+            for what, values in technique.learned().items()
+        },
         config=_yaml(to_dict(checkpoint.config)),
     )
     write_report(path, data)
@@ -106,6 +113,23 @@ def _inside(predictor: "Predictor", dataset: "PanopticDataset", index: int) -> "
     image = dataset.load_image(index)
     output, placement = predictor.outputs(image, layer_outputs=True)
     return draw_inside(output, dataset.name_of(index), as_rgb(image), placement, predictor.taxonomy)
+
+
+def _ranked(predictor: "Predictor", dataset: "PanopticDataset", index: int) -> "RankedClasses | None":
+    """None of a model that does not say which classes an image shows."""
+    import numpy as np
+
+    from pantile.visualize.ranking import RankedClasses
+
+    image, truth = dataset.load(index)
+    output, _ = predictor.outputs(image)
+    logits, classes = (getattr(output, name, None) for name in ("presence_logits", "classes"))
+    if logits is None:
+        return None
+    present = np.zeros(logits.shape[1], bool)
+    present[[segment.class_index for segment in truth.segments]] = True
+    selected = None if classes is None else int((classes[0] >= 0).sum())
+    return RankedClasses(dataset.name_of(index), logits[0].float().cpu().numpy(), present, selected)
 
 
 def _yaml(content: dict) -> str:

@@ -114,6 +114,10 @@ class Technique(nn.Module):
         """
         return {}
 
+    def learned(self) -> dict[str, Tensor]:
+        """What a report may draw of what was learned: float32 tensors of (n,) on the CPU, by name."""
+        return {}
+
     def parameter_scales(self) -> dict[str, ParameterScale]:
         """By name, for parameters of the technique whose learning rate or weight decay is another than the run's."""
         return {}

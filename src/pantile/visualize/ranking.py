@@ -1,6 +1,7 @@
 """Figures of ranked and selected classes (RankSeg, He et al., ECCV 2022): temperatures, confidences, misses."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,24 @@ from matplotlib.figure import Figure
 
 from pantile.contracts.errors import UserError
 from pantile.visualize.figures import COLORS, draw_lines, figure_file, new_axes
+
+
+@dataclass(frozen=True)
+class RankedClasses:
+    """One image's classes, as a model that ranks them sees them.
+
+    Attributes:
+        name: file name of the image.
+        logits: (K,) for a sigmoid, whether the image shows a class.
+        present: (K,) bool, the classes that it shows.
+        selected: number of classes that were let through; None for all.
+    """
+
+    name: str
+    logits: np.ndarray
+    present: np.ndarray
+    selected: int | None = None
+
 
 MOST_SHOWN = 40  # classes in a figure
 _PRESENT, _ABSENT, _MISSED = COLORS[2], "#c3c8ce", COLORS[1]

@@ -1,6 +1,6 @@
 """The panel of models that say which classes an image shows: how well, and what their selection missed."""
 
-from pantile.visualize.ranking import missed_figure
+from pantile.visualize.ranking import confidence_figure, missed_figure, temperature_figure
 from pantile.visualize.report import ReportData
 from pantile.visualize.report_panels import fill_file, register_panel
 
@@ -22,5 +22,17 @@ def _presence(data: ReportData) -> str:
     if missed:
         shown, lost = zip(*missed.values(), strict=True)
         figure = missed_figure(shown, lost, list(missed))
+    confidences = [
+        (image.name, confidence_figure(image.logits, data.taxonomy.names, image.present, image.selected))
+        for image in data.ranked
+    ]
+    gains = {name.partition(".")[0]: own for name, own in data.learned.items() if name.endswith(".inverse_temperature")}
     cards = [(label, group[name]) for name, label in _CARDS.items() if group.get(name) is not None]
-    return fill_file("report_presence", cards=cards, selected=group.get("selected"), missed=figure)
+    return fill_file(
+        "report_presence",
+        cards=cards,
+        selected=group.get("selected"),
+        missed=figure,
+        confidences=confidences,
+        temperature=temperature_figure(gains),
+    )

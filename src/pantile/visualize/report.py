@@ -1,7 +1,7 @@
 """The HTML report of a run: one file that opens anywhere, with every picture inside it; a section for each panel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.inside import Inside
 from pantile.visualize.overlay import error_map, overlay
+from pantile.visualize.ranking import RankedClasses
 from pantile.visualize.report_panels import dashed_percent, draw_panels, fill_file
 
 
@@ -72,6 +73,8 @@ class ReportData:
         best, worst: validation images.
         confused: predicted things that cover several true ones, worst first.
         inside: figures of what happens inside the model, from ``draw_inside``.
+        ranked: images with the classes that a model ranked for them.
+        learned: "technique.name" -> (n,), what ``Technique.learned`` tells.
         config: the resolved config as YAML text.
     """
 
@@ -95,6 +98,8 @@ class ReportData:
     worst: Sequence[Example] = ()
     confused: Sequence[ConfusedThing] = ()
     inside: Sequence[Inside] = ()
+    ranked: Sequence[RankedClasses] = ()
+    learned: Mapping[str, np.ndarray] = field(default_factory=dict)
     config: str = ""
 
 

@@ -83,10 +83,10 @@ class RankSeg(Technique):
         scaled = {id(parameter) for part in self.host.ranking.trained_parts() for parameter in part.parameters()}
         return {name: scale for name, parameter in self.named_parameters() if id(parameter) in scaled}
 
-    @torch.no_grad()
-    def temperatures(self) -> Tensor | None:
-        """(k,) float32: 1/tau by rank (Figure 7), without that of no-object; None where ranks share one."""
+    def learned(self) -> dict[str, Tensor]:
+        """ "inverse_temperature": (k,), 1/tau by rank (Figure 7), without that of no-object; absent where ranks share
+        one."""
         gain = getattr(self.host.ranking.norm, "gain", None)
         if gain is None or len(gain) == 1:
-            return None
-        return gain[: len(gain) - self.host.ranking.norm.extra].float().cpu()
+            return {}
+        return {"inverse_temperature": gain[: len(gain) - self.host.ranking.norm.extra].detach().float().cpu()}
