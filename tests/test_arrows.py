@@ -76,8 +76,16 @@ def test_inference_needs_no_lightning():
 
 def test_models_do_not_know_techniques_and_techniques_do_not_know_models():
     for path in (ROOT / "models").rglob("*.py"):
-        text = path.read_text().lower()
-        assert not any(word in text for word in ("remask", "reclass ", "intrabatch", "rankseg")), path
+        code = _without_docstrings(path).lower()  # which may cite what somebody else calls so
+        assert not any(word in code for word in ("remask", "reclass", "intrabatch", "rankseg")), path
     for path in (ROOT / "techniques").rglob("*.py"):
         code = "\n".join(ast.unparse(node) for node in ast.parse(path.read_text()).body)
         assert "pantile.models" not in code, path
+
+
+def _without_docstrings(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = [*node.body[1:], ast.Pass()]
+    return ast.unparse(tree)

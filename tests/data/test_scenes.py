@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from pantile.contracts.errors import UserError
 from pantile.data.coco_panoptic import check_ids
-from pantile.data.scenes import MIN_VISIBLE_PIXELS, STUFF_NAMES, THING_NAMES, Scenes
+from pantile.data.scene_canvas import MIN_VISIBLE_PIXELS
+from pantile.data.scenes import STUFF_NAMES, THING_NAMES, Scenes
 
 COUNT = 60
 SCENES = Scenes(COUNT, size=(128, 160), seed=2)

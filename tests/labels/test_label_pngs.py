@@ -130,6 +130,16 @@ def test_full_ade20k(tmp_path):
         run(src, tmp_path / "other", "ade20k-full")
 
 
+def test_full_ade20k_with_the_847_classes_that_are_trained_on(tmp_path):
+    classes = np.array([[0, 2420, 2420, 401], [401, 401, 312, 1]])  # 1 is no class of the 847
+    numbers = np.array([[0, 1, 2, 3], [3, 4, 5, 5]])
+    src = write_ade20k_full(tmp_path / "src", classes, numbers, {})
+    report = run(src, tmp_path / "dst", "ade20k-847")
+    cars = ("car, auto, automobile, machine, motorcar", False, (3, 4, 5))
+    assert result(tmp_path / "dst") == {("sky", False, (1, 2)), cars, ("building, edifice", False, (6,))}
+    assert len(report.taxonomy) == 847 and not report.taxonomy.thing_indices
+
+
 def test_full_ade20k_without_names_asks_for_a_list(tmp_path):
     src = write_ade20k_full(tmp_path / "src", np.full((2, 2), 300), np.ones((2, 2), dtype=int), {})
     next(src.rglob("*.json")).unlink()

@@ -201,3 +201,17 @@ def test_a_class_that_is_predicted_and_never_labelled_counts_as_the_original_of_
     assert result.pixel_accuracy == pytest.approx(original["aAcc"])
     assert result.mean_accuracy == pytest.approx(original["mAcc"])
     assert list(result.to_dict()["semantic"]["per_class"].values()) == pytest.approx(original["IoU"])
+
+
+def test_detectron2_and_vspw_leave_it_out(real_data):
+    facts = json.loads((real_data / "rankseg_blocks" / "miou.json").read_text())
+    arrays = np.load(real_data / "rankseg_blocks" / "miou.npz")
+    metric = SemanticQuality(plain_taxonomy([f"class {i}" for i in range(facts["K"])], things=[]))
+    for label, prediction in zip(arrays["label"].astype(int), arrays["pred"], strict=True):
+        ids = np.where(label == facts["ignore"], 0, label + 1)
+        rows = tuple(Segment(i, i - 1) for i in np.unique(ids).tolist() if i)
+        metric.update([prediction.astype(np.int32)], [PanopticMap(ids, rows)])
+    result = metric.compute()
+    assert result.miou_labelled == pytest.approx(facts["detectron2"]["mIoU"], abs=1e-9)
+    assert result.miou_labelled == pytest.approx(facts["vspw_evaluator_mIoU"], abs=1e-9)
+    assert result.miou == pytest.approx(facts["mmseg"]["mIoU"], abs=1e-9) != result.miou_labelled

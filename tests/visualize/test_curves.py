@@ -66,7 +66,7 @@ def test_every_figure_is_drawn_and_opens(metrics):
 def test_the_last_step_is_drawn_where_the_weights_are_said_to_be(monkeypatch):
     """The log counts steps from 0, checkpoints count those that were made: "weights of step 20 of 20"."""
     drawn = []
-    monkeypatch.setattr(curves, "_figure", lambda draw, series, form: drawn.append(series))
+    monkeypatch.setattr(curves, "figure_file", lambda draw, series, form: drawn.append(series))
     curve_figures({"step": np.array([9.0, 19.0]), "val/pq": np.array([0.1, 0.2]), "lr": np.array([1.0, 0.5])})
     assert [steps.tolist() for series in drawn for steps, _ in series.values()] == [[10, 20], [10, 20]]
 

@@ -11,7 +11,7 @@ MOST_IMAGES = 300  # a page with more takes browsers minutes to open
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
+    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, scenes:N or scenes:classes=K")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     parser.add_argument(

@@ -20,7 +20,7 @@ _ROWS = 8  # of the image sizes; the JSON holds all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, or scenes:N")
+    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, scenes:N or scenes:classes=K")
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     model = parser.add_mutually_exclusive_group()

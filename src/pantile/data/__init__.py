@@ -18,6 +18,7 @@ from pantile.data.samples import Sample, Samples
 from pantile.data.scenes import Scenes
 from pantile.data.subset import Subset, first_images
 from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
+from pantile.data.vocabulary_scenes import VocabularyScenes
 from pantile.data.write_coco import write_coco_panoptic
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Subset",
     "TrainingSample",
     "TrainingSamples",
+    "VocabularyScenes",
     "available_splits",
     "collate",
     "collate_evaluation",

@@ -11,7 +11,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.layouts import LAYOUTS, by_precedence, layout_of
 from pantile.data.samples import Sample
-from pantile.data.scenes import Scenes
+from pantile.data.scene_source import is_scenes, open_scenes
 
 
 @runtime_checkable
@@ -60,7 +60,8 @@ def open_dataset(
 
     Args:
         source: a folder in one of ``layouts.LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
-            ``"scenes"`` or ``"scenes:N"`` for N generated images (write ``./scenes`` for a folder of that name).
+            ``"scenes"``, ``"scenes:N"`` for N generated images or ``"scenes:classes=K"``, see ``scene_source`` (write
+            ``./scenes`` for a folder of that name).
         split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
             different splits share no image.
         skip_missing: images of which a file is missing are left out, with a warning that says how many.
@@ -70,11 +71,8 @@ def open_dataset(
         UserError: the folder or the split does not exist, the split has no labels, or no layout fits.
     """
     text = str(source)
-    if text == "scenes" or text.startswith("scenes:"):
-        count = text.partition(":")[2] or "1000"
-        if not count.isdigit():
-            raise UserError(f"{text!r} does not name a data set: write scenes:N with a whole number N of images.")
-        return Scenes(int(count), split=split)
+    if is_scenes(text):
+        return open_scenes(text, split)
     path = Path(source)
     if not path.exists():
         raise UserError(f"The data folder {path} does not exist: name the folder of a labelled data set, or 'scenes'.")

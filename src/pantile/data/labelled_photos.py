@@ -50,7 +50,11 @@ class LabelledPhotos(Samples, ABC):
 
     @abstractmethod
     def label_path(self, index: int) -> Path:
-        """A label PNG of the image, whose size is that of its map."""
+        """A label file of the image, whose size is that of its map."""
+
+    def label_size(self, index: int) -> tuple[int, int]:
+        """(height, width) of the label, from its file's header."""
+        return stored_size(self.label_path(index))
 
     @abstractmethod
     def load_map(self, index: int) -> PanopticMap:
@@ -62,7 +66,7 @@ class LabelledPhotos(Samples, ABC):
         Raises:
             UserError: the file is broken, or has other channels.
         """
-        return self._photo(index, lambda: stored_size(self.label_path(index)))[0]
+        return self._photo(index, lambda: self.label_size(index))[0]
 
     def load(self, index: int) -> tuple[np.ndarray, PanopticMap]:
         """
@@ -123,7 +127,7 @@ class LabelledPhotos(Samples, ABC):
 
     def _is_unsure(self, index: int) -> bool:
         try:
-            found, size = read_orientation(self.image_path(index)), stored_size(self.label_path(index))
+            found, size = read_orientation(self.image_path(index)), self.label_size(index)
             choice = choose_frame(found, size, self.orientation)
         except UserError:  # told where that image is loaded
             return False

@@ -42,6 +42,34 @@ def worm(rng: np.random.Generator) -> np.ndarray:
     return polygon / np.abs(polygon).max()
 
 
+def cross(rng: np.random.Generator) -> np.ndarray:
+    arm = rng.uniform(0.26, 0.36)
+    quarter = np.array([[1.0, -arm], [1.0, arm], [arm, arm]])
+    turns = [np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+    polygon = np.concatenate([quarter @ turn for turn in turns])
+    return polygon / np.hypot(*polygon.T).max()
+
+
+def crescent(rng: np.random.Generator) -> np.ndarray:
+    """A disc from which another one is cut."""
+    outer = np.linspace(0.25 * np.pi, 1.75 * np.pi, 22)
+    inner = np.linspace(1.75 * np.pi, 0.25 * np.pi, 14)
+    depth = rng.uniform(0.3, 0.5)
+    tips, bend = np.cos(inner), np.cos(0.25 * np.pi)
+    bowl = np.stack([tips + (1 - depth) * (bend - tips), np.sin(inner)], axis=1)
+    return np.concatenate([np.stack([np.cos(outer), np.sin(outer)], axis=1), bowl[1:-1]])
+
+
+def arrow(rng: np.random.Generator) -> np.ndarray:
+    shaft, head = rng.uniform(0.16, 0.26), rng.uniform(-0.05, 0.2)
+    return np.array([[1, 0], [head, 0.8], [head, shaft], [-0.97, shaft], [-0.97, -shaft], [head, -shaft], [head, -0.8]])
+
+
+def half_disc(rng: np.random.Generator) -> np.ndarray:
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 18)
+    return np.stack([np.cos(angle) - rng.uniform(0.0, 0.15), np.sin(angle)], axis=1) / 1.05
+
+
 @dataclass(frozen=True)
 class ThingKind:
     """A thing class: shape, skin, the hue around which it is coloured, and the smallest diameter in pixels at which

@@ -58,6 +58,29 @@ def gravel(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return np.where(stones > 0.1, np.float32(1.15), np.float32(0.85)) + 0.1 * stones
 
 
+def planks(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Upright planks, each its own shade, with dark gaps."""
+    wide = int(rng.integers(9, 14))
+    columns = np.arange(size[1])
+    shades = rng.uniform(0.8, 1.2, size[1] // wide + 1).astype(np.float32)
+    row = np.where(columns % wide < 2, np.float32(0.5), shades[columns // wide])
+    return np.broadcast_to(row, size)
+
+
+def tiles(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A board of two tones."""
+    wide = int(rng.integers(8, 13))
+    rows, columns = np.arange(size[0])[:, None] // wide, np.arange(size[1])[None, :] // wide
+    return np.where((rows + columns) % 2 == 0, np.float32(1.2), np.float32(0.75))
+
+
+def dunes(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Broad slanting waves."""
+    slant = np.arange(size[0], dtype=np.float32)[:, None] + np.arange(size[1], dtype=np.float32)[None, :]
+    phase = 2 * smooth_noise(rng, size, (2, 2))
+    return 1 + 0.3 * np.sin(slant * np.float32(rng.uniform(0.13, 0.18)) + phase)
+
+
 StuffTexture = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 # name -> texture and the hue around which its colour lies; hues overlap, so that colour alone does not decide
@@ -84,3 +107,19 @@ def dotted(along: np.ndarray, across: np.ndarray, period: float) -> np.ndarray:
     """Skin of a thing: a lattice of dark dots."""
     wave = np.cos(along * (2 * np.pi / period)) * np.cos(across * (2 * np.pi / period))
     return np.where(wave > 0.35, np.float32(0.45), np.float32(1.1))
+
+
+def checked(along: np.ndarray, across: np.ndarray, period: float) -> np.ndarray:
+    """Skin of a thing: a board of two tones."""
+    wave = np.sin(along * (2 * np.pi / period)) * np.sin(across * (2 * np.pi / period))
+    return np.where(wave > 0, np.float32(1.1), np.float32(0.55))
+
+
+def ringed(along: np.ndarray, across: np.ndarray, period: float) -> np.ndarray:
+    """Skin of a thing: rings about its centre."""
+    return np.where(np.cos(np.hypot(along, across) * (2 * np.pi / period)) > 0, np.float32(0.55), np.float32(1.1))
+
+
+def wedged(along: np.ndarray, across: np.ndarray, period: float) -> np.ndarray:
+    """Skin of a thing: eight sectors of two tones."""
+    return np.where(np.sin(4 * np.arctan2(across, along)) > 0, np.float32(1.1), np.float32(0.5))

@@ -9,6 +9,9 @@
 
 Names come from the JSONs, or from ``--classes``. Nothing says which classes are things: those that the challenge's 150
 classes call stuff are stuff, all others are things, unless the command line says otherwise.
+
+As ``ade20k-847`` it gives the 847 classes on which MaskFormer trains, one region each; pixels of all other classes are
+void. (That preparation also shrinks images to 512 pixels on the shorter side, which is left to augmentation.)
 """
 
 from collections import Counter
@@ -20,7 +23,9 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.class_values import ClassValues
 from pantile.data.classes.ade20k import TAXONOMY as CHALLENGE
+from pantile.data.classes.ade20k_full import TAXONOMY as CLASSES_847
 from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.class_numbers import Numbering, map_from_numbers
@@ -46,13 +51,7 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     Raises:
         UserError: no ``_seg.png``, an image missing, or classes without names.
     """
-    labels: dict[str, list[Path]] = {}
-    for path in sorted(src.rglob(f"*{SUFFIX}")):
-        split = next((SHORT[part] for part in path.relative_to(src).parts if part in SHORT), "train")
-        labels.setdefault(split, []).append(path)
-    if not labels:
-        raise UserError(f"{src} has no *{SUFFIX}: name the folder of the full ADE20K.")
-    found = choose_splits(labels, options.splits, src)
+    found = _find(src, options)
     pairs = [_pairs(split, paths, options.skip_missing) for split, paths in found.items()]
     jsons = [path.with_name(f"{_key(path)}.json") for paths in found.values() for path in paths]
     rows = read_classes(options.classes) if options.classes else _names(jsons, src)
@@ -69,6 +68,29 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
             f"{parts} images have masks of parts, which a panoptic map cannot hold: left out.",
         )
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
+
+
+@register_reader("ade20k-847", options=())
+def open_ade20k_847(src: Path, options: ReadOptions) -> LabelSource:
+    """
+    Raises:
+        UserError: no ``_seg.png``, or an image missing.
+    """
+    pairs = [_pairs(split, paths, options.skip_missing) for split, paths in _find(src, options).items()]
+    kept = {info.id: k for k, info in enumerate(CLASSES_847.classes)}
+    values = ClassValues.of(kept, set(range(MAX_CLASS + 1)) - set(kept))
+    return paired_source(CLASSES_847, pairs, (), partial(_read_classes, values), options.orientation)
+
+
+def _find(src: Path, options: ReadOptions) -> dict[str, list[Path]]:
+    """Labels of each split."""
+    labels: dict[str, list[Path]] = {}
+    for path in sorted(src.rglob(f"*{SUFFIX}")):
+        split = next((SHORT[part] for part in path.relative_to(src).parts if part in SHORT), "train")
+        labels.setdefault(split, []).append(path)
+    if not labels:
+        raise UserError(f"{src} has no *{SUFFIX}: name the folder of the full ADE20K.")
+    return choose_splits(labels, options.splits, src)
 
 
 def _key(path: Path) -> str:
@@ -114,8 +136,18 @@ def _with_kind(row: Fields) -> Fields:
 
 def _read(taxonomy: Taxonomy, pairs: Pairs, index: int) -> PanopticMap:
     path = pairs.labels[index]
+    classes, numbers = _codes(path)
+    return map_from_numbers(classes, numbers, taxonomy, NUMBERING, (VOID,), path)
+
+
+def _read_classes(values: ClassValues, pairs: Pairs, index: int) -> PanopticMap:
+    path = pairs.labels[index]
+    return values.to_map(_codes(path)[0], path)
+
+
+def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) int32 each: number of the class and of the instance."""
     pixels = read_label(path, (RGB_8,)).astype(np.int32)
     if (pixels[..., 0] % 10).any():
         raise UserError(f"{path} has red values that are no multiples of 10: restore the file from the archive.")
-    classes = pixels[..., 0] // 10 * 256 + pixels[..., 1]
-    return map_from_numbers(classes, pixels[..., 2], taxonomy, NUMBERING, (VOID,), path)
+    return pixels[..., 0] // 10 * 256 + pixels[..., 1], pixels[..., 2]

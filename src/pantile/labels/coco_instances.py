@@ -28,19 +28,11 @@ from pantile.data.image_files import stored_size
 from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
 from pantile.data.write_coco import segments_info
 from pantile.labels.class_list import classes_of, read_classes
+from pantile.labels.coco_masks import mask_of
 from pantile.labels.fields import Fields, is_number, path_inside, read_json
 from pantile.labels.image_folders import check_size, choose_splits, images_by_stem
 from pantile.labels.label_frames import Evidence, LabelFrames
 from pantile.labels.missing import present
-from pantile.labels.rasterise import (
-    NO_PIXEL,
-    TOO_FEW_POINTS,
-    area,
-    counts_to_rle,
-    decode_counts,
-    polygons_to_mask,
-    why_empty,
-)
 from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import (
@@ -278,43 +270,10 @@ def _shape(entry: Fields, size: tuple[int, int], taxonomy: Taxonomy, file: _File
         reason = "stands for things in COCO's stuff" if name == OTHER else UNKNOWN
         return Dropped(name or f"category {category}", reason, entry.where)
     class_index = taxonomy.index_of_id[category]
-    mask = _mask(entry, size)
+    mask = mask_of(entry, size)
     if isinstance(mask, str):
         return Dropped(taxonomy.names[class_index], mask, entry.where)
     return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=file.layer)
-
-
-def _mask(entry: Fields, size: tuple[int, int]) -> dict | str:
-    """Run lengths, or why there are none."""
-    if "segmentation" not in entry:
-        return "no segmentation, only a box"
-    segmentation = entry.data["segmentation"]
-    if isinstance(segmentation, dict):
-        mask = _run_lengths(Fields(segmentation, f"{entry.where}, segmentation"), size)
-        return mask if area(mask) else NO_PIXEL
-    if not isinstance(segmentation, list) or not all(
-        isinstance(flat, list) and all(map(is_number, flat)) and len(flat) % 2 == 0 for flat in segmentation
-    ):
-        raise entry.wrong("segmentation", "a list of polygons [x, y, x, y, ...] or run lengths with size and counts")
-    polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation if len(flat) >= 6]
-    if not polygons:
-        return TOO_FEW_POINTS if segmentation else "empty polygon"
-    mask = polygons_to_mask(polygons, size, entry.where)
-    return mask if area(mask) else why_empty(polygons, size)
-
-
-def _run_lengths(fields: Fields, size: tuple[int, int]) -> dict:
-    claimed = fields.items("size")
-    if claimed != list(size):
-        raise fields.wrong("size", f"[height, width] of the image, {list(size)}")
-    counts = fields.get("counts", "run lengths")
-    if isinstance(counts, str):
-        counts = decode_counts(counts, fields.where)
-    elif not isinstance(counts, list) or not all(
-        isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in counts
-    ):
-        raise fields.wrong("counts", "run lengths: whole numbers or COCO's compressed text")
-    return counts_to_rle(counts, size, fields.where)
 
 
 @WRITERS.register("coco-instances")

@@ -100,6 +100,7 @@ class SemanticWriter(PngWriter):
     """
 
     numbering = SEMANTIC
+    folder = "semantic"
 
     def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
         super().__init__(root, taxonomy)
@@ -117,7 +118,7 @@ class SemanticWriter(PngWriter):
         """One image. Returns what the format holds."""
         classes, numbers, held = numbers_from_map(panoptic, self.taxonomy, self.numbering, self._void, report)
         name = f"{Path(image_name).stem}.png"
-        save_png(classes.astype(self._dtype), self.root / "semantic" / split / name)
+        save_png(classes.astype(self._dtype), self.root / self.folder / split / name)
         self._save_numbers(numbers, self.root / "instances" / split / name)
         return held
 

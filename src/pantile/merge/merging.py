@@ -1,8 +1,11 @@
 """merge(): any model's output to predictions; the kind of its config decides how."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
@@ -31,4 +34,19 @@ def merge(
     Raises:
         UserError: the numbers of images or of classes disagree.
     """
-    return MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)
+    predictions = MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)
+    presence, selected = (getattr(output, name, None) for name in ("presence_logits", "classes"))
+    if presence is None and selected is None:
+        return predictions
+    presence, selected = (_rows(values, len(predictions)) for values in (presence, selected))
+    return [
+        replace(prediction, presence_logits=own, selected_classes=classes)
+        for prediction, own, classes in zip(predictions, presence, selected, strict=True)
+    ]
+
+
+def _rows(values: Tensor | None, count: int) -> list[np.ndarray] | list[None]:
+    """One row for each image; numbers as float32."""
+    if values is None:
+        return [None] * count
+    return list((values.float() if values.is_floating_point() else values).cpu().numpy())

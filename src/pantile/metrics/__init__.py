@@ -13,6 +13,8 @@ _HOME = {
     "PairCounts": "pantile.metrics.pair_counts",
     "PanopticQuality": "pantile.metrics.panoptic_quality",
     "PanopticQualityResult": "pantile.metrics.quality",
+    "PresenceQuality": "pantile.metrics.presence_quality",
+    "PresenceQualityResult": "pantile.metrics.presence_quality",
     "SemanticQuality": "pantile.metrics.semantic_quality",
     "SemanticQualityResult": "pantile.metrics.semantic_quality",
     "ThingQuality": "pantile.metrics.thing_quality",

@@ -47,6 +47,22 @@ class EvaluatedBatch:
             instances_of(p.panoptic, self.taxonomy) if p.instances is None else p.instances for p in self.predictions
         ]
 
+    @property
+    def presence_logits(self) -> list[np.ndarray | None]:
+        """(K,) of each image: how sure the model is that it shows a class; None where it says nothing of it."""
+        return [prediction.presence_logits for prediction in self.predictions]
+
+    @property
+    def selected_classes(self) -> list[np.ndarray | None]:
+        """(k,) of each image: the classes that could win a pixel; None for all."""
+        return [prediction.selected_classes for prediction in self.predictions]
+
+    @cached_property
+    def class_pixels(self) -> list[np.ndarray]:
+        """(K,) int64 of each image: labelled pixels of each class."""
+        maps = (semantic_of(truth, self.taxonomy) for truth in self.truths)
+        return [np.bincount(own.reshape(-1) + 1, minlength=len(self.taxonomy) + 1)[1:] for own in maps]
+
     @cached_property
     def class_maps(self) -> list[np.ndarray]:
         """(H, W) int32 of each image: the predicted class index of every pixel, -1 for none."""

@@ -33,6 +33,7 @@ class SemanticQualityResult:
         mean_accuracy: mean recall of the classes that occur in the ground truth.
         pixel_accuracy: pixels of the right class.
         n: the classes in ``miou``.
+        miou_labelled: mean of the IoU of the classes that occur in the ground truth.
         per_class: class name -> IoU, NaN where the class never occurs.
     """
 
@@ -42,6 +43,7 @@ class SemanticQualityResult:
     pixel_accuracy: float
     n: int
     per_class: dict[str, float]
+    miou_labelled: float = math.nan
 
     def to_dict(self) -> dict:
         """``{"semantic": {"miou", ..., "per_class"}}`` in plain containers; NaN becomes None."""
@@ -62,6 +64,10 @@ class SemanticQuality(Metric):
     >>> metric = SemanticQuality(taxonomy)
     >>> metric.update([class_map], [ground_truth])   # one entry for each image
     >>> metric.compute().miou
+
+    A class that is predicted and occurs in no image has an IoU of 0 in ``miou``, as in mmsegmentation and in the papers
+    that report its numbers; detectron2 and the evaluation of VSPW leave it out, as ``miou_labelled`` does. With few
+    images of many classes both differ much.
 
     Crowd pixels have their class like any others. A pixel without a predicted class is a miss of its true class.
 
@@ -115,6 +121,7 @@ class SemanticQuality(Metric):
             pixel_accuracy=float(hit.sum()) / total if total else math.nan,
             n=int(occurs.sum()),
             per_class=dict(zip(self.taxonomy.names, iou.tolist(), strict=True)),
+            miou_labelled=_mean(iou[true > 0]),
         )
 
     def _count(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:

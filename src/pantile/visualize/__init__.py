@@ -8,6 +8,7 @@ from pantile.visualize.inside import Inside, draw_inside
 from pantile.visualize.legend import error_legend, legend
 from pantile.visualize.overlay import error_map, error_map_with_legend, overlay, overlay_with_legend
 from pantile.visualize.panels import grid, side_by_side
+from pantile.visualize.ranking import confidence_figure, missed_figure, temperature_figure
 from pantile.visualize.report import ConfusedThing, Example, ReportData, draw_example, write_report
 from pantile.visualize.report_panels import PANELS, fill, register_panel
 
@@ -20,6 +21,7 @@ __all__ = [
     "assignment_figure",
     "choose_queries",
     "cluster_figure",
+    "confidence_figure",
     "confusion_figure",
     "curve_figures",
     "draw_confused",
@@ -31,6 +33,7 @@ __all__ = [
     "fill",
     "grid",
     "legend",
+    "missed_figure",
     "overlay",
     "overlay_with_legend",
     "ratio_histogram",
@@ -38,5 +41,6 @@ __all__ = [
     "register_panel",
     "segment_colors",
     "side_by_side",
+    "temperature_figure",
     "write_report",
 ]

@@ -1,41 +1,20 @@
 """Curves of a run from its metrics CSV: loss terms, PQ, learning rate, and how unbalanced the mask loss is."""
 
 import csv
-import io
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pantile.contracts.errors import UserError
+from pantile.visualize.figures import COLORS, Series, cycled_colors, draw_lines, figure_file, name_lines, new_axes
 
 RATIO_PREFIX = "train/fp_fn_"
 MOST_POINTS = 120  # more rows than this are averaged in groups before they are drawn
-
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5195", "#56b4e9", "#8c6d1f", "#4d4d4d")
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#aeb4bb",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e7e9ec",
-    "xtick.color": "#5b626a",
-    "ytick.color": "#5b626a",
-    "legend.frameon": False,
-    "svg.hashsalt": "pantile",
-}
 
 
 def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
@@ -94,12 +73,12 @@ def curve_figures(
     ratios = _first_and_final([name for name in metrics if name.startswith(RATIO_PREFIX)])
     ratio_values = {label: metrics[name] for label, name in ratios.items()}
     draw = {
-        "miou": lambda: _figure(_draw_miou, _series(metrics, miou), form),
-        "pq": lambda: _figure(_draw_pq, _series(metrics, pq), form),
-        "losses": lambda: _figure(_draw_losses, _series(metrics, terms), form),
-        "learning_rate": lambda: _figure(_draw_rate, _series(metrics, rates, "every"), form),
+        "miou": lambda: figure_file(_draw_miou, _series(metrics, miou), form),
+        "pq": lambda: figure_file(_draw_pq, _series(metrics, pq), form),
+        "losses": lambda: figure_file(_draw_losses, _series(metrics, terms), form),
+        "learning_rate": lambda: figure_file(_draw_rate, _series(metrics, rates, "every"), form),
         "fp_fn_histogram": lambda: ratio_histogram(ratio_values, form),
-        "fp_fn_over_steps": lambda: _figure(_draw_ratios, _series(metrics, ratios, "geometric mean"), form),
+        "fp_fn_over_steps": lambda: figure_file(_draw_ratios, _series(metrics, ratios, "geometric mean"), form),
     }
     drawn = {name: draw[name]() for name in draw if names is None or name in names}
     return {name: content for name, content in drawn.items() if content is not None}
@@ -122,7 +101,7 @@ def ratio_histogram(ratios: Mapping[str, np.ndarray], form: Literal["svg", "png"
         values = values[np.isfinite(values) & (values > 0)]
         if len(values):
             logs[label] = np.log10(values)
-    return _figure(_draw_histogram, logs, form)
+    return figure_file(_draw_histogram, logs, form)
 
 
 def confusion_figure(
@@ -144,13 +123,11 @@ def confusion_figure(
         known = sorted((float(t), 100 * share) for t, share in shares.items() if share is not None)
         if known:
             series[label] = tuple(np.array(known).T)
-    return _figure(_draw_confusion, series, form)
+    return figure_file(_draw_confusion, series, form)
 
 
 _CURVES = ("train/", "val/")
 _PQ_COLUMNS = {"all": "val/pq", "things": "val/pq_things", "stuff": "val/pq_stuff"}
-
-Series = dict[str, tuple[np.ndarray, np.ndarray]]  # label -> steps, values
 
 
 def _is_rate(name: str) -> bool:
@@ -207,40 +184,25 @@ def _group_means(values: np.ndarray) -> np.ndarray:
     return np.array([group.mean() for group in np.array_split(values, MOST_POINTS)])
 
 
-def _figure(draw: Callable[[Mapping], Figure], content: Mapping, form: str) -> bytes | None:
-    if not content:
-        return None
-    with rc_context(_STYLE):
-        figure = draw(content)
-        file = io.BytesIO()
-        figure.savefig(file, format=form, dpi=200, metadata={"Date": None} if form == "svg" else None)
-    return file.getvalue()
-
-
-def _axes(height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(9, height), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-
-
 def _draw_miou(series: Series) -> Figure:
-    figure, (axes,) = _axes(3.2)
-    _lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
+    figure, (axes,) = new_axes(3.2)
+    draw_lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
     axes.set(title="Mean intersection over union on the validation images", xlabel="step", ylabel="mIoU (%)")
     axes.set_ylim(bottom=0)
     return figure
 
 
 def _draw_pq(series: Series) -> Figure:
-    figure, (axes,) = _axes(3.2)
-    _lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
+    figure, (axes,) = new_axes(3.2)
+    draw_lines(axes, {label: (steps, 100 * values) for label, (steps, values) in series.items()}, marked=True)
     axes.set(title="Panoptic quality on the validation images", xlabel="step", ylabel="PQ (%)")
     axes.set_ylim(bottom=0)
     return figure
 
 
 def _draw_confusion(series: Series) -> Figure:
-    figure, (axes,) = _axes(3.2)
-    _lines(axes, series, marked=True)
+    figure, (axes,) = new_axes(3.2)
+    draw_lines(axes, series, marked=True)
     axes.set(
         title="Predicted things that cover more than T % of each of at least two true things",
         xlabel="T (% of a true thing)",
@@ -255,9 +217,9 @@ def _draw_losses(series: Series) -> Figure:
     """One small panel per term, each with its own scale: terms differ by orders of magnitude."""
     columns = 3
     rows = math.ceil(len(series) / columns)
-    figure, panels = _axes(0.3 + 1.75 * rows, rows, columns)
+    figure, panels = new_axes(0.3 + 1.75 * rows, rows, columns)
     for axes, (label, (steps, values)) in zip(panels, series.items(), strict=False):
-        axes.plot(steps, values, color=_COLORS[0], linewidth=1.4, marker="." if len(steps) == 1 else None)
+        axes.plot(steps, values, color=COLORS[0], linewidth=1.4, marker="." if len(steps) == 1 else None)
         axes.set_title(label if len(label) <= 34 else label[:33] + "…")
         axes.locator_params(nbins=4)
     for axes in panels[len(series) :]:
@@ -267,8 +229,8 @@ def _draw_losses(series: Series) -> Figure:
 
 
 def _draw_rate(series: Series) -> Figure:
-    figure, (axes,) = _axes(2.2)
-    _lines(axes, series)
+    figure, (axes,) = new_axes(2.2)
+    draw_lines(axes, series)
     axes.set(title="Learning rate", xlabel="step")
     axes.set_ylim(bottom=0)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
@@ -276,8 +238,8 @@ def _draw_rate(series: Series) -> Figure:
 
 
 def _draw_ratios(series: Series) -> Figure:
-    figure, (axes,) = _axes(2.8)
-    _lines(axes, series)
+    figure, (axes,) = new_axes(2.8)
+    draw_lines(axes, series)
     axes.axhline(1, color="#5b626a", linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set(title="False-positive over false-negative mask loss", xlabel="step", ylabel="ratio, log scale")
     axes.set_yscale("log")
@@ -285,11 +247,11 @@ def _draw_ratios(series: Series) -> Figure:
 
 
 def _draw_histogram(logs: Mapping[str, np.ndarray]) -> Figure:
-    figure, (axes,) = _axes(3.2)
+    figure, (axes,) = new_axes(3.2)
     every = np.concatenate(list(logs.values()))
     low, high = np.floor(2 * every.min()) / 2, np.ceil(2 * every.max()) / 2
     edges = 10 ** np.linspace(low, max(high, low + 0.5), 41)
-    for color, (label, values) in zip(_cycle(), logs.items(), strict=False):
+    for color, (label, values) in zip(cycled_colors(), logs.items(), strict=False):
         share = np.full(len(values), 100 / len(values))
         axes.hist(10**values, edges, weights=share, color=color, alpha=0.16)
         axes.hist(10**values, edges, weights=share, color=color, histtype="step", linewidth=1.5, label=label)
@@ -300,23 +262,5 @@ def _draw_histogram(logs: Mapping[str, np.ndarray]) -> Figure:
         xlabel="ratio, log scale (dashed: balanced)",
         ylabel="share of values (%)",
     )
-    _name_lines(axes)
+    name_lines(axes)
     return figure
-
-
-def _lines(axes: Axes, series: Series, marked: bool = False) -> None:
-    for color, (label, (steps, values)) in zip(_cycle(), series.items(), strict=False):
-        marker = "o" if (marked and len(steps) <= 40) or len(steps) == 1 else None
-        axes.plot(steps, values, color=color, label=label, linewidth=1.7, marker=marker, markersize=3.5)
-    if len(series) > 1:
-        _name_lines(axes)
-
-
-def _name_lines(axes: Axes) -> None:
-    """Beside the plot, where the names cover nothing."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handlelength=1.4)
-
-
-def _cycle() -> Iterable[str]:
-    while True:
-        yield from _COLORS
