@@ -14,7 +14,7 @@ Config = TypeVar("Config")
 #: the smallest recipe of every architecture
 NANO_RECIPES = [f"{name}_nano" for name in sorted(ARCHITECTURES)]
 #: what makes the config of a criterion or of a technique cheap, where it has the field
-TINY_FIELDS = {"instance_samples": 64, "semantic_samples": 64, "points": 64, "channels": 16, "stages": 1}
+TINY_FIELDS = {"instance_samples": 64, "semantic_samples": 64, "points": 64, "channels": 16, "stages": 1, "selected": 3}
 
 
 def tiny(config: Config) -> Config:
@@ -55,8 +55,9 @@ def shrunk(name: str) -> RunConfig:
     config.training.precision = "fp32"
     config.criterion = tiny(config.criterion)
     for technique in (own for _, own in config.techniques.items() if own is not None):
-        if hasattr(technique, "channels"):
-            technique.channels = 16
+        for field, value in {"channels": 16, "selected": 4}.items():
+            if getattr(technique, field, None) is not None:
+                setattr(technique, field, value)
     return config
 
 

@@ -5,10 +5,18 @@ import torch
 from torch import nn
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.config import OptimizerConfig
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer, parameter_groups
-from pantile.models import create_model, deeplabv3_nano_config, kmax_nano_config, segmenter_nano_config
+from pantile.models import (
+    create_model,
+    deeplabv3_nano_config,
+    kmax_nano_config,
+    mask2former_nano_config,
+    segmenter_nano_config,
+)
 from pantile.recipes import make_recipe
+from pantile.techniques import RankSegConfig, TechniquesConfig, build_techniques
 
 
 def test_groups_hold_every_parameter_once_with_the_right_settings():
@@ -70,6 +78,23 @@ def test_heads_of_techniques_follow_the_same_rules():
     groups = parameter_groups(model, head, OptimizerConfig(weight_decay=0.5, decay_biases=True))
     decay = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
     assert [decay[id(p)] for p in head.parameters()] == [0.5, 0.5, 0.0, 0.0]
+
+
+def test_a_technique_may_slow_down_its_head():
+    """RankSeg's transformer layer and classifier; its projection, norm and tokens are the run's."""
+    model = create_model(mask2former_nano_config(), num_classes=5)
+    settings = RankSegConfig(channels=64, learning_rate_factor=0.1, decay_factor=100.0)
+    techniques = build_techniques(TechniquesConfig(rankseg=settings), model, plain_taxonomy("abcde", things=[]))
+    config = OptimizerConfig(learning_rate=1.0, weight_decay=0.5)
+    groups = parameter_groups(model, techniques, config)
+    assert len({group["name"] for group in groups}) == len(groups)
+    rates = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    head = techniques["rankseg"].host.ranking.head
+    assert rates[id(head.layer.attn.qkv.weight)] == rates[id(head.classifier.weight)] == (0.1, 50.0)
+    assert rates[id(head.layer.norm1.weight)] == (0.1, 0.0)
+    assert rates[id(head.projection.weight)] == (1.0, 0.5)
+    assert rates[id(head.class_embed)] == rates[id(head.norm.weight)] == (1.0, 0.0)
+    assert len(rates) == sum(1 for module in (model, techniques) for _ in module.parameters())
 
 
 def test_poly_is_not_shifted_by_the_warm_up():

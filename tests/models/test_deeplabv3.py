@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from model_contract import ModelContract
-from recorded_heads import IMAGE, RecordedFeatures, loss_over_all_pixels, mmseg_state, pooled_first_to_last
 
 from pantile.contracts.errors import UserError
 from pantile.models.cost import count_cost
 from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
 from rankseg_blocks import Recording
+from recorded_heads import IMAGE, RecordedFeatures, loss_over_all_pixels, mmseg_state, pooled_first_to_last
 
 TINY = replace(deeplabv3_nano_config(), channels=16, auxiliary_channels=8, aspp_rates=(1, 2), dropout=0.1)
 

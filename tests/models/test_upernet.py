@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from model_contract import ModelContract
-from recorded_heads import IMAGE, NAMES, RecordedFeatures, loss_over_all_pixels, mmseg_state
 
 from pantile.contracts.errors import UserError
 from pantile.models.cost import count_cost
 from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
 from rankseg_blocks import Recording
+from recorded_heads import IMAGE, NAMES, RecordedFeatures, loss_over_all_pixels, mmseg_state
 
 TINY = replace(upernet_nano_config(), channels=16, auxiliary_channels=8, pool_scales=(1, 3), dropout=0.1)
 

@@ -1,14 +1,8 @@
 """``pantile models list``, ``info NAME``, ``fields`` and ``matrix``"""
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pantile.cli.numbers import at_least_one
-
-if TYPE_CHECKING:
-    from pantile.models import ModelConfig
-    from pantile.models.cost import Cost
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +37,7 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
+    from pantile.engine.run_cost import run_cost
     from pantile.models.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
 
@@ -50,7 +45,7 @@ def show_info(args: argparse.Namespace) -> int:
     height, width = args.size or fit_placement((480, 640), config.evaluation_size).padded
     is_thing = [True] * args.classes if args.classes else thing_flags(args.name)
     classes = len(is_thing)
-    cost = model_cost(config.model, is_thing, (height, width))
+    cost = run_cost(config, is_thing, (height, width))
     start = start_of_backbone(config.model)
     if args.json:
         facts = {"name": args.name, "size": [height, width], "classes": classes, "backbone_weights": start}
@@ -80,24 +75,6 @@ def show_matrix() -> int:
             if pair.fits and pair.refusal:
                 print(f"{name} with {architecture}: {pair.refusal}")
     return 0
-
-
-def model_cost(model_config: "ModelConfig", is_thing: Sequence[bool], size: tuple[int, int]) -> "Cost":
-    """Counted on the meta device: no weights, no time.
-
-    Args:
-        is_thing: per class.
-    """
-    from dataclasses import replace
-
-    import torch
-
-    from pantile.models import create_model
-    from pantile.models.cost import count_cost
-
-    with torch.device("meta"):
-        model = create_model(replace(model_config, pretrained=False), len(is_thing), is_thing)
-    return count_cost(model, size)
 
 
 def thing_flags(recipe: str) -> list[bool]:

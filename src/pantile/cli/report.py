@@ -44,11 +44,11 @@ def report_run(
         The page's path.
     """
     from pantile.cli.confused_things import confused_things
-    from pantile.cli.models import model_cost
     from pantile.contracts.output_paths import check_file_target
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
     from pantile.engine.measures import per_class
+    from pantile.engine.run_cost import run_cost
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
     from pantile.visualize.report import ReportData, write_report
@@ -68,7 +68,7 @@ def report_run(
         title=f"{checkpoint.config.recipe}: {run.name}",
         recipe=checkpoint.config.recipe,
         model=f"{checkpoint.config.model.architecture}, {checkpoint.config.model.backbone}",
-        parameters=model_cost(checkpoint.config.model, is_thing, (65, 65)).parameters,
+        parameters=run_cost(checkpoint.config, is_thing, (65, 65)).parameters,
         weights=checkpoint.describe(),
         date=record.started,
         version=record.versions,

@@ -19,6 +19,8 @@ class MaskSpec:
         num_classes: K, without no-object.
         embed_channels: D of ``MaskOutput.pixel_embed``.
         feature_channels: C of ``MaskOutput.pixel_feature`` in the layers.
+        feature_stride: pixels of the input per position of it, along each axis.
+        query_channels: channels of ``MaskOutput.middle_queries``; 0 where the model gives none.
     """
 
     num_layers: int
@@ -26,6 +28,36 @@ class MaskSpec:
     num_classes: int
     embed_channels: int
     feature_channels: int
+    feature_stride: int = 4
+    query_channels: int = 0
+
+
+@dataclass(frozen=True)
+class PositionSpec(MaskSpec):
+    """What a technique may know of a model that makes queries at positions.
+
+    Attributes:
+        thing_classes: the class of each channel of ``PositionMaps.thing_logits``.
+        stuff_channels: of ``PositionMaps.stuff_logits``; -1 is the region of all things.
+    """
+
+    thing_classes: tuple[int, ...] = ()
+    stuff_channels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class CenterSpec:
+    """What a technique may know of a bottom-up model before its first batch (``model.center_spec``).
+
+    Attributes:
+        num_classes: K.
+        feature_channels: C of ``CenterOutput.semantic_feature``.
+        feature_stride: pixels of the input per position of it, along each axis.
+    """
+
+    num_classes: int
+    feature_channels: int
+    feature_stride: int
 
 
 @dataclass(frozen=True)
@@ -129,6 +161,12 @@ class MaskOutput:
         positions: dense predictions of a model that makes queries at positions. It gives them in training, without any
             query (N = 0): the criterion chooses queries where the targets are. Else None.
         assignment: what each query answers for, where queries were chosen for the targets, else None.
+        middle_queries: (B, N, C) queries after the third decoder layer, before the norm that precedes predictions; None
+            where a model gives none, and in ``layers``.
+        classes: (B, k) int64, the classes that compete in an image, where a technique selected some; logits of the
+            others are then -100. None is all K. Not in ``layers``.
+        presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so, and in
+            ``layers``.
     """
 
     class_logits: Tensor
@@ -142,6 +180,9 @@ class MaskOutput:
     mask_affine: tuple[Tensor, Tensor] | None = None
     positions: PositionMaps | None = None
     assignment: Assignment | None = None
+    middle_queries: Tensor | None = None
+    classes: Tensor | None = None
+    presence_logits: Tensor | None = None
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""
@@ -171,6 +212,7 @@ class CenterOutput:
             Resized to another size, its values grow with it by (H - 1) / (h - 1).
         num_classes: K; None at construction is k.
         classes, presence_logits: as those of ``SemanticOutput``.
+        semantic_feature: (B, C, h', w'), from which class logits are made; None after an average of views.
     """
 
     semantic_logits: Tensor
@@ -179,6 +221,7 @@ class CenterOutput:
     num_classes: int | None = None
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
+    semantic_feature: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.num_classes is None:

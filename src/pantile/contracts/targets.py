@@ -146,6 +146,18 @@ class PanopticTargets:
         targets = MaskTargets(index, torch.where(usable, self.classes, -1))
         return replace(targets, labels=torch.where(targets.areas() > 0, targets.labels, -1))
 
+    def classes_present(self, num_classes: int) -> Tensor:
+        """(B, K) bool: the classes that have pixels in each image, those of crowds too.
+
+        Args:
+            num_classes: K.
+        """
+        seen = torch.zeros(len(self), self.classes.shape[1] + 1, dtype=torch.bool, device=self.ids.device)
+        seen.scatter_(1, self.ids.flatten(1).long(), True)
+        labels = torch.where(seen[:, 1:] & (self.classes >= 0), self.classes, num_classes)
+        present = seen.new_zeros(len(self), num_classes + 1)
+        return present.scatter_(1, labels, True)[:, :num_classes]
+
 
 def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest sampling with aligned corners: output pixel i reads round(i * (H-1) / (h-1))."""

@@ -1,26 +1,54 @@
 """Parameter groups and learning rate schedules, in fractions of a run."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from torch import nn, optim
 
 from pantile.contracts.errors import UserError
 from pantile.engine.config import OptimizerConfig
 from pantile.models.parameters import names_without_weight_decay
+from pantile.techniques.base import ParameterScale, Technique
+
+
+class _Group(NamedTuple):
+    """What the parameters of a group have in common.
+
+    Attributes:
+        in_backbone: part of ``model.backbone``.
+        decayed: pulled towards 0.
+        depth: blocks between a parameter of the backbone and its end, where rates fall from block to block.
+        scale: what a technique wants for parameters of its own.
+    """
+
+    in_backbone: bool
+    decayed: bool
+    depth: int = 0
+    scale: ParameterScale = ParameterScale()
+
+    @property
+    def name(self) -> str:
+        place = "backbone" if self.in_backbone else "decoder"
+        depth = f"_{self.depth}" if self.depth else ""
+        scale = "" if self.scale == ParameterScale() else f"_x{self.scale.learning_rate:g}_x{self.scale.weight_decay:g}"
+        return place + depth + scale + ("" if self.decayed else "_no_decay")
 
 
 def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> list[dict]:
-    """Four groups: {backbone, the rest} x {decayed, not decayed}; with ``config.layer_decay`` of each block anew.
+    """Four groups: {backbone, the rest} x {decayed, not decayed}; with ``config.layer_decay`` of each block anew, and
+    more where a technique wants other rates for parameters of its own.
 
     Weight decay is for convolution and linear kernels, with ``config.decay_biases`` for their biases, too. Norms,
     relative position tables, cluster centres and layer scale never decay; ``model.no_weight_decay()`` names them.
 
     Args:
         model: has a ``backbone`` submodule and ``no_weight_decay()``.
-        others: modules that train with the model, such as a technique's heads.
+        others: modules that train with the model: a ``ModuleDict`` of techniques.
 
     Raises:
         UserError: layer decay for a backbone that is not a row of blocks.
     """
-    groups: dict[tuple[bool, bool, int], list[nn.Parameter]] = {}
+    groups: dict[_Group, list[nn.Parameter]] = {}
     behind = model.layers_behind() if config.layer_decay < 1 else {}
     if config.layer_decay < 1 and not behind:
         raise UserError(
@@ -28,28 +56,41 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
             "blocks; set it to 1, or take a ViT or a BEiT."
         )
 
-    def put(module: nn.Module, exempt: set[str], backbone: str | None) -> None:
+    def put(module: nn.Module, exempt: set[str], backbone: str | None, scales: Mapping[str, ParameterScale]) -> None:
         for name, parameter in module.named_parameters():
             decayed = name not in exempt and (parameter.ndim > 1 or config.decay_biases)
             in_backbone = backbone is not None and name.startswith(backbone)
             depth = behind.get(name, 0) if in_backbone else 0
-            groups.setdefault((in_backbone, decayed, depth), []).append(parameter)
+            group = _Group(in_backbone, decayed, depth, scales.get(name, ParameterScale()))
+            groups.setdefault(group, []).append(parameter)
 
-    put(model, model.no_weight_decay(), "backbone.")
-    put(others, names_without_weight_decay(others), None)
+    put(model, model.no_weight_decay(), "backbone.", {})
+    put(others, names_without_weight_decay(others), None, _scales_of(others))
     return [
         {
-            "params": parameters,
+            "params": groups[group],
             "lr": config.learning_rate
-            * (config.backbone_multiplier if in_backbone else 1.0)
-            * config.layer_decay**depth,
-            "weight_decay": config.weight_decay if decayed else 0.0,
-            "name": ("backbone" if in_backbone else "decoder")
-            + (f"_{depth}" if depth else "")
-            + ("" if decayed else "_no_decay"),
+            * (config.backbone_multiplier if group.in_backbone else 1.0)
+            * config.layer_decay**group.depth
+            * group.scale.learning_rate,
+            "weight_decay": config.weight_decay * group.scale.weight_decay if group.decayed else 0.0,
+            "name": group.name,
         }
-        for (in_backbone, decayed, depth), parameters in sorted(groups.items(), reverse=True)
+        for group in sorted(groups, key=_place)
     ]
+
+
+def _place(group: _Group) -> tuple:
+    """The plain groups first, the backbone before the rest, which is the order in checkpoints without techniques."""
+    return group.scale != ParameterScale(), not group.in_backbone, not group.decayed, -group.depth, group.name
+
+
+def _scales_of(others: nn.Module) -> dict[str, ParameterScale]:
+    """By the names of ``others``."""
+    techniques = ((name, child) for name, child in others.named_children() if isinstance(child, Technique))
+    return {
+        f"{name}.{own}": scale for name, technique in techniques for own, scale in technique.parameter_scales().items()
+    }
 
 
 def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig) -> optim.Optimizer:

@@ -40,5 +40,5 @@ def _pair(name: str, model: torch.nn.Module) -> Pair:
     try:
         build_techniques(TechniquesConfig(**{name: config}), model, _TAXONOMY)
     except UserError as refusal:
-        return Pair(hasattr(model, config.make().needs), str(refusal))
+        return Pair(config.make().fits(model), str(refusal))
     return Pair(True, None)

@@ -24,6 +24,7 @@ from pantile.losses.registry import create_criterion
 from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
+from pantile.techniques.ground_truth import ground_truth_shown
 from pantile.techniques.training_losses import losses_of
 
 
@@ -97,7 +98,9 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
-        losses, result = losses_of(self(images, targets.padding), self.techniques, self.criterion, targets)
+        with ground_truth_shown(self.techniques.values(), targets):
+            output = self(images, targets.padding)
+        losses, result = losses_of(output, self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -115,7 +118,9 @@ class PanopticTask(L.LightningModule):
         self.meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        self.meters.update(self.infer(batch), batch.panoptic, batch.indices)
+        with ground_truth_shown(self.techniques.values(), batch.panoptic):
+            predictions = self.infer(batch)
+        self.meters.update(predictions, batch.panoptic, batch.indices)
 
     def infer(self, batch: EvaluationBatch) -> list[Prediction]:
         """What the model says of each image of a batch, averaged over views, in tiles where ``tiling`` is set."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from pantile.contracts.placement import Placement
 from pantile.merge import merge
@@ -13,6 +14,8 @@ from pantile.models import fold_batch_norms
 
 #: even and odd, high and wide, and less than two cells of stride 32
 SIZES = ((64, 64), (65, 65), (96, 65), (71, 50), (33, 129))
+#: how far two outputs of one image may lie apart, of their length
+FAR_APART = 0.02
 
 
 @torch.no_grad()
@@ -37,11 +40,17 @@ def an_image_does_not_depend_on_its_batch(subject: Subject) -> Iterator[str]:
         together, alone = subject.trained_looking(images), subject.trained_looking(images[1:2])
     single = dict(named_tensors(alone))
     for name, batch in named_tensors(together):
-        if batch[1:2].shape != single[name].shape or not torch.allclose(batch[1:2], single[name], rtol=1e-3, atol=1e-4):
+        if batch[1:2].shape != single[name].shape or _far_apart(batch[1:2], single[name]):
             yield (
                 f"output{name} of an image is another alone than in a batch of three, in eval mode: use no statistics "
                 "of the batch there."
             )
+
+
+def _far_apart(some: Tensor, others: Tensor) -> bool:
+    """By more than rounding does, also where a hard assignment of pixels to queries turns it into whole steps."""
+    some, others = some.float(), others.float()
+    return float((some - others).norm()) > FAR_APART * float(others.norm())
 
 
 @torch.no_grad()

@@ -30,10 +30,14 @@ from torch import Tensor, nn
 from pantile.backbones import create_backbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
+from pantile.layers.cosine_linear import CosineLinear
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
 from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.mask2former_pixel_decoder import NORM_GROUPS, DecodedPixels, DeformablePixelDecoder
+
+#: after which ``middle_queries`` are taken (RankSeg); fewer layers give their last
+LAYERS_BEFORE_MIDDLE = 3
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Mask2FormerConfig:
         encoder_ffn_channels: inner width of their feed-forward parts.
         decoder_layers: that read strides 32, 16, 8 in turn. The original's ``DEC_LAYERS`` is one more.
         decoder_ffn_channels: inner width of their feed-forward parts.
+        cosine_classes: class logits are cosines of queries and class vectors, without bias (RankSeg).
     """
 
     architecture: Literal["mask2former"] = "mask2former"
@@ -79,6 +84,7 @@ class Mask2FormerConfig:
     encoder_ffn_channels: int = 1024
     decoder_layers: int = 9
     decoder_ffn_channels: int = 2048
+    cosine_classes: bool = False
 
 
 def mask2former_nano_config() -> Mask2FormerConfig:
@@ -141,7 +147,7 @@ class Mask2Former(PanopticModel):
             for _ in range(config.decoder_layers)
         )
         self.query_norm = nn.LayerNorm(width)
-        self.classifier = nn.Linear(width, num_classes + 1)
+        self.classifier = (CosineLinear if config.cosine_classes else nn.Linear)(width, num_classes + 1)
         self.mask_embed = Perceptron((width, width, width, config.embed_channels))
 
     def forward(self, images: Tensor, layer_outputs: bool | None = None) -> MaskOutput:
@@ -178,6 +184,7 @@ class Mask2Former(PanopticModel):
         coarse_embeds = [_resize(pixels.embed.detach(), size).flatten(2) for size in pixels.sizes]
 
         queries = self.query_content.expand(len(pixels.embed), -1, -1)
+        middle = queries
         outputs = []
         for index, layer in enumerate(self.layers):
             level = index % 3
@@ -190,10 +197,12 @@ class Mask2Former(PanopticModel):
             else:
                 logits = _resize(self.steer(index, outputs[-1]).detach(), pixels.sizes[level]).flatten(2)
             queries = layer(queries, self.query_position, keys[level], values[level], attention_area(logits))
+            if index < LAYERS_BEFORE_MIDDLE:
+                middle = queries
 
         normed = self.query_norm(queries)
         final = self._predict(normed, self.mask_embed(normed), pixels)
-        return replace(final, layers=tuple(outputs) if keep else ())
+        return replace(final, layers=tuple(outputs) if keep else (), middle_queries=middle)
 
     def no_weight_decay(self) -> set[str]:
         """As everywhere, but the pixel decoder's level embedding decays: in the original it is a bare parameter, where
@@ -202,7 +211,7 @@ class Mask2Former(PanopticModel):
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes and one more at the end."""
-        return {"classifier.weight", "classifier.bias"}
+        return {f"classifier.{name}" for name, _ in self.classifier.named_parameters()}
 
     def query_embeddings(self) -> dict[str, int]:
         """Names of the tensors that have an entry per query, and along which dimension."""
@@ -223,6 +232,7 @@ class Mask2Former(PanopticModel):
             num_classes=self.num_classes,
             embed_channels=config.embed_channels,
             feature_channels=config.channels,
+            query_channels=config.channels,
         )
 
     def _predict(self, normed: Tensor, embed: Tensor, pixels: DecodedPixels) -> MaskOutput:

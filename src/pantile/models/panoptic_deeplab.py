@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from pantile.backbones import SWideRNetConfig, create_backbone
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import CenterOutput
+from pantile.contracts.outputs import CenterOutput, CenterSpec
 from pantile.contracts.precision import autocast_off
 from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm, set_batch_norm
@@ -169,12 +169,19 @@ class PanopticDeepLab(PanopticModel):
         """
         _check_size(images, self.config.output_stride)
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        semantic = self.semantic_decoder(features)
         instance = self.instance_decoder(features)
         return CenterOutput(
-            semantic_logits=self.semantic_head(self.semantic_decoder(features)),
+            semantic_logits=self.semantic_head(semantic),
             center_heatmap=self.center_head(instance),
             center_offset=self.offset_head(instance),
+            semantic_feature=semantic,
         )
+
+    @property
+    def center_spec(self) -> CenterSpec:
+        """What a technique may know before the first batch."""
+        return CenterSpec(self.num_classes, self.config.semantic_width, feature_stride=4)
 
     def class_heads(self) -> set[str]:
         """Names of the tensors whose rows are the classes."""

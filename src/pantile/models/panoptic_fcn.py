@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from pantile.backbones import create_backbone
 from pantile.backbones.resnet_variants import freeze_stages, stride_in_first_conv
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import MaskOutput, MaskSpec, PositionMaps
+from pantile.contracts.outputs import MaskOutput, PositionMaps, PositionSpec
+from pantile.contracts.selection import PositionSelector
 from pantile.layers.coordinates import with_coordinates
 from pantile.layers.feature_pyramid import FeaturePyramid
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
@@ -140,6 +141,9 @@ class PanopticFCN(PanopticModel):
         num_classes: K, things and stuff, without no-object.
         is_thing: per class.
 
+    Attributes:
+        select_positions: None, or what says which classes may have positions, before anything is chosen among them.
+
     Raises:
         UserError: fields do not fit together, or there is no flag for each class.
     """
@@ -153,6 +157,7 @@ class PanopticFCN(PanopticModel):
         self.config = config
         self.num_classes = num_classes
         self.is_thing = tuple(map(bool, is_thing))
+        self.select_positions: PositionSelector | None = None
         self.thing_classes, self.stuff_channels = _channels(self.is_thing, config.thing_regions)
 
         self.backbone = create_backbone(
@@ -195,6 +200,12 @@ class PanopticFCN(PanopticModel):
         pixel_feature = self.semantic_pyramid(levels[:4])
         pixel_embed = self.encoder(with_coordinates(pixel_feature))
         logits = [self.position_head(level) for level in levels[1:]]
+        classes = presence_logits = None
+        if self.select_positions is not None:
+            things, stuff = zip(*logits, strict=True)
+            selection = self.select_positions(pixel_feature, things, stuff)
+            logits = list(map(PositionLogits, selection.thing_logits, selection.stuff_logits))
+            classes, presence_logits = selection.classes, selection.presence_logits
         kernel_maps = [self.kernel_head(level) for level in levels[1:]]
         if self.training:
             none = pixel_embed.new_zeros(len(images), 0, 1)
@@ -211,6 +222,8 @@ class PanopticFCN(PanopticModel):
             pixel_embed=pixel_embed,
             pixel_feature=pixel_feature,
             positions=positions,
+            classes=classes,
+            presence_logits=presence_logits,
         )
 
     def class_heads(self) -> set[str]:
@@ -235,16 +248,18 @@ class PanopticFCN(PanopticModel):
         return {}
 
     @property
-    def mask_spec(self) -> MaskSpec:
+    def mask_spec(self) -> PositionSpec:
         """What a technique may know before the first batch; the queries are those of inference on large images."""
         config = self.config
         regions = self.num_classes - len(self.thing_classes) + (self.num_classes > 1)
-        return MaskSpec(
+        return PositionSpec(
             num_layers=0,
             num_queries=config.levels * (config.candidates * bool(self.thing_classes) + regions),
             num_classes=self.num_classes,
             embed_channels=config.embed_channels,
             feature_channels=config.channels,
+            thing_classes=self.thing_classes,
+            stuff_channels=self.stuff_channels,
         )
 
     def _positions(self, logits: list[PositionLogits], kernel_maps: list[Tensor]) -> PositionMaps:

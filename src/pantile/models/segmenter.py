@@ -6,8 +6,8 @@
 
 The linear decoder is one linear layer on the patch tokens. Logits are at the patch's stride.
 
-Which classes take part is asked of ``selector`` before the blocks, with the projected patch tokens, so that the blocks
-see only the classes that compete.
+Which classes take part is asked of ``selector`` before the blocks, with the projected patch tokens as ``tokens``, so
+that the blocks see only the classes that compete.
 
 Two codes exist, and their weights fit both; ``positions`` and ``norm_eps`` say which is followed:
 
@@ -130,7 +130,7 @@ class Segmenter(SemanticModel):
         self.semantic_spec = SemanticSpec(
             num_classes=num_classes,
             embed_channels=channels,
-            feature_channels=channels,
+            feature_channels=width,
             feature_stride=self.backbone.stride,
             refines_classes=mask,
         )
@@ -218,12 +218,22 @@ class MaskDecoder(nn.Module):
         """(B, C, h, w) of the backbone to the output of ``model``, which holds this decoder."""
         size = features.shape[2:]
         patches = self.input_projection(features.flatten(2).transpose(1, 2))
-        selection = model.selector.select(patches.transpose(1, 2).unflatten(2, size), self.class_embed)
+        selection = model.selector.select(features, self.class_embed, patches.transpose(1, 2).unflatten(2, size))
+        if selection.tokens is not None:
+            patches = selection.tokens.flatten(2).transpose(1, 2)
         tokens = torch.cat([patches, selection.class_embed], dim=1)
-        patches, classes = self.norm(self.blocks(tokens)).split([patches.shape[1], selection.class_embed.shape[1]], 1)
+        seen = _all_but(selection.filler, patches.shape[1])
+        for block in self.blocks:
+            tokens = block(tokens, seen)
+        patches, classes = self.norm(tokens).split([patches.shape[1], selection.class_embed.shape[1]], 1)
         patches = F.normalize(self.patch_projection(patches), dim=2)
         classes = F.normalize(self.class_projection(classes), dim=2)
         return model.classified(patches.transpose(1, 2).unflatten(2, size), replace(selection, class_embed=classes))
+
+
+def _all_but(filler: Tensor | None, patches: int) -> Tensor | None:
+    """(B, k) bool to (B, 1, 1, patches + k) bool: the tokens that others may look at; None where these are all."""
+    return None if filler is None else ~F.pad(filler, (patches, 0))[:, None, None]
 
 
 def _start(module: nn.Module) -> None:

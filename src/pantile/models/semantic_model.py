@@ -19,10 +19,10 @@ class AllClasses(nn.Module):
         super().__init__()
         self.norm = norm
 
-    def select(self, feature: Tensor, class_embed: Tensor) -> ClassSelection:
+    def select(self, feature: Tensor, class_embed: Tensor, tokens: Tensor | None = None) -> ClassSelection:
         return ClassSelection(class_embed.expand(len(feature), -1, -1))
 
-    def normalise(self, logits: Tensor) -> Tensor:
+    def normalise(self, logits: Tensor, selection: ClassSelection) -> Tensor:
         return logits if self.norm is None else self.norm(logits.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -69,7 +69,7 @@ class SemanticModel(PanopticModel):
             chosen = class_bias if selection.classes is None else class_bias[selection.classes]
             logits = logits + chosen.expand(len(logits), -1)[..., None, None]
         return SemanticOutput(
-            self.selector.normalise(logits),
+            self.selector.normalise(logits, selection),
             pixel_embed,
             selection.class_embed,
             self.semantic_spec.num_classes,

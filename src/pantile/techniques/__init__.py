@@ -3,6 +3,7 @@
 from pantile.techniques.base import TECHNIQUES, Technique, build_techniques
 from pantile.techniques.config import TechniquesConfig
 from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
+from pantile.techniques.rankseg import RankSeg, RankSegConfig
 from pantile.techniques.reclass import ReClass, ReClassConfig
 from pantile.techniques.remask import ReMask, ReMaskConfig
 from pantile.techniques.training_losses import losses_of, losses_with
@@ -11,6 +12,8 @@ __all__ = [
     "TECHNIQUES",
     "IntraBatch",
     "IntraBatchConfig",
+    "RankSeg",
+    "RankSegConfig",
     "ReClass",
     "ReClassConfig",
     "ReMask",

@@ -2,23 +2,27 @@
 
 The engine calls, in training::
 
-    raw = model(images) -> rewrite of every technique -> queries chosen by the criterion, where it has to
+    output = model(images) -> rewrite of every technique
+    seen = targets -> change_targets of every technique
+    raw = output, with queries chosen by the criterion where it has to
     output = raw -> before_loss of every technique
-    losses, assignment = criterion(output, targets)
+    losses, assignment = criterion(output, seen)
     losses += extra_losses of every technique
 
 and at inference ``model -> rewrite -> merge``. A technique never edits a model; it reads and replaces the fields of
 the model's output. Its own weights live in the technique.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import MaskOutput
+from pantile.contracts.outputs import MaskOutput, ModelOutput
+from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.registry import Registry
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
@@ -36,13 +40,34 @@ class TechniqueConfig(Protocol):
 TECHNIQUES: Registry[type[TechniqueConfig]] = Registry("technique", "pantile.techniques")
 
 
-class Technique(nn.Module):
-    """Base class. Subclasses override the hooks they need."""
+@dataclass(frozen=True)
+class ParameterScale:
+    """What the optimizer multiplies with for a parameter of a technique.
 
-    #: the attribute of a model that says what the technique has to know of it
-    needs: ClassVar[str] = "mask_spec"
-    #: True when ``rewrite`` needs the technique's weights at inference, so that they stay in exported files.
+    Attributes:
+        learning_rate: of the run's learning rate.
+        weight_decay: of the run's weight decay, where the parameter decays.
+    """
+
+    learning_rate: float = 1.0
+    weight_decay: float = 1.0
+
+
+class Technique(nn.Module):
+    """Base class. Subclasses override the hooks they need; outputs are of the types of the models that it fits."""
+
+    #: attributes of models that say what the technique has to know of them: a model with any of these will do
+    needs: ClassVar[tuple[str, ...]] = ("mask_spec",)
+    #: what such models give, for messages
+    works_on: ClassVar[str] = "queries and masks"
+    #: True when inference needs the technique's weights, so that they stay in exported files.
     needed_at_inference: bool = False
+    #: True when ``show_ground_truth`` is to be called before the model runs, in training and in evaluation.
+    reads_ground_truth: bool = False
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether ``model`` has what the technique needs."""
+        return any(hasattr(model, name) for name in self.needs)
 
     def build(self, model: nn.Module, taxonomy: Taxonomy) -> None:
         """Makes the technique's own heads for ``model``, which has what the technique ``needs``."""
@@ -50,9 +75,25 @@ class Technique(nn.Module):
     def attach(self, model: nn.Module) -> None:
         """Sets a seam of ``model``; called after ``build``, and again for a copy that takes the model's place."""
 
-    def rewrite(self, output: MaskOutput) -> MaskOutput:
+    def show_ground_truth(self, ground_truth: PanopticTargets | Sequence[PanopticMap] | None) -> None:
+        """What experiments with an oracle may know before the model runs.
+
+        Args:
+            ground_truth: of the next batch, as training or as evaluation has it; None takes it back.
+        """
+
+    def rewrite(self, output: ModelOutput) -> ModelOutput:
         """Changes outputs in training and at inference."""
         return output
+
+    def change_targets(self, output: ModelOutput, targets: PanopticTargets) -> PanopticTargets:
+        """Changes what criteria and ``before_loss`` compare outputs with. Rows of the table keep their numbers.
+
+        Args:
+            output: after ``rewrite`` of every technique.
+            targets: what earlier techniques left.
+        """
+        return targets
 
     def before_loss(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         """Changes what the criterion sees, in training only.
@@ -68,8 +109,13 @@ class Technique(nn.Module):
 
         Args:
             output: what the criterion saw.
+            targets: all of them, also those that ``change_targets`` took from the criterion.
             assignment: what the criterion compared each query of the output and of its layers with.
         """
+        return {}
+
+    def parameter_scales(self) -> dict[str, ParameterScale]:
+        """By name, for parameters of the technique whose learning rate or weight decay is another than the run's."""
         return {}
 
 
@@ -83,9 +129,9 @@ def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn
     for name, technique_config in config.items():
         technique = technique_config.make() if technique_config is not None else None
         if technique is not None:
-            if not hasattr(model, technique.needs):
+            if not technique.fits(model):
                 raise UserError(
-                    f"techniques.{name} works on queries and masks, which {type(model).__name__} does not give: "
+                    f"techniques.{name} works on {technique.works_on}, which {type(model).__name__} does not give: "
                     f"switch it off with --set techniques.{name}=null."
                 )
             technique.build(model, taxonomy)
@@ -94,7 +140,7 @@ def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn
     return nn.ModuleDict(techniques)
 
 
-def rewrite_all(techniques: Iterable[Technique], output: MaskOutput) -> MaskOutput:
+def rewrite_all(techniques: Iterable[Technique], output: ModelOutput) -> ModelOutput:
     for technique in techniques:
         output = technique.rewrite(output)
     return output

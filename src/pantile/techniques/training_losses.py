@@ -10,6 +10,7 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.losses.criterion import Criterion
 from pantile.losses.result import CriterionResult
 from pantile.techniques.base import Technique, rewrite_all
+from pantile.techniques.ground_truth import ground_truth_shown
 
 
 def losses_with(
@@ -36,7 +37,8 @@ def losses_with(
             f"There are images of {tuple(images.shape)} and targets of {tuple(targets.ids.shape)}: give a map of "
             "(H, W) for each image."
         )
-    output = rewrite_all(techniques.values(), model(images))
+    with ground_truth_shown(techniques.values(), targets):
+        output = rewrite_all(techniques.values(), model(images))
     return losses_of(output, techniques, criterion, targets)[0]
 
 
@@ -44,11 +46,14 @@ def losses_of(
     output: ModelOutput, techniques: Mapping[str, Technique], criterion: Criterion, targets: PanopticTargets
 ) -> tuple[dict[str, Tensor], CriterionResult]:
     """The same of an output that has passed every technique's ``rewrite``, and all that the criterion says."""
-    raw = criterion.choose_queries(output, targets)
+    seen = targets
+    for technique in techniques.values():
+        seen = technique.change_targets(output, seen)
+    raw = criterion.choose_queries(output, seen)
     output = raw
     for technique in techniques.values():
-        output = technique.before_loss(output, raw, targets)
-    result = criterion(output, targets)
+        output = technique.before_loss(output, raw, seen)
+    result = criterion(output, seen)
     losses = dict(result.losses)
     for name, technique in techniques.items():
         extra = technique.extra_losses(output, targets, result.assignment)
