@@ -1,7 +1,7 @@
 """Feature extractors behind one interface: timm's, and what timm does not have."""
 
 from pantile.backbones.interface import Backbone
-from pantile.backbones.registry import create_backbone, weights_name
+from pantile.backbones.registry import create_backbone, tagged, weights_name
 from pantile.backbones.swidernet import SWideRNet, SWideRNetClassifier, SWideRNetConfig, wr41
 
-__all__ = ["Backbone", "SWideRNet", "SWideRNetClassifier", "SWideRNetConfig", "create_backbone", "weights_name", "wr41"]
+__all__ = ["Backbone", "SWideRNet", "SWideRNetClassifier", "SWideRNetConfig", "create_backbone", "tagged", "weights_name", "wr41"]

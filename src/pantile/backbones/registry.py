@@ -5,12 +5,20 @@ from torch import nn
 from pantile.backbones import timm_bridge
 from pantile.backbones.interface import Backbone
 from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet, named_config
+from pantile.backbones.vit_adapter import PREFIX as ADAPTED
+from pantile.backbones.vit_adapter import ViTAdapter
 from pantile.contracts.errors import UserError
 
 
 def weights_name(name: str) -> str | None:
     """The public weights that ``pretrained`` loads: the timm name with its tag; None where there are none."""
-    return None if is_swidernet(name) else timm_bridge.weights_name(name)
+    return None if is_swidernet(name) else timm_bridge.weights_name(name.removeprefix(ADAPTED))
+
+
+def tagged(name: str) -> str:
+    """The same backbone; where there are public weights, with their tag in its name."""
+    weights = weights_name(name)
+    return name if weights is None else (ADAPTED if name.startswith(ADAPTED) else "") + weights
 
 
 def create_backbone(
@@ -28,8 +36,8 @@ def create_backbone(
     """A backbone by name.
 
     Args:
-        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), or a timm name; or a backbone, which is taken as
-            it is.
+        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), "vit_adapter_" and the timm name of a BEiT, or a
+            timm name; or a backbone, which is taken as it is.
         pretrained: load timm's ImageNet weights, downloaded on first use.
         weights_file: load these weights instead: of the whole timm model, or of a SWideRNet or its classifier.
         in_channels: bands of the image; the first kernel is adapted when weights are loaded.
@@ -46,8 +54,8 @@ def create_backbone(
     if isinstance(name, nn.Module):
         return _checked(name, pretrained or weights_file is not None, output_stride)
     if not is_swidernet(name):
-        return timm_bridge.create_backbone(
-            name,
+        backbone = timm_bridge.create_backbone(
+            name.removeprefix(ADAPTED),
             pretrained=pretrained,
             weights_file=weights_file,
             in_channels=in_channels,
@@ -56,6 +64,7 @@ def create_backbone(
             image_size=image_size,
             feature_blocks=feature_blocks,
         )
+        return ViTAdapter(backbone, in_channels, drop_path) if name.startswith(ADAPTED) else backbone
     if swidernet is None:
         swidernet = SWideRNetConfig(drop_path=drop_path)
     elif drop_path not in (0.0, swidernet.drop_path):

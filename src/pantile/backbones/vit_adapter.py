@@ -49,11 +49,16 @@ class ViTAdapter(Backbone):
         drop_path: stochastic depth of the extractors' feed-forward parts, 0..1.
 
     Raises:
-        UserError: fewer blocks than groups, or features that are to be taken elsewhere.
+        UserError: another backbone, or blocks that do not make four equal groups.
     """
 
     def __init__(self, beit: BeitBackbone, in_channels: int = 3, drop_path: float = 0.0):
         super().__init__(beit.channels, stem_stride=4, output_stride=32)
+        if not isinstance(beit, BeitBackbone):
+            raise UserError(
+                f"model.backbone: {type(beit).__name__} is not a BEiT; after {PREFIX} give the timm name of one, such as "
+                f"{PREFIX}beit_large_patch16_224."
+            )
         depth, width = len(beit.tables), beit.model.embed_dim
         if depth % GROUPS:
             raise UserError(f"model.backbone: a ViT-Adapter needs a multiple of {GROUPS} blocks, and this has {depth}.")
