@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import timm
 
-from pantile.backbones import create_backbone, timm_bridge, weights_name
+from pantile.backbones import create_backbone, tagged, timm_bridge, weights_name
 from pantile.backbones.swidernet import is_swidernet
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
@@ -23,17 +23,21 @@ def defaults() -> dict[str, object]:
 
 
 def test_every_timm_name_has_a_tag_that_timm_knows() -> None:
-    used = {recipe: make_recipe(recipe).model.backbone for recipe in list_recipes()}
-    used |= {name: model.backbone for name, model in defaults().items()}
+    backbones = {recipe: make_recipe(recipe).model.backbone for recipe in list_recipes()}
+    backbones |= {name: model.backbone for name, model in defaults().items()}
+    used = {who: weights_name(backbone) for who, backbone in backbones.items() if not is_swidernet(backbone)}
     known = set(timm.list_pretrained())
-    assert {who: name for who, name in used.items() if not is_swidernet(name) and name not in known} == {}
-    assert {weights_name(name) for name in used.values()} >= {"resnet50.tv_in1k", None}
+    untrained = {"beit_nano_patch16_224", "swin_nano_patch4_window7_224"}  # registered here, for nano recipes
+    assert {who: name for who, name in used.items() if name not in known | untrained} == {}
+    assert {"resnet50.tv_in1k", "beit_large_patch16_224.in22k_ft_in22k"} < set(used.values())
+    assert {tagged(name) for name in backbones.values() if "." in name} <= set(backbones.values())
+    assert any(is_swidernet(name) and weights_name(name) is None for name in backbones.values())
 
 
 def test_resnets_of_the_tables_are_torchvisions() -> None:
     names = {make_recipe(recipe).model.backbone for recipe in list_recipes()}
-    with_deep_stem = "resnet101s.gluon_in1k"  # torchvision has none
-    assert {n for n in names if n.startswith("resnet")} == {"resnet50.tv_in1k", "resnet101.tv_in1k", with_deep_stem}
+    deep_stems = {"resnet50c.gluon_in1k", "resnet101c.gluon_in1k", "resnet101s.gluon_in1k"}  # torchvision has none
+    assert {n for n in names if n.startswith("resnet")} == {"resnet50.tv_in1k", "resnet101.tv_in1k"} | deep_stems
 
 
 def test_a_name_without_a_tag_is_told_with_the_one_that_is_loaded() -> None:

@@ -1,7 +1,7 @@
 """ViT-Adapter-L under Mask2Former on ADE20K (Chen et al., ICLR 2023, arXiv:2205.08534): its two rows, and a nano size.
 
 Two things of the original are not in a configuration: at 896 its run starts from the same model trained on COCO-Stuff
-164k (``pantile train --from``), and its evaluation averages the class scores of windows of the crop's size. Here an
+164k (``pantile train --init``), and its evaluation averages the class scores of windows of the crop's size. Here an
 image is seen as a whole.
 """
 
