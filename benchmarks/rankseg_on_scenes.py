@@ -1,7 +1,7 @@
 """RankSeg step by step on generated scenes of many classes: host, + multi-label loss, + selection, + ranks, + truth.
 
     python benchmarks/rankseg_on_scenes.py --out runs/rankseg [--steps 400] [--seeds 3] [--classes 200] [--selected 25]
-        [--models segmenter_nano mask2former_nano] [--threads 1]
+        [--size 257] [--models segmenter_nano mask2former_nano] [--set FIELD=VALUE ...] [--threads 1]
 
 The rows of the paper's Table 1, and its oracle (ground truth decides which classes compete, in training and in
 evaluation). Same seeds, steps and images for all rows of a model; mIoU on unseen scenes, mean and standard deviation
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed-list", type=int, nargs="+", help="only these (default: 1 to --seeds)")
     parser.add_argument("--classes", type=int, default=200)
+    parser.add_argument("--size", type=int, default=257, help="of the scenes; crops are a recipe's (--set)")
     parser.add_argument("--selected", type=int, default=25, help="k")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override fields of all rows")
@@ -56,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     training_set, unseen = (
-        open_dataset(f"scenes:{count},classes={arguments.classes}", split)
+        open_dataset(f"scenes:{count},classes={arguments.classes},size={arguments.size}", split)
         for count, split in ((TRAINING_SCENES, "train"), (UNSEEN_SCENES, "val"))
     )
     results: dict[str, dict[str, list[float]]] = {model: {} for model in arguments.models}

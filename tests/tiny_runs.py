@@ -34,7 +34,16 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
 
 
 #: of the optimizer's fields those that a few steps without a schedule do not read
-SCHEDULE = ("schedule", "poly_power", "poly_end", "milestones", "step_factor", "warmup", "warmup_start", "gradient_clip")
+SCHEDULE = (
+    "schedule",
+    "poly_power",
+    "poly_end",
+    "milestones",
+    "step_factor",
+    "warmup",
+    "warmup_start",
+    "gradient_clip",
+)
 #: fields in which a shrunk model is like its family's nano model
 WIDTHS = re.compile(r"(.+_)?channels|(.+_)?widths?|num_heads")
 
@@ -42,15 +51,22 @@ WIDTHS = re.compile(r"(.+_)?channels|(.+_)?widths?|num_heads")
 def shrunk(name: str) -> RunConfig:
     """A recipe with a tiny backbone, narrow layers, a small crop and batch; everything else is the recipe's own."""
     config = make_recipe(name)
-    model, nano = config.model, make_recipe(f"{config.model.architecture}_nano").model
+    model, architecture = config.model, config.model.architecture
+    nano = make_recipe(f"{architecture}_nano").model
     small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
-    small |= {"vit_adapter": "vit_adapter_beit_nano_patch16_224"} | dict.fromkeys(("vit", "test_vit"), "test_vit")
+    small |= {"vit_adapter": "vit_adapter_beit_nano_patch16_224"}
+    small |= dict.fromkeys(("axial", "max_"), "axial_nano")
+    small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
     backbone = next((b for family, b in small.items() if model.backbone.startswith(family)), "test_resnet")
     if model.architecture == "semask":  # on a Swin only
         backbone = nano.backbone
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
     if getattr(model, "image_size", None):
         widths["image_size"] = (64, 64)
+    if architecture in ("max_deeplab", "cmt_deeplab"):
+        widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
+    if getattr(model, "first_backbone", None) is not None:
+        widths["first_backbone"] = backbone
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if not backbone.startswith("swidernet") and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here

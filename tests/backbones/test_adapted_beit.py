@@ -84,12 +84,12 @@ def written_out(model, images):
         for extractor in model.extractors[index]:
             pyramid = pyramid + attend(extractor.attention, pyramid, sizes, x, grid)
             hidden = extractor.expand(extractor.ffn_norm(pyramid)).split([h * w for h, w in sizes], dim=1)
-            mixed = [extractor.neighbours(t.mT.unflatten(2, s)).flatten(2).mT for t, s in zip(hidden, sizes, strict=True)]
+            mixed = [
+                extractor.neighbours(t.mT.unflatten(2, s)).flatten(2).mT for t, s in zip(hidden, sizes, strict=True)
+            ]
             pyramid = pyramid + extractor.project(F.gelu(torch.cat(mixed, 1)))
         seen.append(x.mT.unflatten(2, sizes[1]))
-    c2, c3, c4 = (
-        t.mT.unflatten(2, s) for t, s in zip(pyramid.split([h * w for h, w in sizes], 1), sizes, strict=True)
-    )
+    c2, c3, c4 = (t.mT.unflatten(2, s) for t, s in zip(pyramid.split([h * w for h, w in sizes], 1), sizes, strict=True))
     maps = {"res2": model.up(c2) + first, "res3": c2, "res4": c3, "res5": c4}
     scales = (4, 2, 1, 0.5)
     return {

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pantile.layers import axial_lines
 from pantile.layers.axial_attention import MAX_SPAN, AxialAttention, AxialAttention2D, relative_index
 
 
@@ -87,14 +88,35 @@ def test_two_axes_height_first():
 def test_training_statistics_are_those_of_all_lines():
     """In training, the 3 x heads logit channels are normalised over lines, queries and keys together."""
     torch.manual_seed(0)
-    attention = AxialAttention(6, 4, 8, num_heads=2, along_height=False).train()
-    captured = {}
-    attention.norm_similarity.register_forward_hook(lambda _, i, o: captured.update(before=i[0], after=o))
-    attention(torch.randn(2, 6, 3, 5))
-    before, after = captured["before"], captured["after"]
-    assert before.shape == (6, 6, 5, 5)
-    mean, var = before.mean((0, 2, 3), keepdim=True), before.var((0, 2, 3), keepdim=True, unbiased=False)
-    torch.testing.assert_close(after, (before - mean) / (var + attention.norm_similarity.eps).sqrt())
+    attention = AxialAttention(6, 4, 8, num_heads=2, along_height=False).double().train()
+    attention.norm_similarity.momentum = 1.0
+    x = torch.randn(2, 6, 3, 5, dtype=torch.float64)
+    attention(x)
+    q, k, _ = (p.unflatten(1, (2, -1)).permute(0, 3, 1, 4, 2) for p in attention.qkv(x).split(attention.split, dim=1))
+    rq, rk = (table[relative_index(5)] for table in (attention.query_table, attention.key_table))
+    terms = ("bhnld,bhnmd->bhnlm", q, k), ("bhnld,lmd->bhnlm", q, rq), ("bhnmd,lmd->bhnlm", k, rk)
+    logits = torch.cat([torch.einsum(*term) for term in terms], dim=2).flatten(0, 1)
+    torch.testing.assert_close(attention.norm_similarity.running_mean, logits.mean((0, 2, 3)))
+    torch.testing.assert_close(attention.norm_similarity.running_var, logits.var((0, 2, 3)))
+
+
+def test_chunks_of_lines_change_nothing(monkeypatch):
+    torch.manual_seed(0)
+    attention = AxialAttention2D(6, 4, num_heads=2).double().train()
+    x = torch.randn(2, 6, 7, 5, dtype=torch.float64, requires_grad=True)
+
+    def outcome():
+        out = attention(x)
+        return [out, *torch.autograd.grad(out.square().sum(), [x, *attention.parameters()])]
+
+    whole = outcome()
+    monkeypatch.setitem(axial_lines._CHUNK_LOGITS, "cpu", 2 * 2 * 49)
+    chunked = outcome()
+    forward = axial_lines._forward  # and with the weights made anew, as on a GPU
+    monkeypatch.setattr(axial_lines, "_forward", lambda *inputs, keep: forward(*inputs, keep=False))
+    for other in (chunked, outcome()):
+        for one, another in zip(whole, other, strict=True):
+            torch.testing.assert_close(one, another)
 
 
 def test_relative_index():

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from model_contract import randomise
 
+from pantile.layers.residual_block import axial_block, bottleneck_block
 from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
-from pantile.models.kmax_pixel_decoder import Fusion, PixelDecoder, ResidualBlock
+from pantile.models.kmax_pixel_decoder import Fusion, PixelDecoder
 
 gelu = F.gelu
 
@@ -27,7 +28,7 @@ def conv_bn(block, x, **options):
 @torch.no_grad()
 def test_bottleneck(in_channels):
     torch.manual_seed(0)
-    block = prepared(ResidualBlock(in_channels, 4, axial=False, num_heads=1))
+    block = prepared(bottleneck_block(in_channels, 16))
     x = torch.randn(2, in_channels, 5, 6)
     a = gelu(x)
     branch = gelu(conv_bn(block.reduce, a))
@@ -40,7 +41,7 @@ def test_bottleneck(in_channels):
 @torch.no_grad()
 def test_axial_block():
     torch.manual_seed(0)
-    block = prepared(ResidualBlock(6, 4, axial=True, num_heads=2))
+    block = prepared(axial_block(6, 16, 4, 2))
     x = torch.randn(2, 6, 5, 6)
     a = gelu(x)
     inner = gelu(conv_bn(block.reduce, a))
@@ -53,7 +54,7 @@ def test_axial_block():
 @torch.no_grad()
 def test_new_blocks_pass_their_shortcut():
     torch.manual_seed(0)
-    block = ResidualBlock(16, 4, axial=False, num_heads=1).eval()
+    block = bottleneck_block(16, 16).eval()
     x = torch.randn(1, 16, 3, 3)
     torch.testing.assert_close(block(x), gelu(x))
 

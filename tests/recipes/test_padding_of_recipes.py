@@ -24,5 +24,5 @@ def test_padding(name: str) -> None:
         assert augment.pad_value is None
     else:
         # detectron2's mappers pad crops with a grey before the normalisation, everybody else with the mean after it
-        crops = name.startswith(("mask2former", "maskformer"))
+        crops = name.startswith(("mask2former", "maskformer", "semask"))
         assert augment.pad_value == (128 if crops else None)

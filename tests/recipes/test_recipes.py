@@ -54,7 +54,7 @@ def test_every_recipe_builds(name):
         with torch.device("meta"):
             model = create_model(config.model, len(taxonomy), [c.is_thing for c in taxonomy.classes])
             assert set(build_techniques(config.techniques, model, taxonomy)) == chosen
-    corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab")) else 0
+    corners_aligned = 1 if name.startswith(("kmax", "remax", "panoptic_deeplab", "max_", "cmt_")) else 0
     if corners_aligned and isinstance(config.evaluation_size, tuple):
         assert config.augment.crop == config.evaluation_size
     if "nano" not in name:

@@ -1,9 +1,15 @@
 """What every backbone is to a decoder: named feature maps with known widths and strides."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
+
+#: maps by original stride (32 for res5, whatever the output stride), the earliest first
+Trail = dict[int, list[Tensor]]
+#: what a caller does after a residual block: its map, not activated, and its original stride to another map of the
+#: shape
+AfterBlock = Callable[[Tensor, int], Tensor]
 
 
 class Backbone(nn.Module):
@@ -22,6 +28,22 @@ class Backbone(nn.Module):
         strides = {"res5": output_stride, "res4": min(16, output_stride), "res3": 8, "res2": 4, "stem": stem_stride}
         self.channels = channels
         self.strides = {name: strides[name] for name in channels}
+
+    def run(self, images: Tensor, after_block: AfterBlock) -> Trail:
+        """The maps of every original stride, perhaps not activated, with a caller's work between the blocks.
+
+        Where the blocks of a family cannot be seen, ``after_block`` is never called.
+        """
+        features = self(images)
+        return {2**i: [features[f"res{i}"]] for i in (2, 3, 4, 5)}
+
+    def block_strides(self) -> list[int]:
+        """The original stride of each call of ``after_block``."""
+        return []
+
+    def maps_by_stride(self) -> dict[int, int]:
+        """How many maps of each original stride ``run`` gives."""
+        return dict.fromkeys((4, 8, 16, 32), 1)
 
 
 def layers_behind(names: Iterable[str], pattern: str, depth: int) -> dict[str, int]:

@@ -3,16 +3,19 @@
 from torch import nn
 
 from pantile.backbones import timm_bridge
+from pantile.backbones.axial_resnet import AxialResNet, is_axial_resnet, named_axial_resnet
 from pantile.backbones.interface import Backbone
 from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet, named_config
 from pantile.backbones.vit_adapter import PREFIX as ADAPTED
 from pantile.backbones.vit_adapter import ViTAdapter
+from pantile.backbones.weights_file import load_backbone_weights
 from pantile.contracts.errors import UserError
 
 
 def weights_name(name: str) -> str | None:
     """The public weights that ``pretrained`` loads: the timm name with its tag; None where there are none."""
-    return None if is_swidernet(name) else timm_bridge.weights_name(name.removeprefix(ADAPTED))
+    is_ours = is_swidernet(name) or is_axial_resnet(name)
+    return None if is_ours else timm_bridge.weights_name(name.removeprefix(ADAPTED))
 
 
 def tagged(name: str) -> str:
@@ -36,10 +39,11 @@ def create_backbone(
     """A backbone by name.
 
     Args:
-        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), "vit_adapter_" and the timm name of a BEiT, or a
-            timm name; or a backbone, which is taken as it is.
+        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), "axial_r50", "axial_r104", "max_s", "max_l",
+            "vit_adapter_" and the timm name of a BEiT, or a timm name; or a backbone, which is taken as it is.
         pretrained: load timm's ImageNet weights, downloaded on first use.
-        weights_file: load these weights instead: of the whole timm model, or of a SWideRNet or its classifier.
+        weights_file: load these weights instead: of the whole timm model, of a SWideRNet or its classifier, or of an
+            Axial-ResNet.
         in_channels: bands of the image; the first kernel is adapted when weights are loaded.
         drop_path: stochastic depth rate, 0..1.
         output_stride: of res5, 32 or 16; 8 for a ResNet.
@@ -53,6 +57,13 @@ def create_backbone(
     """
     if isinstance(name, nn.Module):
         return _checked(name, pretrained or weights_file is not None, output_stride)
+    if is_axial_resnet(name):
+        _no_public_weights(name, pretrained and weights_file is None)
+        config = named_axial_resnet(name, drop_path=drop_path)
+        backbone = AxialResNet(config, output_stride=output_stride, in_channels=in_channels)
+        if weights_file is not None:
+            load_backbone_weights(backbone, weights_file, "stem.0.conv.weight")
+        return backbone
     if not is_swidernet(name):
         backbone = timm_bridge.create_backbone(
             name.removeprefix(ADAPTED),
@@ -73,15 +84,19 @@ def create_backbone(
             "give it in swidernet.drop_path only."
         )
     config = named_config(name, swidernet)
-    if pretrained and weights_file is None:
-        raise UserError(
-            f"model.pretrained: there are no public PyTorch weights of {name}; set it to false, or give a file in "
-            "model.backbone_weights."
-        )
+    _no_public_weights(name, pretrained and weights_file is None)
     backbone = SWideRNet(config, output_stride=output_stride, in_channels=in_channels)
     if weights_file is not None:
         backbone.load_weights(weights_file)
     return backbone
+
+
+def _no_public_weights(name: str, wanted: bool) -> None:
+    if wanted:
+        raise UserError(
+            f"model.pretrained: there are no public PyTorch weights of {name}; set it to false, or give a file in "
+            "model.backbone_weights."
+        )
 
 
 def _checked(backbone: nn.Module, wants_weights: bool, output_stride: int) -> nn.Module:

@@ -31,21 +31,17 @@ both output strides.
 """
 
 import math
-import pickle
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.layers import DropPath, EffectiveSEModule, lecun_normal_, variance_scaling_
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from pantile.backbones.interface import Backbone
+from pantile.backbones.weights_file import load_backbone_weights
 from pantile.contracts.errors import UserError
 from pantile.layers.conv import set_batch_norm
 from pantile.layers.switchable_atrous import SwitchableAtrousConv2d
@@ -204,29 +200,9 @@ class SWideRNet(Backbone):
         Raises:
             UserError: no such file, not a state dict, or not of this network.
         """
-        state = _read_state(Path(weights_file))
-        if any(name.startswith("backbone.") for name in state):
-            state = {n.removeprefix("backbone."): t for n, t in state.items() if n.startswith("backbone.")}
-        own = self.state_dict()
-        kernel = state.get("conv1.0.weight")
-        if kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3:
-            state["conv1.0.weight"] = adapt_input_conv(own["conv1.0.weight"].shape[1], kernel)
-        missing = [name for name in own if name not in state]
-        unknown = [name for name in state if name not in own]
-        misshapen = [name for name in own if name in state and state[name].shape != own[name].shape]
-        if missing or unknown or misshapen:
-            if misshapen:
-                name = misshapen[0]
-                reason = f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
-            elif missing:
-                reason = f"{missing[0]} is missing, the first of {len(missing)}"
-            else:
-                reason = f"{min(unknown)} is unknown, the first of {len(unknown)}"
-            raise UserError(
-                f"model.backbone_weights: {weights_file} does not fit this SWideRNet ({reason}); check w1, w2, l, "
-                "squeeze_excite and switchable_atrous."
-            )
-        self.load_state_dict(state)
+        load_backbone_weights(
+            self, weights_file, "conv1.0.weight", "check w1, w2, l, squeeze_excite and switchable_atrous"
+        )
 
 
 class SWideRNetClassifier(nn.Module):
@@ -350,23 +326,6 @@ def _bottleneck(
     last = _conv_norm(nn.Conv2d(middle, wide, 1, bias=False), wide)
     rest = nn.Sequential(*_conv_norm(atrous, middle, relu=True), *last)
     return ResidualBlock(first, rest, in_channels, wide, stride=stride, **options)
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"model.backbone_weights: there is no file {path}; give a state dict of a SWideRNet.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(
-            f"model.backbone_weights: {path} cannot be read as plain tensors ({type(error).__name__}); give a "
-            ".safetensors file or a .pth that torch.save made of a state dict."
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"model.backbone_weights: {path} is not a state dict; save only model.state_dict().")
-    return state
 
 
 def _check(config: SWideRNetConfig, output_stride: int) -> None:

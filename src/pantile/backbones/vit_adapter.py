@@ -85,9 +85,7 @@ class ViTAdapter(Backbone):
         images = F.pad(images, (0, -width % 32, 0, -height % 32))
         quarter, *coarser = self.prior(images)
         sizes = tuple((x.shape[2], x.shape[3]) for x in coarser)
-        pyramid = torch.cat(
-            [_tokens(x) + level for x, level in zip(coarser, self.level_embed, strict=True)], dim=1
-        )
+        pyramid = torch.cat([_tokens(x) + level for x, level in zip(coarser, self.level_embed, strict=True)], dim=1)
         patches, seen = self._through_the_groups(images, pyramid, sizes)
         eighth, sixteenth, half_of_it = (
             x.transpose(1, 2).unflatten(2, size)

@@ -121,6 +121,11 @@ def _check_suffix(out: Path) -> None:
 
 _TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"
 KINDS = {
+    "maxdeeplab": Kind(
+        "weights of deeplab2's MaX-DeepLab (a TensorFlow checkpoint, or an .npz of its variables), into ours",
+        _both_ways_arguments,
+        partial(_run_both_ways, "max_deeplab"),
+    ),
     "to-kmax": Kind(
         "the same as kmax --to original",
         add_weights_option,

@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
     add_reading_arguments(parser)
+    parser.add_argument(
+        "--inside",
+        type=output_folder,
+        metavar="DIR",
+        help="also draw how the model comes to its segments: assignments and attention of each layer",
+    )
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
 
@@ -63,6 +69,12 @@ def run(args: argparse.Namespace) -> int:
         predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
         predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
+        if args.inside is not None:
+            from pantile.predict.inside import write_inside
+
+            bad = {image.name for image in made.bad}
+            mine = [image for image in images if image.name not in bad][world.rank :: world.total]
+            write_inside(predictor, mine, args.inside)
     if world.rank == 0:
         if made.kept:
             print(f"{made.kept} of {made.images} images were finished by an earlier run.")

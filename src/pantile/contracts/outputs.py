@@ -161,6 +161,9 @@ class MaskOutput:
         positions: dense predictions of a model that makes queries at positions. It gives them in training, without any
             query (N = 0): the criterion chooses queries where the targets are. Else None.
         assignment: what each query answers for, where queries were chosen for the targets, else None.
+        attention: (B, N, h, w) per layer in which queries look at pixels, first layer first: the shares of their
+            softmax that go to the pixels, mean of the heads. Given where ``layers`` are asked for outside training.
+        reference_masks: (B, N, h, w) 0..1, a coarse mask that each query predicts of its own segment, else None.
         middle_queries: (B, N, C) queries after the third decoder layer, before the norm that precedes predictions; None
             where a model gives none, and in ``layers``.
         classes: (B, k) int64, the classes that compete in an image, where a technique selected some; logits of the
@@ -180,6 +183,8 @@ class MaskOutput:
     mask_affine: tuple[Tensor, Tensor] | None = None
     positions: PositionMaps | None = None
     assignment: Assignment | None = None
+    attention: tuple[Tensor, ...] = ()
+    reference_masks: Tensor | None = None
     middle_queries: Tensor | None = None
     classes: Tensor | None = None
     presence_logits: Tensor | None = None

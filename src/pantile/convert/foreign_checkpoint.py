@@ -17,6 +17,7 @@ from pantile.convert.huggingface_upernet import import_upernet, is_upernet, uper
 from pantile.convert.kmax import export_kmax, import_kmax, is_kmax, kmax_backbone, kmax_classes
 from pantile.convert.mask2former import export_original_mask2former, import_mask2former, is_mask2former
 from pantile.convert.maskformer import export_original_maskformer, import_maskformer, is_maskformer
+from pantile.convert.maxdeeplab import is_maxdeeplab, read_maxdeeplab, refuse_export
 from pantile.convert.panoptic_fcn import (
     export_panoptic_fcn,
     import_panoptic_fcn,
@@ -181,6 +182,7 @@ FAMILIES = {
     "maskformer": Family(
         is_maskformer, _mask_transformer("maskformer", import_maskformer), export_original_maskformer, export_maskformer
     ),
+    "max_deeplab": Family(is_maxdeeplab, read_maxdeeplab, refuse_export),
     "panoptic_fcn": Family(is_panoptic_fcn, _read_panoptic_fcn, export_panoptic_fcn),
     "segmenter": Family(is_segmenter, _read_segmenter, export_segmenter),
     "upernet": Family(is_upernet, _read_upernet),

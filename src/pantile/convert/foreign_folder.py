@@ -14,6 +14,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.convert.foreign_file import ORIGINAL_SUFFIXES, read_state
 from pantile.convert.optional import require
+from pantile.convert.tensorflow_file import is_tensorflow, read_variables
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -113,6 +114,8 @@ def _read_all(paths: list[Path]) -> dict[str, Tensor]:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if is_tensorflow(path):
+        return read_variables(path)
     if path.suffix != ".safetensors" or not path.is_file():
         return read_state(path)
     try:

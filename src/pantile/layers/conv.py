@@ -12,12 +12,13 @@ from pantile.contracts.precision import at_least_float32
 
 
 class ConvNorm(nn.Sequential):
-    """``act(BN(conv(x)))`` with "same" padding and stride 1.
+    """``act(BN(conv(x)))`` with "same" padding.
 
     Args:
         in_channels: channels of x, (B, C, h, w) or, with ``dims=1``, (B, C, N).
         out_channels: channels of the result.
         kernel_size: odd.
+        stride: 1, or 2 for every second position.
         dims: 2 for maps, 1 for a set of queries.
         dilation: of the kernel; the padding follows.
         groups: ``in_channels`` makes it depthwise.
@@ -35,6 +36,7 @@ class ConvNorm(nn.Sequential):
         out_channels: int,
         kernel_size: int = 1,
         *,
+        stride: int = 1,
         dims: int = 2,
         dilation: int = 1,
         groups: int = 1,
@@ -48,7 +50,7 @@ class ConvNorm(nn.Sequential):
         conv_type, norm_type = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d))[dims - 1]
         padding = dilation * (kernel_size // 2)
         self.conv = conv_type(
-            in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, groups=groups, bias=bias
+            in_channels, out_channels, kernel_size, stride, padding, dilation=dilation, groups=groups, bias=bias
         )
         if norm:
             self.norm = norm_type(out_channels)

@@ -22,7 +22,7 @@ class ReducedBatchNorm(nn.modules.batchnorm._BatchNorm):
         reduced = [0, *range(2, x.ndim)]
         wide = x.float()
         count = wide.new_full((1,), x.numel() / x.shape[1])
-        total = _SumOverProcesses.apply(torch.cat([wide.sum(reduced), wide.square().sum(reduced), count]))
+        total = sum_over_processes(torch.cat([wide.sum(reduced), wide.square().sum(reduced), count]))
         sums, squares, count = total.split([x.shape[1], x.shape[1], 1])
         mean = sums / count
         variance = (squares / count - mean.square()).clamp(min=0.0)
@@ -45,6 +45,16 @@ def synchronise_batch_norm(module: nn.Module, device_type: str) -> nn.Module:
             if type(part) is nn.SyncBatchNorm:
                 part.__class__ = ReducedBatchNorm  # the same parameters and buffers, another forward
     return module
+
+
+def shares_statistics(norm: nn.Module) -> bool:
+    """Whether this batch norm's statistics are those of all processes together."""
+    return isinstance(norm, nn.SyncBatchNorm | ReducedBatchNorm) and distributed.is_initialized()
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """The sum of every process's x, of one shape; its gradient reaches them all."""
+    return _SumOverProcesses.apply(x)
 
 
 class _SumOverProcesses(torch.autograd.Function):

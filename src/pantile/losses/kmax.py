@@ -20,15 +20,18 @@ from torch import Tensor
 from pantile.contracts.assignment import Assignment, one_to_one
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.targets import MaskTargets, PanopticTargets
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.criterion import CRITERIA, Criterion
 from pantile.losses.instance_discrimination import pixel_contrastive_loss
 from pantile.losses.mask_id import false_positive_negative, mask_losses
+from pantile.losses.mask_mean import mask_mean_loss
 from pantile.losses.matching import drop_unmatched, hungarian
 from pantile.losses.pixel_draw import draw_pixels
 from pantile.losses.pq_style import PQWeights, class_loss, pq_similarity, pq_weights
-from pantile.losses.resampling import sample_pixels
+from pantile.losses.reference import reference_loss
+from pantile.losses.resampling import resize_bilinear, sample_pixels
 from pantile.losses.result import CriterionResult
-from pantile.losses.semantic import sampled_semantic_loss, semantic_loss
+from pantile.losses.semantic import hardest_semantic_loss, sampled_semantic_loss, semantic_loss
 
 
 @dataclass
@@ -42,13 +45,23 @@ class KMaXCriterionConfig:
         mask_id_weight: of the mask-ID cross-entropy.
         instance_weight: of instance discrimination.
         semantic_weight: of the auxiliary semantic term, which exists where the output has semantic logits.
+        reference_weight: of the dice loss between reference masks and the segments of their queries, where an output
+        has
+            reference masks (CMT-DeepLab).
         mask_activation: of the mask-ID term; "sigmoid" is ReMaX's choice. All else keeps softmax over queries.
         share_final_matching: False matches every output on its own.
+        instance_loss: "pixel_contrastive" compares drawn pixels (CMT-DeepLab, kMaX-DeepLab); "mask_mean" compares the
+            pixels of things with the means of masks (MaX-DeepLab) and draws none.
         instance_samples: pixels per image and output; 1024 for ADE20K at 641 pixels.
         instance_sampling_temperature: 0 draws uniformly over pixels, 1 over segments; 0.6 for Cityscapes.
         similarity_temperature: divides the products of pixel embeddings.
         similarity_in_bfloat16: multiplies the embeddings in bfloat16 under bfloat16 autocast.
         semantic_pixels: "sampled", or "plain" for all of them (Cityscapes).
+        semantic_hardest: of plain semantic pixels, the share with the greatest losses that counts, 0..1 (deeplab2 on
+            Cityscapes: 0.2).
+        small_thing_weight: multiplies the semantic loss at the plain pixels of things below ``small_thing_area`` pixels
+            of the input (deeplab2 on Cityscapes and for MaX-DeepLab-L: 3).
+        small_thing_area: see ``small_thing_weight``.
         semantic_samples: pixels per image.
         semantic_sampling_temperature: as for instances.
         false_positive_stride: pixels, between those at which the false positive split is logged; 0 turns it off.
@@ -60,13 +73,18 @@ class KMaXCriterionConfig:
     mask_id_weight: float = 0.3
     instance_weight: float = 1.0
     semantic_weight: float = 1.0
+    reference_weight: float = 1.0
     mask_activation: Literal["softmax", "sigmoid"] = "softmax"
     share_final_matching: bool = True
+    instance_loss: Literal["pixel_contrastive", "mask_mean"] = "pixel_contrastive"
     instance_samples: int = 4096
     instance_sampling_temperature: float = 1.5
     similarity_temperature: float = 0.3
     similarity_in_bfloat16: bool = False
     semantic_pixels: Literal["sampled", "plain"] = "sampled"
+    semantic_hardest: float = 1.0
+    small_thing_weight: float = 1.0
+    small_thing_area: int = 4096
     semantic_samples: int = 4096
     semantic_sampling_temperature: float = 2.0
     false_positive_stride: int = 4
@@ -78,9 +96,15 @@ class KMaXCriterion(Criterion):
 
     config_class = KMaXCriterionConfig
 
-    def __init__(self, config: KMaXCriterionConfig | None = None) -> None:
+    def __init__(self, config: KMaXCriterionConfig | None = None, is_thing: Sequence[bool] = ()) -> None:
+        """``is_thing``: per class, for the terms that know things from stuff."""
         super().__init__()
         self.config = config or KMaXCriterionConfig()
+        self.register_buffer("is_thing", torch.tensor(is_thing, dtype=torch.bool), persistent=False)
+
+    @classmethod
+    def create(cls, config: KMaXCriterionConfig, taxonomy: Taxonomy) -> "KMaXCriterion":
+        return cls(config, [c.is_thing for c in taxonomy.classes])
 
     def forward(
         self, output: MaskOutput, targets: PanopticTargets, generator: torch.Generator | None = None
@@ -93,8 +117,8 @@ class KMaXCriterion(Criterion):
             generator: draws the sampled pixels, on the device of the outputs.
 
         Returns:
-            ``losses``: "class", "mask", "mask_id", "instance", "semantic", each weighted and summed over outputs.
-            ``assignment``: of all outputs.
+            ``losses``: "class", "mask", "mask_id", "instance", "semantic", "reference", each weighted and summed over
+            outputs. ``assignment``: of all outputs.
             ``counts``: "segments" and "dropped_segments" (those beyond the number of queries) of the batch.
             ``fp_fn``: "false_positive_layer0", "false_negative_layer0", ..., "..._final".
 
@@ -123,6 +147,10 @@ class KMaXCriterion(Criterion):
             losses |= {"mask_id": config.mask_id_weight * mask_id} if config.mask_id_weight else {}
         if config.instance_weight:
             losses["instance"] = config.instance_weight * self._instance(outputs, masks, matchings, generator)
+        referring = [(o, m) for o, m in zip(outputs, matchings, strict=True) if o.reference_masks is not None]
+        if config.reference_weight and referring:
+            terms = [reference_loss(o.reference_masks, targets, m) for o, m in referring]
+            losses["reference"] = config.reference_weight * torch.stack(terms).sum()
         if config.semantic_weight and output.semantic_logits is not None:
             losses["semantic"] = config.semantic_weight * self._semantic(output.semantic_logits, targets, generator)
 
@@ -160,6 +188,8 @@ class KMaXCriterion(Criterion):
     ) -> Tensor:
         """Sum over outputs; each draws pixels of its own."""
         config, size = self.config, tuple(masks.index.shape[-2:])
+        if config.instance_loss == "mask_mean":
+            return self._mask_means(outputs, masks)
         pixels = draw_pixels(
             masks.index,
             masks.areas(),
@@ -183,15 +213,43 @@ class KMaXCriterion(Criterion):
             total.append(loss.mean())
         return torch.stack(total).sum()
 
+    def _mask_means(self, outputs: Sequence[MaskOutput], masks: MaskTargets) -> Tensor:
+        size = tuple(masks.index.shape[-2:])
+        things = self._row_is_thing(masks)
+        terms = (
+            mask_mean_loss(
+                resize_bilinear(o.pixel_embed, size), masks.index, things, self.config.similarity_temperature
+            )
+            for o in outputs
+        )
+        return torch.stack([term.mean() for term in terms]).sum()
+
+    def _row_is_thing(self, masks: MaskTargets) -> Tensor:
+        """(B, G)"""
+        return masks.present & self.is_thing[masks.labels.clamp(min=0)]
+
     def _semantic(self, logits: Tensor, targets: PanopticTargets, generator: torch.Generator | None) -> Tensor:
         """At the logits' own resolution."""
         config = self.config
         masks = targets.masks_at(tuple(logits.shape[-2:]))
         if config.semantic_pixels == "plain":
-            return semantic_loss(logits, masks.semantic())
+            if config.semantic_hardest == config.small_thing_weight == 1.0:
+                return semantic_loss(logits, masks.semantic())
+            return hardest_semantic_loss(
+                logits, masks.semantic(), config.semantic_hardest, self._pixel_weight(masks, targets)
+            )
         return sampled_semantic_loss(
             logits, masks, config.semantic_samples, config.semantic_sampling_temperature, generator
         )
+
+    def _pixel_weight(self, masks: MaskTargets, targets: PanopticTargets) -> Tensor:
+        """(B, h, w), of the semantic term."""
+        pixels = targets.ids.shape[1] * targets.ids.shape[2] / (masks.index.shape[1] * masks.index.shape[2])
+        small = self._row_is_thing(masks) & (masks.areas() * pixels < self.config.small_thing_area)
+        of_row = torch.where(small, self.config.small_thing_weight, 1.0)
+        flat = masks.index.flatten(1)
+        weight = torch.where(flat >= 0, of_row.gather(1, flat.clamp(min=0)), 1.0)
+        return weight.view(masks.index.shape)
 
     def _false_positives(
         self,

@@ -1,5 +1,6 @@
 """Per-pixel semantic losses."""
 
+import math
 from typing import Literal
 
 import torch
@@ -33,6 +34,24 @@ def semantic_loss(logits: Tensor, semantic: Tensor, kind: Literal["softmax", "si
         loss = F.softplus(logits).sum(dim=1) - logits.gather(1, target[:, None])[:, 0]
     loss = torch.where(labelled, loss, 0.0).flatten(1)
     return (loss.sum(dim=1) / labelled.flatten(1).sum(dim=1).clamp(min=1)).mean()
+
+
+@in_float32
+def hardest_semantic_loss(logits: Tensor, semantic: Tensor, share: float, weight: Tensor) -> Tensor:
+    """Softmax cross-entropy on the pixels where it is greatest (deeplab2).
+
+    Args:
+        logits: (B, C, h, w).
+        semantic: (B, h, w) int64 class index, or -1 on void.
+        share: of all pixels of an image, 0..1.
+        weight: (B, h, w), multiplies the loss of a pixel before the hardest are chosen.
+
+    Returns:
+        Scalar: mean over the chosen pixels whose loss is not zero, then over the images.
+    """
+    loss = (F.cross_entropy(logits, semantic, reduction="none", ignore_index=-1) * weight).flatten(1)
+    hardest = loss.topk(math.ceil(share * loss.shape[1]), dim=1, sorted=False).values
+    return mean_of_nonzero(hardest).mean()
 
 
 @in_float32

@@ -2,11 +2,14 @@
 
 from pantile.backbones import SWideRNetConfig
 from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
+from pantile.models.cmt_config import CMTDeepLabConfig, cmt_nano_config
+from pantile.models.cmt_deeplab import CMTDeepLab
 from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
 from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_nano_config
+from pantile.models.max_deeplab import MaXDeepLab, MaXDeepLabConfig, max_deeplab_l_config, max_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.models.registry import create_model
@@ -17,10 +20,14 @@ from pantile.models.vit_adapter import ViTAdapterConfig, ViTAdapterMask2Former, 
 
 __all__ = [
     "ARCHITECTURES",
+    "CMTDeepLab",
+    "CMTDeepLabConfig",
     "DeepLabV3",
     "DeepLabV3Config",
     "KMaXConfig",
     "KMaXDeepLab",
+    "MaXDeepLab",
+    "MaXDeepLabConfig",
     "Mask2Former",
     "Mask2FormerConfig",
     "MaskFormer",
@@ -40,12 +47,15 @@ __all__ = [
     "UPerNetConfig",
     "ViTAdapterConfig",
     "ViTAdapterMask2Former",
+    "cmt_nano_config",
     "create_model",
     "deeplabv3_nano_config",
     "fold_batch_norms",
     "kmax_nano_config",
     "mask2former_nano_config",
     "maskformer_nano_config",
+    "max_deeplab_l_config",
+    "max_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
     "segmenter_nano_config",

@@ -26,7 +26,6 @@ and layer outputs stay at their own stride (a criterion resizes them). The pixel
 its rate is zero in every released model.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -44,6 +43,7 @@ from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.models.auxiliary_head import ASPPSemanticHead, PlainSemanticHead
 from pantile.models.base import ARCHITECTURES, PanopticModel
 from pantile.models.kmax_pixel_decoder import PixelDecoder
+from pantile.models.mask_predictor import Predictor
 
 
 @dataclass
@@ -334,60 +334,6 @@ class QuerySelfAttention(nn.Module):
         weights = self.norm_similarity(at_least_float32(q.transpose(2, 3) @ k)).softmax(-1)
         retrieved = v @ weights.transpose(2, 3).to(v.dtype)
         return F.gelu(self.norm_retrieved(retrieved.flatten(1, 2)))
-
-
-class Predictor(nn.Module):
-    """Classes and masks from queries and a pixel map: ``M_n = BN(f . k_n)`` with one channel for all masks.
-
-    The class logits get a constant on no-object in every forward, log(K 0.9 / 0.1), so that a new model believes in
-    no object with 0.9.
-    """
-
-    no_object_prior = 0.9
-
-    def __init__(self, pixel_channels: int, config: KMaXConfig, num_classes: int):
-        super().__init__()
-        width, embed = config.query_channels, config.embed_channels
-        self.pixel_hidden = nn.Sequential(
-            ConvNorm(pixel_channels, pixel_channels, config.depthwise_kernel, groups=pixel_channels),
-            ConvNorm(pixel_channels, width),
-        )
-        self.pixel_embed = ConvNorm(width, embed, bias=True, act=None, std=0.01)
-        self.mask_kernel = ConvNorm(width, embed, dims=1, act=None)
-        self.mask_norm = nn.BatchNorm2d(1)
-        nn.init.constant_(self.mask_norm.weight, 0.1)
-        self.classifier = ConvNorm(width, num_classes + 1, dims=1, bias=True, norm=False, act=None, std=0.01)
-        prior = torch.zeros(num_classes + 1, 1)
-        prior[-1] = math.log(num_classes * self.no_object_prior / (1 - self.no_object_prior))
-        self.register_buffer("class_prior", prior, persistent=False)
-
-    def forward(self, pixels: Tensor, mask_queries: Tensor, class_queries: Tensor) -> MaskOutput:
-        """pixels (B, pixel_channels, h, w), queries (B, C, N) each."""
-        hidden = self.pixel_hidden(pixels)
-        embed = F.normalize(at_least_float32(self.pixel_embed(hidden)), dim=1)
-        kernel = self.mask_kernel(mask_queries)
-        return MaskOutput(
-            class_logits=(self.classifier(class_queries) + self.class_prior).transpose(1, 2),
-            mask_logits=self._logits(embed, kernel),
-            query_embed=kernel.transpose(1, 2),
-            pixel_embed=embed,
-            pixel_feature=hidden,
-            mask_affine=self._mask_affine() if self.training else None,
-        )
-
-    def masks(self, pixels: Tensor, mask_queries: Tensor) -> Tensor:
-        """The mask logits alone, (B, N, h, w)."""
-        embed = F.normalize(at_least_float32(self.pixel_embed(self.pixel_hidden(pixels))), dim=1)
-        return self._logits(embed, self.mask_kernel(mask_queries))
-
-    def _logits(self, embed: Tensor, kernel: Tensor) -> Tensor:
-        products = kernel.transpose(1, 2).to(embed.dtype) @ embed.flatten(2)
-        return self.mask_norm(at_least_float32(products).unsqueeze(1)).squeeze(1).unflatten(2, embed.shape[2:])
-
-    def _mask_affine(self) -> tuple[Tensor, Tensor]:
-        norm = self.mask_norm
-        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-        return scale, norm.bias - scale * norm.running_mean
 
 
 def _auxiliary_head(config: KMaXConfig, channels: dict[str, int], num_classes: int) -> nn.Module | None:

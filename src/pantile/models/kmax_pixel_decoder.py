@@ -11,8 +11,8 @@ once and gives activated maps, except the last.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pantile.layers.axial_attention import AxialAttention2D
 from pantile.layers.conv import ChannelLayerNorm, ConvNorm
+from pantile.layers.residual_block import axial_block, bottleneck_block
 from pantile.layers.resize import resize
 
 AXIAL_STAGES = 2
@@ -43,9 +43,7 @@ class PixelDecoder(nn.Module):
             self.stages.append(
                 nn.Sequential(
                     *(
-                        ResidualBlock(
-                            entry if j == 0 else 4 * width, width, axial=i < AXIAL_STAGES, num_heads=num_heads
-                        )
+                        _block(entry if j == 0 else 4 * width, width, axial=i < AXIAL_STAGES, num_heads=num_heads)
                         for j in range(count)
                     )
                 )
@@ -79,24 +77,7 @@ class Fusion(nn.Module):
         return resize(self.low(low), high.shape[2:]) + self.high(high)
 
 
-class ResidualBlock(nn.Module):
-    """Pre-activated residual block with a bottleneck: 1x1, then axial attention or 3x3, then 1x1; 4 * width out.
-
-    The last batch norm starts at zero, so that a new block passes its shortcut.
-    """
-
-    def __init__(self, in_channels: int, width: int, *, axial: bool, num_heads: int):
-        super().__init__()
-        inner = 2 * width if axial else width
-        self.reduce = ConvNorm(in_channels, inner)
-        if axial:
-            self.spatial = nn.Sequential(AxialAttention2D(inner, width, num_heads), nn.GELU())
-        else:
-            self.spatial = ConvNorm(width, width, 3)
-        self.expand = ConvNorm(inner, 4 * width, act=None, norm_init=0.0)
-        same = in_channels == 4 * width
-        self.shortcut = nn.Identity() if same else ConvNorm(in_channels, 4 * width, act=None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(x)
-        return self.shortcut(x) + self.expand(self.spatial(self.reduce(x)))
+def _block(in_channels: int, width: int, *, axial: bool, num_heads: int) -> nn.Module:
+    if axial:
+        return axial_block(in_channels, 4 * width, width, num_heads)
+    return bottleneck_block(in_channels, 4 * width)

@@ -87,7 +87,7 @@ class SegmenterConfig:
 def segmenter_nano_config() -> SegmenterConfig:
     """The same network, small enough to train on two CPU cores."""
     return SegmenterConfig(
-        backbone="test_vit",
+        backbone="test_vit.r160_in1k",
         backbone_drop_path=0.0,
         patch_size=8,
         image_size=(192, 192),

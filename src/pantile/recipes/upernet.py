@@ -51,9 +51,7 @@ def upernet_beit_l(dataset: str) -> RunConfig:
     Args:
         dataset: of ``STEPS``.
     """
-    return _beit(
-        "large", channels=1024, drop_path=0.2, learning_rate=2e-5, layer_decay=0.95, steps=STEPS[dataset]
-    )
+    return _beit("large", channels=1024, drop_path=0.2, learning_rate=2e-5, layer_decay=0.95, steps=STEPS[dataset])
 
 
 def upernet_beit_b_ade20k() -> RunConfig:

@@ -106,9 +106,13 @@ class ReMask(Technique):
 
     def before_loss(self, output: MaskOutput, raw: MaskOutput, targets: PanopticTargets) -> MaskOutput:
         outputs = [*output.layers, output]
+        self.semantic_logits = []
         for stage in range(self.config.stages):
             semantic_logits, semantic = self._semantic(stage, outputs[stage], targets)
+            self.semantic_logits.append(semantic_logits)
             relaxed = self._relax(outputs[stage], semantic) if self.config.masking else outputs[stage].mask_logits
+            if outputs[stage].semantic_logits is not None:  # of the model's own head, which has a loss of its own
+                semantic_logits = outputs[stage].semantic_logits
             outputs[stage] = replace(outputs[stage], mask_logits=relaxed, semantic_logits=semantic_logits)
         return replace(outputs[-1], layers=tuple(outputs[:-1]))
 
@@ -117,9 +121,9 @@ class ReMask(Technique):
         if self.config.source == "ground_truth":
             return {}
         total = output.class_logits.new_zeros((), dtype=torch.float32)
-        for layer in (*output.layers, output)[: self.config.stages]:
-            semantic = targets.masks_at(layer.semantic_logits.shape[-2:]).semantic()
-            total = total + semantic_loss(layer.semantic_logits, semantic, kind=self.config.semantic_kind)
+        for logits in self.semantic_logits:
+            semantic = targets.masks_at(logits.shape[-2:]).semantic()
+            total = total + semantic_loss(logits, semantic, kind=self.config.semantic_kind)
         return {"semantic": self.config.weight * total}
 
     def _semantic(self, stage: int, layer: MaskOutput, targets: PanopticTargets) -> tuple[Tensor | None, Tensor]:

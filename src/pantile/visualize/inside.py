@@ -9,6 +9,7 @@ from torch import Tensor
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.visualize.attention import attention_figure
 from pantile.visualize.centers import center_figure
 from pantile.visualize.class_maps import MOST_SHOWN, class_figure, ranked_figure
 from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
@@ -53,6 +54,11 @@ def _inside_of_masks(
     figures = []
     if queries:
         figures.append((cluster_figure(image, layers, queries, names), "assignment probability of single queries"))
+    if queries and output.attention:
+        attention = [_without_padding(maps, placement) for maps in output.attention]
+        figures.append(
+            (attention_figure(image, attention, queries, names), "attention of single queries to the pixels")
+        )
     figures.append((assignment_figure(image, layers), "owner of each pixel, one colour per query"))
     note = (
         "From queries to segments: the probability that a pixel belongs to a query (softmax over queries), from the "
