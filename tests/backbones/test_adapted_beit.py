@@ -127,7 +127,7 @@ def test_blocks_are_timms_while_the_injectors_are_silent():
     images = torch.randn(1, 3, 64, 64)
     expected = reference.forward_intermediates(images, indices=[1, 3, 5, 7], intermediates_only=True)
     sizes = ((8, 8), (4, 4), (2, 2))
-    _, seen = model._through_the_groups(images, torch.zeros(1, 84, 32), sizes)
+    _, seen = model._interact(images, torch.zeros(1, 84, 32), sizes)
     for ours, theirs in zip(seen, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 

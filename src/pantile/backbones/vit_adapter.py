@@ -16,6 +16,7 @@ starts at 1e-6 (the paper: 0), and an image is first padded with zeros, at the r
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -56,8 +57,8 @@ class ViTAdapter(Backbone):
         super().__init__(beit.channels, stem_stride=4, output_stride=32)
         if not isinstance(beit, BeitBackbone):
             raise UserError(
-                f"model.backbone: {type(beit).__name__} is not a BEiT; after {PREFIX} give the timm name of one, such as "
-                f"{PREFIX}beit_large_patch16_224."
+                f"model.backbone: {type(beit).__name__} is not a BEiT; after {PREFIX} give the timm name of one, "
+                f"such as {PREFIX}beit_large_patch16_224."
             )
         depth, width = len(beit.tables), beit.model.embed_dim
         if depth % GROUPS:
@@ -83,19 +84,19 @@ class ViTAdapter(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         height, width = images.shape[2:]
         images = F.pad(images, (0, -width % 32, 0, -height % 32))
-        quarter, *coarser = self.prior(images)
+        stem, *coarser = self.prior(images)
         sizes = tuple((x.shape[2], x.shape[3]) for x in coarser)
         pyramid = torch.cat([_tokens(x) + level for x, level in zip(coarser, self.level_embed, strict=True)], dim=1)
-        patches, seen = self._through_the_groups(images, pyramid, sizes)
-        eighth, sixteenth, half_of_it = (
+        pyramid, patch_maps = self._interact(images, pyramid, sizes)
+        stride_8, stride_16, stride_32 = (
             x.transpose(1, 2).unflatten(2, size)
-            for x, size in zip(patches.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
+            for x, size in zip(pyramid.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
         )
         maps = {
-            "res2": quarter + self.up(eighth) + _enlarged(seen[0], 4),
-            "res3": eighth + _enlarged(seen[1], 2),
-            "res4": sixteenth + seen[2],
-            "res5": half_of_it + F.avg_pool2d(seen[3], 2),
+            "res2": stem + self.up(stride_8) + _enlarged(patch_maps[0], 4),
+            "res3": stride_8 + _enlarged(patch_maps[1], 2),
+            "res4": stride_16 + patch_maps[2],
+            "res5": stride_32 + F.avg_pool2d(patch_maps[3], 2),
         }
         strides = self.strides
         return {
@@ -103,21 +104,21 @@ class ViTAdapter(Backbone):
             for name, x in maps.items()
         }
 
-    def _through_the_groups(self, images: Tensor, pyramid: Tensor, sizes: Sizes) -> tuple[Tensor, list[Tensor]]:
+    def _interact(self, images: Tensor, pyramid: Tensor, sizes: Sizes) -> tuple[Tensor, list[Tensor]]:
         """The pyramid's pixels at the end, (B, S, C), and the map (B, C, h, w) of patches after each group."""
         model, tables = self.beit.model, self.beit.tables
-        grid, step, seen = sizes[1], len(tables) // GROUPS, []
+        grid, step, patch_maps = sizes[1], len(tables) // GROUPS, []
         patches = _tokens(model.patch_embed.proj(images))
-        others = model.cls_token.expand(len(images), -1, -1)
+        class_token = model.cls_token.expand(len(images), -1, -1)
         for group, (injector, extractors) in enumerate(zip(self.injectors, self.extractors, strict=True)):
-            x = torch.cat([others, injector(patches, grid, pyramid, sizes)], dim=1)
+            x = torch.cat([class_token, injector(patches, grid, pyramid, sizes)], dim=1)
             for number in range(group * step, (group + 1) * step):
                 x = model.blocks[number](x, relative_bias(tables[number], self.beit.grid, grid).to(x.dtype))
-            others, patches = x[:, :1], x[:, 1:]
+            class_token, patches = x[:, :1], x[:, 1:]
             for extractor in extractors:
                 pyramid = extractor(pyramid, sizes, patches, grid)
-            seen.append(patches.transpose(1, 2).unflatten(2, grid))
-        return pyramid, seen
+            patch_maps.append(patches.transpose(1, 2).unflatten(2, grid))
+        return pyramid, patch_maps
 
     def layers_behind(self) -> dict[str, int]:
         """Of the transformer's parameters; the adapter learns like the decoder. See ``interface.layers_behind``."""
@@ -137,9 +138,7 @@ class SpatialPrior(nn.Module):
             nn.MaxPool2d(3, stride=2, padding=1),
         )
         widths = (width, 2 * width, 4 * width, 4 * width)
-        self.halvings = nn.ModuleList(
-            _conv(wide, wider, stride=2) for wide, wider in zip(widths, widths[1:], strict=False)
-        )
+        self.halvings = nn.ModuleList(_conv(wide, wider, stride=2) for wide, wider in pairwise(widths))
         self.projections = nn.ModuleList(nn.Conv2d(wide, channels, 1) for wide in widths)
 
     def forward(self, images: Tensor) -> list[Tensor]:

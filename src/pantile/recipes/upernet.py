@@ -1,5 +1,5 @@
-"""UPerNet on four sizes of Swin and two of BEiT: Swin-B and BEiT-L as their authors train them and RankSeg compares with
-them (Table 7), the others as MMSegmentation does, on ADE20K; and a nano size.
+"""UPerNet on four sizes of Swin and two of BEiT: Swin-B and BEiT-L as their authors train them and RankSeg compares
+with them (Table 7), the others as MMSegmentation does, on ADE20K; and a nano size.
 
 The configuration of BEiT-L counts 320 k iterations of 8 images, two of which make a step.
 """
