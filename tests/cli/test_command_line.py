@@ -114,7 +114,9 @@ def test_models_list_info_and_fields(capsys):
     assert main(["models", "info", "remax_b_coco", "--json", "--size", "641x641"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert info["parameters"] == 56_580_120
-    assert info["training_only_parameters"] == 15_856_742
+    auxiliary_head, heads_of_remask = 15_856_742, 4 * 1_315_205
+    assert info["training_only_parameters"] == auxiliary_head + heads_of_remask
+    assert info["classes_of"] == "coco"
     assert info["multiply_adds"] == pytest.approx(74.3e9, rel=0.01)
     assert main(["models", "fields"]) == 0
     assert "techniques.remask.stages" in capsys.readouterr().out

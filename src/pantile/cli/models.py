@@ -37,21 +37,26 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
+    from pantile.data.classes.vocabularies import taxonomy_of, vocabulary_of
     from pantile.engine.run_cost import run_cost
     from pantile.models.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
 
     config = make_recipe(args.name)
     height, width = args.size or fit_placement((480, 640), config.evaluation_size).padded
-    is_thing = [True] * args.classes if args.classes else thing_flags(args.name)
+    data_set = None if args.classes else vocabulary_of(args.name)
+    known = [c.is_thing for c in taxonomy_of(data_set or "coco").classes]
+    is_thing = [True] * args.classes if args.classes else known
     classes = len(is_thing)
     cost = run_cost(config, is_thing, (height, width))
     start = start_of_backbone(config.model)
     if args.json:
-        facts = {"name": args.name, "size": [height, width], "classes": classes, "backbone_weights": start}
+        facts = {"name": args.name, "size": [height, width], "classes": classes, "classes_of": data_set}
+        facts |= {"backbone_weights": start}
         print(json.dumps(facts | vars(cost)))
         return 0
-    print(f"{args.name}: {classes} classes, input {height}x{width}")
+    of = f" of {data_set}" if data_set else "" if args.classes else " (as many as COCO has; --classes says otherwise)"
+    print(f"{args.name}: {classes} classes{of}, input {height}x{width}")
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
@@ -75,15 +80,6 @@ def show_matrix() -> int:
             if pair.fits and pair.refusal:
                 print(f"{name} with {architecture}: {pair.refusal}")
     return 0
-
-
-def thing_flags(recipe: str) -> list[bool]:
-    """Per class of the data set in a recipe's name; COCO for names without one."""
-    from pantile.data.classes import ade20k, cityscapes, coco, mapillary
-
-    known = {"cityscapes": cityscapes, "ade20k": ade20k, "mapillary": mapillary}
-    classes = next((module for name, module in known.items() if name in recipe), coco).TAXONOMY.classes
-    return [c.is_thing for c in classes]
 
 
 def size(text: str) -> tuple[int, int]:

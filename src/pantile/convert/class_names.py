@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
-from pantile.data.classes import ade20k, cityscapes, coco, mapillary
+from pantile.data.classes import ade20k, ade20k_full, cityscapes, coco, coco_lvis, coco_stuff, mapillary, pascal_context
 
 _PANOPTIC = (coco.TAXONOMY, ade20k.TAXONOMY, cityscapes.TAXONOMY, mapillary.TAXONOMY)
 
@@ -14,9 +14,14 @@ def _things_of(taxonomy: Taxonomy) -> Taxonomy:
     return Taxonomy(tuple(info for info in taxonomy.classes if info.is_thing))
 
 
+_SEMANTIC = (
+    *(pascal_context.TAXONOMY_59, pascal_context.TAXONOMY_60),
+    *(coco_stuff.TAXONOMY, ade20k_full.TAXONOMY, coco_lvis.TAXONOMY),
+)
 #: class count -> classes: of the panoptic and the semantic task, and the things of the instance task.
 KNOWN: dict[int, Taxonomy] = {
-    len(taxonomy): taxonomy for panoptic in _PANOPTIC for taxonomy in (panoptic, _things_of(panoptic))
+    len(taxonomy): taxonomy
+    for taxonomy in (*(own for panoptic in _PANOPTIC for own in (panoptic, _things_of(panoptic))), *_SEMANTIC)
 }
 PLACEHOLDER = re.compile(r"LABEL_\d+")
 
