@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from timm.layers import weight_init
 
 from pantile.data import Scenes
 from pantile.engine.config import RunConfig
@@ -22,6 +24,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def one_thread() -> None:
     """Tiny models are slower on several threads, above all beside other test processes."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_numbers_for_meta_tensors() -> Iterator[None]:
+    """timm draws numbers for tensors that have no memory, which is most of the time of building a model without
+    weights; torch's own initialiser leaves them alone."""
+    draw = weight_init._trunc_normal_
+
+    def draw_where_there_is_memory(tensor: torch.Tensor, *arguments: float) -> torch.Tensor:
+        return tensor if tensor.is_meta else draw(tensor, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weight_init, "_trunc_normal_", draw_where_there_is_memory)
+        yield
 
 
 @pytest.fixture(scope="session")

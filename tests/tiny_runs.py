@@ -33,6 +33,17 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     return config
 
 
+#: of the optimizer's fields those that a few steps without a schedule do not read
+SCHEDULE = (
+    "schedule",
+    "poly_power",
+    "poly_end",
+    "milestones",
+    "step_factor",
+    "warmup",
+    "warmup_start",
+    "gradient_clip",
+)
 #: fields in which a shrunk model is like its family's nano model
 WIDTHS = re.compile(r"(.+_)?channels|(.+_)?widths?|num_heads")
 
@@ -43,12 +54,15 @@ def shrunk(name: str) -> RunConfig:
     model, architecture = config.model, config.model.architecture
     nano = make_recipe(f"{architecture}_nano").model
     small = {"swidernet": "swidernet_0.125_0.125_1", "wr41": "swidernet_0.125_0.125_1", "beit": "beit_nano_patch16_224"}
+    small |= {"vit_adapter": "vit_adapter_beit_nano_patch16_224"}
     small |= dict.fromkeys(("axial", "max_"), "axial_nano")
     small |= dict.fromkeys(("vit", "test_vit"), "test_vit")
     backbone = next((b for family, b in small.items() if model.backbone.startswith(family)), "test_resnet")
     if model.architecture == "semask":  # on a Swin only
         backbone = nano.backbone
     widths = {f.name: narrow(getattr(model, f.name), getattr(nano, f.name)) for f in fields(model) if is_width(f.name)}
+    if getattr(model, "image_size", None):
+        widths["image_size"] = (64, 64)
     if architecture in ("max_deeplab", "cmt_deeplab"):
         widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
     if getattr(model, "first_backbone", None) is not None:
@@ -56,7 +70,12 @@ def shrunk(name: str) -> RunConfig:
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
     if not backbone.startswith("swidernet") and model.backbone_drop_path:
         config.model.backbone_drop_path = 0.1  # whatever the size of the backbone that is not here
+    scale = 64 / min(config.augment.crop)
     config.augment.crop = (64, 64) if config.augment.crop[0] % 32 == 0 else (65, 65)
+    if short_sides := config.augment.short_side:
+        config.augment.short_side = tuple(round(scale * side) for side in (short_sides[0], short_sides[-1]))
+    if config.augment.max_side:
+        config.augment.max_side = round(scale * config.augment.max_side)
     config.training.effective_batch, config.training.device_batch, config.training.workers = 2, None, 0
     config.training.precision = "fp32"
     config.criterion = tiny(config.criterion)
@@ -87,5 +106,10 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
         for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
+        for field in SCHEDULE:
+            del content["optimizer"][field]
+        for technique in filter(None, content["techniques"].values()):
+            technique.pop("weight", None)
+            technique["selected"] = technique.get("selected") is None  # as many as there are, where it is more
         first.setdefault(json.dumps(content, sort_keys=True), name)
     return list(first.values())

@@ -38,7 +38,8 @@ def test_features_are_timms_at_the_stored_size():
     state = {name.removeprefix("model."): tensor for name, tensor in backbone.state_dict().items()}
     for index, table in enumerate(backbone.tables):
         state[f"blocks.{index}.attn.relative_position_bias_table"] = table
-    assert not reference.load_state_dict(state, strict=False).missing_keys[len(("norm", "norm")) + 4 :]
+    missing = reference.load_state_dict(state, strict=False).missing_keys
+    assert all(name.startswith(("norm.", "fc_norm.", "head.")) for name in missing)  # of which ours has no use
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = reference.forward_intermediates(images, indices=[3], intermediates_only=True)[0]

@@ -30,7 +30,7 @@ def bilinear(level, x, y):
 
 
 def by_loop(values, sizes, x, y, weights):
-    batch, length, heads, width = values.shape
+    (batch, length, heads, _), width = x.shape, values.shape[3]
     points = x.shape[3] // len(sizes)
     out = torch.zeros(batch, length, heads, width, dtype=values.dtype)
     for b in range(batch):
@@ -130,7 +130,7 @@ def test_an_offset_that_is_not_a_number_gives_an_output_that_is_not_a_number():
 
 def test_pixel_centers_of_a_map_on_itself_are_its_pixels():
     sizes = ((2, 3), (4, 6))
-    centers = pixel_centers(sizes, 1, torch.device("cpu"))
+    centers = pixel_centers(sizes, 1, torch.device("cpu"), sizes)
     assert centers.shape == (30, 2, 1, 2)
     fine = centers[6:, :, 0, 1].unflatten(0, (4, 6))
     torch.testing.assert_close(fine[..., 0], torch.arange(6.0).expand(4, 6))
@@ -148,6 +148,34 @@ def test_without_offsets_and_with_equal_weights_it_averages_the_maps_at_the_pixe
     maps = torch.randn(1, 3, 4, 8)
     out = attention(torch.randn(1, 12, 8), maps.flatten(1, 2), sizes)
     torch.testing.assert_close(out, maps.mean(1).repeat(1, 3, 1))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pixels_of_other_maps_read(form):
+    """Sizes of ViT-Adapter's injector: one map reads three."""
+    values, x, y, weights = random_inputs()
+    x, y, weights = (t[:, :15].contiguous() for t in (x, y, weights))
+    expected = by_loop(values, SIZES, x, y, weights)
+    out = form(*(t if t is SIZES else t.requires_grad_() for t in (values, SIZES, x, y, weights)))
+    torch.testing.assert_close(out, expected)
+    assert all(g.isfinite().all() and g.any() for g in torch.autograd.grad(out.sum(), (values, x, y, weights)))
+
+
+def test_a_coarse_map_reads_a_fine_one_where_it_lies():
+    attention = MultiScaleDeformableAttention(4, num_heads=1, num_levels=1, num_points=1, value_channels=2)
+    with torch.no_grad():
+        attention.sampling_offsets.bias.zero_()
+        attention.value_proj.weight.copy_(torch.eye(2, 4))
+        attention.output_proj.weight.copy_(torch.eye(4, 2))
+    fine = torch.randn(1, 4, 24, 24)
+    query_sizes = ((12, 12), (24, 24))
+    queries = torch.randn(1, 12 * 12 + 24 * 24, 4)
+    out = attention(queries, fine.flatten(2).transpose(1, 2), ((24, 24),), query_sizes)
+    coarse, same = (t.transpose(1, 2) for t in out.split([144, 576], dim=1))
+    halved = torch.nn.functional.avg_pool2d(fine, 2)  # the point in the middle of four pixels
+    torch.testing.assert_close(coarse[:, :2], halved.flatten(2)[:, :2])
+    torch.testing.assert_close(same[:, :2], fine.flatten(2)[:, :2])
+    assert not out[..., 2:].any()
 
 
 def test_new_heads_look_in_directions_of_their_own():

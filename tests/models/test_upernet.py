@@ -10,6 +10,7 @@ from model_contract import ModelContract
 from pantile.contracts.errors import UserError
 from pantile.models.cost import count_cost
 from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
+from pantile.recipes import make_recipe
 from rankseg_blocks import Recording
 from recorded_heads import IMAGE, NAMES, RecordedFeatures, loss_over_all_pixels, mmseg_state
 
@@ -93,6 +94,14 @@ def test_published_counts(config, side, parameters, billions, unseen, tolerance)
         model = UPerNet(config, 150)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(parameters, abs=0.005)
     assert (count_cost(model, side).multiply_adds - unseen) / 1e9 == pytest.approx(billions, rel=tolerance)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("t", 60), ("s", 81), ("l", 234)])
+def test_published_sizes_with_other_swins(size, millions):
+    """Swin's paper, Table 3: whole millions."""
+    with torch.device("meta"):
+        model = UPerNet(replace(make_recipe(f"upernet_swin_{size}_ade20k").model, pretrained=False), 150)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6) == millions
 
 
 def test_settings_that_cannot_be_are_told():

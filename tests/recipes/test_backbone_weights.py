@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import timm
 
-from pantile.backbones import create_backbone, timm_bridge, weights_name
-from pantile.backbones.swidernet import is_swidernet
+from pantile.backbones import create_backbone, tagged, timm_bridge, weights_name
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
@@ -26,17 +25,19 @@ def defaults() -> dict[str, object]:
 
 
 def test_every_timm_name_has_a_tag_that_timm_knows() -> None:
-    used = {recipe: make_recipe(recipe).model.backbone for recipe in list_recipes()}
-    used |= {name: model.backbone for name, model in defaults().items()}
-    known = {*timm.list_pretrained(), *FOR_A_CPU}
-    assert {who: name for who, name in used.items() if not is_swidernet(name) and name not in known} == {}
-    assert {weights_name(name) for name in used.values()} >= {"resnet50.tv_in1k", None}
+    backbones = {recipe: make_recipe(recipe).model.backbone for recipe in list_recipes()}
+    backbones |= {name: model.backbone for name, model in defaults().items()}
+    used = {who: weights_name(name) for who, name in backbones.items()}
+    known = {*timm.list_pretrained(), *FOR_A_CPU, None}
+    assert {who: name for who, name in used.items() if name not in known} == {}
+    assert set(used.values()) >= {"resnet50.tv_in1k", "beit_large_patch16_224.in22k_ft_in22k", None}
+    assert {tagged(name) for name in backbones.values() if "." in name} <= set(backbones.values())
 
 
 def test_resnets_of_the_tables_are_torchvisions() -> None:
     names = {make_recipe(recipe).model.backbone for recipe in list_recipes()}
-    with_deep_stem = {"resnet101s.gluon_in1k", "resnet101c.gluon_in1k"}  # torchvision has none
-    assert {n for n in names if n.startswith("resnet")} == {"resnet50.tv_in1k", "resnet101.tv_in1k", *with_deep_stem}
+    deep_stems = {"resnet50c.gluon_in1k", "resnet101c.gluon_in1k", "resnet101s.gluon_in1k"}  # torchvision has none
+    assert {n for n in names if n.startswith("resnet")} == {"resnet50.tv_in1k", "resnet101.tv_in1k"} | deep_stems
 
 
 def test_a_name_without_a_tag_is_told_with_the_one_that_is_loaded() -> None:

@@ -35,6 +35,7 @@ def parameters(recipe: str, classes: int, **settings) -> int:
         ("segmenter_l_coco_lvis", 1284, 348_309_964),
         ("deeplabv3_r101_ade20k", 150, 91_489_670),  # the published code has 91.49 M, the paper 91.87
         ("mask2former_swin_l_ade20k", 150, 215_539_979 + 3_438_893),
+        ("vit_adapter_l_ade20k_semantic", 150, 584_699_780),  # 584.71 M
     ],
 )
 def test_default_head(recipe, classes, expected):

@@ -6,13 +6,22 @@ from pantile.backbones import timm_bridge
 from pantile.backbones.axial_resnet import AxialResNet, is_axial_resnet, named_axial_resnet
 from pantile.backbones.interface import Backbone
 from pantile.backbones.swidernet import SWideRNet, SWideRNetConfig, is_swidernet, named_config
+from pantile.backbones.vit_adapter import PREFIX as ADAPTED
+from pantile.backbones.vit_adapter import ViTAdapter
 from pantile.backbones.weights_file import load_backbone_weights
 from pantile.contracts.errors import UserError
 
 
 def weights_name(name: str) -> str | None:
     """The public weights that ``pretrained`` loads: the timm name with its tag; None where there are none."""
-    return None if is_swidernet(name) or is_axial_resnet(name) else timm_bridge.weights_name(name)
+    is_ours = is_swidernet(name) or is_axial_resnet(name)
+    return None if is_ours else timm_bridge.weights_name(name.removeprefix(ADAPTED))
+
+
+def tagged(name: str) -> str:
+    """The same backbone; where there are public weights, with their tag in its name."""
+    weights = weights_name(name)
+    return name if weights is None else (ADAPTED if name.startswith(ADAPTED) else "") + weights
 
 
 def create_backbone(
@@ -30,9 +39,8 @@ def create_backbone(
     """A backbone by name.
 
     Args:
-        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), "axial_r50", "axial_r104", "max_s", "max_l" or a
-            timm name; or a backbone, which is taken as
-            it is.
+        name: "wr41", "swidernet_W1_W2_L" (such as swidernet_1_1_4.5), "axial_r50", "axial_r104", "max_s", "max_l",
+            "vit_adapter_" and the timm name of a BEiT, or a timm name; or a backbone, which is taken as it is.
         pretrained: load timm's ImageNet weights, downloaded on first use.
         weights_file: load these weights instead: of the whole timm model, of a SWideRNet or its classifier, or of an
             Axial-ResNet.
@@ -57,8 +65,8 @@ def create_backbone(
             load_backbone_weights(backbone, weights_file, "stem.0.conv.weight")
         return backbone
     if not is_swidernet(name):
-        return timm_bridge.create_backbone(
-            name,
+        backbone = timm_bridge.create_backbone(
+            name.removeprefix(ADAPTED),
             pretrained=pretrained,
             weights_file=weights_file,
             in_channels=in_channels,
@@ -67,6 +75,7 @@ def create_backbone(
             image_size=image_size,
             feature_blocks=feature_blocks,
         )
+        return ViTAdapter(backbone, in_channels, drop_path) if name.startswith(ADAPTED) else backbone
     if swidernet is None:
         swidernet = SWideRNetConfig(drop_path=drop_path)
     elif drop_path not in (0.0, swidernet.drop_path):

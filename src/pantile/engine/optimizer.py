@@ -60,7 +60,7 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
         for name, parameter in module.named_parameters():
             decayed = name not in exempt and (parameter.ndim > 1 or config.decay_biases)
             in_backbone = backbone is not None and name.startswith(backbone)
-            depth = behind.get(name, 0) if in_backbone else 0
+            depth = behind.get(name, 0) if backbone is not None else 0
             group = _Group(in_backbone, decayed, depth, scales.get(name, ParameterScale()))
             groups.setdefault(group, []).append(parameter)
 

@@ -8,7 +8,10 @@ learned weights:
 Outside of a map the value is zero. The same sum is written twice: a weighted bag of table rows, which is the faster
 on a CPU (benchmarks/deformable_attention.py), and ``grid_sample``, for other devices and for exported programs.
 
-Shapes: B images, S pixels of all L maps together, M heads, P points, D = C / M channels of a head.
+The pixels may also be those of other maps of the same image, as in ViT-Adapter.
+
+Shapes: B images, S pixels of all L maps together, Q pixels that read (the same S, if not told), M heads, P points, D
+channels of a head.
 """
 
 import math
@@ -24,23 +27,32 @@ from pantile.layers.position_encoding import Sizes, cached_by_arguments
 
 
 class MultiScaleDeformableAttention(nn.Module):
-    """Self-attention of the pixels of several maps.
+    """Attention of pixels to the pixels of several maps.
 
     Args:
-        channels: C, a multiple of ``num_heads``.
+        channels: C.
         num_heads: M.
         num_levels: L.
         num_points: P, per head and map.
+        value_channels: M D, a multiple of M; None is C.
     """
 
-    def __init__(self, channels: int, num_heads: int = 8, num_levels: int = 3, num_points: int = 4):
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int = 8,
+        num_levels: int = 3,
+        num_points: int = 4,
+        value_channels: int | None = None,
+    ):
         super().__init__()
+        width = channels if value_channels is None else value_channels
         self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
         samples = num_heads * num_levels * num_points
         self.sampling_offsets = nn.Linear(channels, 2 * samples)  # rows by head, map, point, (x, y)
         self.attention_weights = nn.Linear(channels, samples)
-        self.value_proj = nn.Linear(channels, channels)
-        self.output_proj = nn.Linear(channels, channels)
+        self.value_proj = nn.Linear(channels, width)
+        self.output_proj = nn.Linear(width, channels)
         self.reset_parameters()
 
     @torch.no_grad()
@@ -59,15 +71,16 @@ class MultiScaleDeformableAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
 
-    def forward(self, query: Tensor, value: Tensor, sizes: Sizes) -> Tensor:
+    def forward(self, query: Tensor, value: Tensor, sizes: Sizes, query_sizes: Sizes | None = None) -> Tensor:
         """
         Args:
-            query: (B, S, C), the pixels with their positions.
-            value: (B, S, C), the pixels.
-            sizes: (h, w) of each map; their pixels follow each other row by row.
+            query: (B, Q, C), the pixels that read, with their positions.
+            value: (B, S, C), the pixels that are read.
+            sizes: (h, w) of each map that is read; their pixels follow each other row by row.
+            query_sizes: likewise of the maps of ``query``, all of the same part of the image; None is ``sizes``.
 
         Returns:
-            (B, S, C).
+            (B, Q, C).
         """
         heads, samples = self.num_heads, self.num_levels * self.num_points
         weights = _softmax_of_few(self.attention_weights(query).unflatten(2, (heads, samples)))
@@ -75,7 +88,8 @@ class MultiScaleDeformableAttention(nn.Module):
         order = self.sampling_offsets.weight.unflatten(0, (heads * samples, 2)).transpose(0, 1).flatten(0, 1)
         bias = self.sampling_offsets.bias.unflatten(0, (heads * samples, 2)).transpose(0, 1).flatten()
         offsets = F.linear(query, order, bias).unflatten(2, (2, heads, samples))
-        x, y = (offsets + pixel_centers(sizes, self.num_points, query.device).to(offsets.dtype)).unbind(2)
+        centers = pixel_centers(sizes, self.num_points, query.device, query_sizes or sizes)
+        x, y = (offsets + centers.to(offsets.dtype)).unbind(2)
         values = self.value_proj(value).unflatten(2, (heads, -1))
         by_bags = values.device.type == "cpu" and not torch.compiler.is_exporting()
         sample = weighted_samples_by_bags if by_bags else weighted_samples_by_grid
@@ -89,14 +103,15 @@ def _softmax_of_few(logits: Tensor) -> Tensor:
 
 
 @cached_by_arguments
-def pixel_centers(sizes: Sizes, num_points: int, device: torch.device) -> Tensor:
-    """Where each pixel lies on each map, in that map's pixels, 0 being the centre of its first pixel.
+def pixel_centers(sizes: Sizes, num_points: int, device: torch.device, query_sizes: Sizes) -> Tensor:
+    """Where each pixel of the maps of ``query_sizes`` lies on each map of ``sizes``, in that map's pixels, 0 being the
+    centre of its first pixel.
 
     Returns:
-        (S, 2, 1, L P) float32: x and y, repeated for every point.
+        (Q, 2, 1, L P) float32: x and y, repeated for every point.
     """
     relative = []
-    for height, width in sizes:
+    for height, width in query_sizes:
         y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height
         x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width
         relative.append(torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=2).flatten(0, 1))
@@ -111,14 +126,14 @@ def weighted_samples_by_grid(values: Tensor, sizes: Sizes, x: Tensor, y: Tensor,
     Args:
         values: (B, S, M, D).
         sizes: (h, w) of each map.
-        x: (B, S, M, L P) column in the map's pixels; outside of -1..w the value is zero.
-        y: (B, S, M, L P) row, likewise.
-        weights: (B, S, M, L P).
+        x: (B, Q, M, L P) column in the map's pixels; outside of -1..w the value is zero.
+        y: (B, Q, M, L P) row, likewise.
+        weights: (B, Q, M, L P).
 
     Returns:
-        (B, S, M D).
+        (B, Q, M D).
     """
-    batch, length, heads, _ = values.shape
+    batch, length, heads, _ = x.shape
     points = x.shape[3] // len(sizes)
     total = None
     maps = values.split([height * width for height, width in sizes], dim=1)
@@ -126,8 +141,8 @@ def weighted_samples_by_grid(values: Tensor, sizes: Sizes, x: Tensor, y: Tensor,
     for (height, width), level, column, row, share in zip(sizes, maps, columns, rows, shares, strict=True):
         level = level.permute(0, 2, 3, 1).reshape(batch * heads, -1, height, width)
         grid = torch.stack([(2 * column + 1) / width - 1, (2 * row + 1) / height - 1], dim=4)
-        grid = grid.transpose(1, 2).flatten(0, 1)  # (B M, S, P, 2)
-        sampled = F.grid_sample(level, grid, align_corners=False)  # (B M, D, S, P)
+        grid = grid.transpose(1, 2).flatten(0, 1)  # (B M, Q, P, 2)
+        sampled = F.grid_sample(level, grid, align_corners=False)  # (B M, D, Q, P)
         summed = (sampled * share.transpose(1, 2).flatten(0, 1)[:, None]).sum(dim=3)
         total = summed if total is None else total + summed
     return total.unflatten(0, (batch, heads)).permute(0, 3, 1, 2).reshape(batch, length, -1)
@@ -164,7 +179,7 @@ class _WeightedBags(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, canvas: Tensor, sizes: Sizes, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-        """canvas (B, H, W, M, D), x, y and weights (B, S, M, L P) -> (B, S, M D)."""
+        """canvas (B, H, W, M, D), x, y and weights (B, Q, M, L P) -> (B, Q, M D)."""
         _, canvas_height, stride, heads, _ = canvas.shape
         first, right, down = _first_neighbours(sizes, canvas_height, stride, x, y)
         ctx.steps = (0, heads, stride * heads, (stride + 1) * heads)
@@ -219,7 +234,7 @@ def _first_neighbours(
 
 
 def _neighbours(first: Tensor, steps: tuple[int, ...]) -> Tensor:
-    """(B, S, M, L P) -> (B S M, 4 L P)."""
+    """(B, Q, M, L P) -> (B Q M, 4 L P)."""
     steps = torch.tensor(steps, dtype=first.dtype, device=first.device)[:, None]
     return (first[:, :, :, None] + steps).flatten(3).flatten(0, 2)
 

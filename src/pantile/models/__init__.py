@@ -16,6 +16,7 @@ from pantile.models.registry import create_model
 from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
 from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
 from pantile.models.upernet import UPerNet, UPerNetConfig, upernet_nano_config
+from pantile.models.vit_adapter import ViTAdapterConfig, ViTAdapterMask2Former, vit_adapter_nano_config
 
 __all__ = [
     "ARCHITECTURES",
@@ -44,6 +45,8 @@ __all__ = [
     "SegmenterConfig",
     "UPerNet",
     "UPerNetConfig",
+    "ViTAdapterConfig",
+    "ViTAdapterMask2Former",
     "cmt_nano_config",
     "create_model",
     "deeplabv3_nano_config",
@@ -58,4 +61,5 @@ __all__ = [
     "segmenter_nano_config",
     "semask_nano_config",
     "upernet_nano_config",
+    "vit_adapter_nano_config",
 ]

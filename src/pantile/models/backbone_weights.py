@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 
-from pantile.backbones import weights_name
+from pantile.backbones import tagged, weights_name
 from pantile.models.base import ModelConfig
 
 
 def with_named_weights(config: ModelConfig) -> ModelConfig:
     """The same model; where timm's weights are loaded, its backbone's name has their tag."""
-    name = weights_name(config.backbone)
-    if not config.pretrained or _file(config) is not None or name is None:
+    if not config.pretrained or _file(config) is not None:
         return config
-    return replace(config, backbone=name)
+    return replace(config, backbone=tagged(config.backbone))
 
 
 def start_of_backbone(config: ModelConfig) -> str:

@@ -86,7 +86,8 @@ class PanopticModel(nn.Module):
 
     def layers_behind(self) -> dict[str, int]:
         """How many layers of the backbone lie behind each of its parameters, itself included: 1 for its last block.
-        Empty for a backbone that is not a row of blocks; what is left out counts 0."""
+        Empty for a backbone that is not a row of blocks; what is left out counts 0. Other parameters that learn as
+        slowly may be named, too."""
         behind = getattr(self.backbone, "layers_behind", dict)()
         return {f"backbone.{name}": count for name, count in behind.items()}
 
