@@ -101,5 +101,5 @@ def test_the_panel_shows_ranked_images_and_learned_temperatures(drawn) -> None:
     page = PANELS["presence"].draw(data)
     assert page.count("<img") == 2 and "&lt;a&gt;.jpg" in page
     confidence, temperature = drawn
-    assert confidence.get_title().startswith("Confidence of ranked classes")
+    assert confidence.get_title("left").startswith("Confidence of ranked classes")
     assert temperature.lines[0].get_ydata().tolist() == np.linspace(1.2, 0.6, 10).tolist()
