@@ -20,18 +20,20 @@ in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images w
     losses = pantile.losses_with(model, techniques, criterion, model.normalised(images), targets)
     sum(losses.values()).backward()
 
-    output = model.eval()(model.normalised(images))                  # a MaskOutput or a CenterOutput
+    output = model.eval()(model.normalised(images))                  # a MaskOutput, CenterOutput or SemanticOutput
     predictions = pantile.merge_outputs(output, taxonomy, recipe.merge, [pantile.Placement.whole((height, width))])
 
 ``model.normalised`` takes pixels of 0..255 to what the model was made for. The same by hand, from configs:
 
-- models: ``kmax_nano_config``, ``mask2former_nano_config``, ``maskformer_nano_config``,
-  ``panoptic_deeplab_nano_config``, ``panoptic_fcn_nano_config``; ``create_model`` gives a ``PanopticModel`` of these
-  and of any other config.
+- models: ``kmax_nano_config``, ``max_nano_config``, ``cmt_nano_config``, ``mask2former_nano_config``,
+  ``maskformer_nano_config``, ``semask_nano_config``, ``vit_adapter_nano_config``, ``panoptic_deeplab_nano_config``,
+  ``panoptic_fcn_nano_config``, ``segmenter_nano_config``, ``deeplabv3_nano_config``, ``upernet_nano_config``;
+  ``create_model`` gives a ``PanopticModel`` of these and of any other config.
 - criteria: ``KMaXCriterionConfig``, ``SetCriterionConfig``, ``maskformer_criterion``, ``CenterCriterionConfig``,
-  ``PanopticFCNCriterionConfig``.
-- merges: ``MaskMergeConfig``, ``QueryMergeConfig``, ``CenterMergeConfig``, ``PanopticFCNMergeConfig``.
-- techniques: ``TechniquesConfig`` of ``ReMaskConfig``, ``ReClassConfig``, ``IntraBatchConfig``.
+  ``PanopticFCNCriterionConfig``, ``SemanticCriterionConfig``.
+- merges: ``MaskMergeConfig``, ``QueryMergeConfig``, ``CenterMergeConfig``, ``PanopticFCNMergeConfig``,
+  ``SemanticMergeConfig``.
+- techniques: ``TechniquesConfig`` of ``ReMaskConfig``, ``ReClassConfig``, ``IntraBatchConfig``, ``RankSegConfig``.
 
 **Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input.
 
@@ -67,18 +69,24 @@ _HOME = {
     "Placement": "pantile.contracts.placement",
     "Predictor": "pantile.predict",
     "QueryMergeConfig": "pantile.merge",
+    "RankSegConfig": "pantile.techniques",
     "ReClassConfig": "pantile.techniques",
     "ReMaskConfig": "pantile.techniques",
     "Scenes": "pantile.data",
     "Segment": "pantile.contracts.panoptic",
+    "SemanticCriterionConfig": "pantile.losses",
+    "SemanticMergeConfig": "pantile.merge",
+    "SemanticOutput": "pantile.contracts.outputs",
     "SetCriterionConfig": "pantile.losses",
     "Taxonomy": "pantile.contracts.taxonomy",
     "TechniquesConfig": "pantile.techniques",
     "UserError": "pantile.contracts.errors",
     "build_techniques": "pantile.techniques",
     "check_model": "pantile.model_check",
+    "cmt_nano_config": "pantile.models",
     "create_criterion": "pantile.losses.registry",
     "create_model": "pantile.recipes",
+    "deeplabv3_nano_config": "pantile.models",
     "kmax_nano_config": "pantile.models",
     "list_recipes": "pantile.recipes",
     "load": "pantile.predict",
@@ -87,11 +95,16 @@ _HOME = {
     "mask2former_nano_config": "pantile.models",
     "maskformer_criterion": "pantile.losses",
     "maskformer_nano_config": "pantile.models",
+    "max_nano_config": "pantile.models",
     "merge_outputs": "pantile.merge",
     "open_dataset": "pantile.data",
     "panoptic_deeplab_nano_config": "pantile.models",
     "panoptic_fcn_nano_config": "pantile.models",
     "plain_taxonomy": "pantile.contracts.taxonomy",
+    "segmenter_nano_config": "pantile.models",
+    "semask_nano_config": "pantile.models",
+    "upernet_nano_config": "pantile.models",
+    "vit_adapter_nano_config": "pantile.models",
 }
 _RENAMED = {"merge_outputs": "merge"}
 

@@ -5,14 +5,13 @@ import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 
+from pantile.backbones.timm_vit import ViTBackbone
+from pantile.convert.segmenter import import_segmenter
 from pantile.inference.views import Views, forward_views
 from pantile.inference.windows import Windows, forward_windows
 from pantile.merge.views import View, average_views
-
-segmenter = pytest.importorskip("pantile.models.segmenter")
-from pantile.backbones.timm_vit import ViTBackbone  # noqa: E402
-from pantile.convert.segmenter import import_segmenter  # noqa: E402
-from rankseg_blocks import Recording  # noqa: E402
+from pantile.models.segmenter import Segmenter, SegmenterConfig
+from rankseg_blocks import Recording
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +27,13 @@ def windowed(recording):
     vit = VisionTransformer(
         img_size=side, patch_size=patch, embed_dim=told["d_model"], depth=told["layers"], num_heads=heads
     )
-    config = segmenter.SegmenterConfig(
+    config = SegmenterConfig(
         backbone=ViTBackbone(vit, (side, side)),
         image_size=(side, side),
         decoder_layers=told["decoder_layers"],
         num_heads=heads,
     )
-    model = segmenter.Segmenter(config, told["n_cls"]).double().eval()
+    model = Segmenter(config, told["n_cls"]).double().eval()
     model.load_state_dict(import_segmenter(config, recording.state()))
     window, stride = told["slide"]["window"], told["slide"]["stride"]
     windows = Windows((window, window), (stride, stride))

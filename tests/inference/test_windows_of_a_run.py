@@ -14,7 +14,6 @@ from pantile.inference.views import Views
 from pantile.inference.windows import Windows
 from tiny_runs import make_recipe
 
-pytest.importorskip("pantile.models.segmenter")
 SCENES = Scenes(1, size=(50, 80))
 
 

@@ -27,7 +27,8 @@ def any_size_is_taken(subject: Subject) -> Iterator[str]:
         ):
             output = subject.trained_looking(subject.images(1, (height, width)))
         if not next(named_tensors(output), None):
-            yield f"forward gives {type(output).__name__}, without a tensor: give a MaskOutput or a CenterOutput."
+            kinds = "a MaskOutput, CenterOutput or SemanticOutput"
+            yield f"forward gives {type(output).__name__}, without a tensor: give {kinds}."
             return
         for name in not_finite(output):
             yield f"output{name} is not finite at images of {height} x {width}: look for a division or a log of zero."
