@@ -14,12 +14,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pantile.cli.models import model_cost
 from pantile.cli.report import report_run
 from pantile.contracts.outputs import ModelOutput
 from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, load_checkpoint, save_weights
 from pantile.engine.config import RunConfig, TrainingConfig
 from pantile.engine.evaluate import evaluate, load_task
+from pantile.engine.run_cost import run_cost
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
 from pantile.engine.train import train
@@ -100,7 +100,7 @@ def report_works(subject: Subject, run: Path) -> None:
 
 def models_info_works(subject: Subject, run: Path) -> None:
     with expecting("models info fails", "mend what the error names"):
-        model_cost(subject.config, list(THINGS), (SIDE, SIDE))
+        run_cost(replace(subject.run, model=subject.config), list(THINGS), (SIDE, SIDE))
 
 
 def other_classes_can_start_from_it(subject: Subject, run: Path) -> None:
