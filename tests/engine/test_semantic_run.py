@@ -110,7 +110,8 @@ def test_models_info_counts_it():
 
 def test_data_without_things():
     taxonomy = plain_taxonomy(["sky", "road"], things=[])
-    assert PanopticTask(make_config(), taxonomy).meters.metrics.keys() == {"panoptic_quality", "semantic_quality"}
+    measured = PanopticTask(make_config(), taxonomy).meters.metrics.keys()
+    assert measured == {"panoptic_quality", "semantic_quality", "presence_quality"}
 
 
 def test_the_main_metric_comes_from_the_merge_unless_the_config_names_one():

@@ -20,6 +20,7 @@ from pantile.convert.segmenter import (
     segmenter_classes,
     segmenter_config,
 )
+from pantile.data.classes import coco_stuff
 from pantile.layers.position_table import resize_positions
 from pantile.models.cost import count_cost
 from pantile.models.segmenter import MaskDecoder, Segmenter, SegmenterConfig, segmenter_nano_config
@@ -257,8 +258,8 @@ def test_an_original_file_becomes_a_checkpoint(tmp_path):
     config = SegmenterConfig(backbone="vit_tiny_patch16_384", image_size=(32, 32))
     model = Segmenter(config, 171).eval()
     torch.save({"model": export_segmenter(config, model.state_dict())}, tmp_path / "checkpoint.pth")
-    with pytest.warns(UserWarning, match="its 171 classes have no names"):
-        checkpoint = load_foreign(tmp_path / "checkpoint.pth")
+    checkpoint = load_foreign(tmp_path / "checkpoint.pth")
+    assert checkpoint.taxonomy == coco_stuff.TAXONOMY
     assert checkpoint.config.recipe == "segmenter_ti_coco_stuff10k"
     loaded = Segmenter(checkpoint.config.model, 171).eval()
     loaded.load_state_dict(checkpoint.part("model"))

@@ -242,7 +242,7 @@ class _Mosaic:
             PanopticMap(self.nodes, tuple(segments)),
             None if self.instances is None else self.instances.finish(),
             self.classes,
-            self.per_class,
+            per_class=self.per_class,
         )
 
 
