@@ -147,10 +147,8 @@ def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
     """A process that saves again and again is killed at any moment; the next one goes on from what is there."""
     chance = random.Random(0)
     last, finished, files = tmp_path / LAST, 0, CheckpointFiles()
-    start = time.monotonic()
-    for _ in range(5):
-        files.save_checkpoint(content(0, 3000), last)
-    usual = (time.monotonic() - start) / 5
+    files.save_checkpoint(content(0, 3000), last)
+    longest_wait = 0.01
     for _ in range(100):
         ours, theirs = os.pipe()
         child = os.fork()
@@ -164,7 +162,7 @@ def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
                 os._exit(1)
         os.close(theirs)
         said = os.read(ours, 1)
-        time.sleep(chance.uniform(0, 1.5 * usual))
+        time.sleep(chance.uniform(0, longest_wait))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         said += os.read(ours, 1000)
@@ -173,6 +171,8 @@ def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
         assert file == last and problem is None
         written = step_of(last) - finished - said.count(b".")
         assert written in (0, 1)  # none that was told is lost; one may be there that was not told yet
+        # about one save a kill, however busy the machine is: some kills come before, some after the file is moved
+        longest_wait *= 0.8 if step_of(last) > finished else 1.25
         finished = step_of(last)
     assert finished > 5
     clear_leftovers(tmp_path)
