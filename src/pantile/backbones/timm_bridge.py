@@ -196,9 +196,10 @@ class MobileNetV3Backbone(TimmBackbone):
         x = self.model.bn1(self.model.conv_stem(images))
         features = {"stem": x}
         for index, block in enumerate(block for stage in self.model.blocks for block in stage):
-            expanded, x = _expanded_and_output(block, x)
             if index in self.taps:
-                features[self.taps[index]] = expanded
+                features[self.taps[index]], x = _expanded_and_output(block, x)
+            else:
+                x = block(x)
         return features
 
 

@@ -38,8 +38,10 @@ class SwinBackbone(Backbone):
     def __init__(self, model: SwinTransformer, output_stride: int = 32):
         del model.norm, model.head
         for stage in model.layers:
-            for block in stage.blocks:
+            for index, block in enumerate(stage.blocks):
                 block.attn_mask = None  # timm's, for its fixed size
+                block.__class__ = AnySizeBlock  # the same tensors, another forward
+                block.shifted = index % 2 == 1
         widths = [info["num_chs"] for info in model.feature_info]
         channels = dict(zip(reversed(STAGES), reversed(widths), strict=True))
         super().__init__(channels, stem_stride=4, output_stride=output_stride)
@@ -64,30 +66,35 @@ class SwinBackbone(Backbone):
 
 def run_stage(stage: nn.Module, x: Tensor) -> Tensor:
     """(B, H, W, C) of the stage before to what timm's ``stage`` makes of it."""
-    x = stage.downsample(x)
-    for index, block in enumerate(stage.blocks):
-        x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
-        x = x + block.drop_path2(block.mlp(block.norm2(x)))
-    return x
+    return stage.blocks(stage.downsample(x))
 
 
-def _window_attention(block: SwinTransformerBlock, x: Tensor, shifted: bool) -> Tensor:
-    """(B, H, W, C) -> (B, H, W, C)."""
-    height, width, channels = x.shape[1:]
-    window = block.attn.window_size
-    x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
-    padded_height, padded_width = x.shape[1:3]
-    shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
-    separation = None
-    if shifted:
-        x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
-        separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
-    windows = window_partition(x, window).flatten(1, 2)
-    attended = block.attn(windows, mask=separation).view(-1, *window, channels)
-    x = window_reverse(attended, window, padded_height, padded_width)
-    if shifted:
-        x = x.roll(shift, dims=(1, 2))
-    return x[:, :height, :width]
+class AnySizeBlock(SwinTransformerBlock):
+    """timm's block with the windows of detectors; every second one is ``shifted``."""
+
+    shifted: bool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        x = x + self.drop_path1(self._window_attention(self.norm1(x)))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
+
+    def _window_attention(self, x: Tensor) -> Tensor:
+        height, width, channels = x.shape[1:]
+        window = self.attn.window_size
+        x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
+        padded_height, padded_width = x.shape[1:3]
+        shift = (window[0] // 2, window[1] // 2) if self.shifted else (0, 0)
+        separation = None
+        if self.shifted:
+            x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
+            separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
+        windows = window_partition(x, window).flatten(1, 2)
+        attended = self.attn(windows, mask=separation).view(-1, *window, channels)
+        x = window_reverse(attended, window, padded_height, padded_width)
+        if self.shifted:
+            x = x.roll(shift, dims=(1, 2))
+        return x[:, :height, :width]
 
 
 @cached_by_arguments

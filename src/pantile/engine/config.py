@@ -97,6 +97,8 @@ class TrainingConfig:
     effective_batch: Positive = 64  # images per optimizer step over all devices and accumulation
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
+    # compute the activations of each block again in the backward pass: less memory, about a third more time
+    gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
     # but for pixel classifiers, where it is miou

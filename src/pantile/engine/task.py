@@ -22,6 +22,7 @@ from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.models import create_model
+from pantile.models.gradient_checkpointing import checkpoint_blocks
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
 from pantile.techniques.ground_truth import ground_truth_shown
@@ -46,6 +47,8 @@ class PanopticTask(L.LightningModule):
         self.taxonomy = taxonomy
         self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy)
+        if config.training.gradient_checkpointing:
+            checkpoint_blocks(self.model, self.techniques)
         self.criterion = create_criterion(config.criterion, taxonomy)
         self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config))
         self.views = Views()  # what a validation averages over
