@@ -8,6 +8,7 @@ segmenters (the original code, and what was trained with it) do otherwise, so ti
 - each of the four outputs has a layer norm of its own.
 """
 
+import re
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from timm.models import register_model
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.layers.position_encoding import cached_by_arguments
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -55,6 +56,18 @@ class SwinBackbone(Backbone):
             x = run_stage(stage, x)
             features[name] = self.norms[name](x).permute(0, 3, 1, 2)
         return features
+
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block, a downsampling with the block before it (SimMIM, arXiv:2111.09886); the norms of the outputs
+        learn as the decoder does."""
+        names = [name for name, _ in self.named_parameters() if name.startswith("model.")]
+        behind = layers_behind(names, r"model\.layers\.(\d+)\.blocks\.(\d+)")
+        for name in names:
+            if match := re.match(r"model\.layers\.(\d+)\.downsample", name):
+                stage = int(match[1]) - 1
+                last = len(self.model.layers[stage].blocks) - 1
+                behind[name] = behind[f"model.layers.{stage}.blocks.{last}.norm1.weight"]
+        return behind
 
     def patches(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, ceil(H / 4), ceil(W / 4), channels), what the first stage reads."""

@@ -68,8 +68,10 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
-    # a transformer's block has this times the learning rate of the block behind it, the last one this of the decoder's
+    # a block of the backbone has this times the learning rate of the block behind it, its last this of the decoder's
     layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
+    # parts of the model that do not learn, by their names: ["backbone"], ["backbone.model.layer1", "query_content"]
+    frozen: tuple[str, ...] = ()
     weight_decay: Amount = 0.05  # on convolution and linear kernels
     decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
