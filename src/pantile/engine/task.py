@@ -22,6 +22,8 @@ from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.models import create_model
+from pantile.models.freezing import freeze, rest
+from pantile.models.gradient_checkpointing import checkpoint_blocks
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
 from pantile.techniques.ground_truth import ground_truth_shown
@@ -46,12 +48,20 @@ class PanopticTask(L.LightningModule):
         self.taxonomy = taxonomy
         self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy)
+        freeze(self.model, config.optimizer.frozen)
+        if config.training.gradient_checkpointing:
+            checkpoint_blocks(self.model, self.techniques)
         self.criterion = create_criterion(config.criterion, taxonomy)
         self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config))
         self.views = Views()  # what a validation averages over
         self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
+
+    def train(self, mode: bool = True) -> "PanopticTask":
+        super().train(mode)
+        rest(self.model, self.config.optimizer.frozen)
+        return self
 
     def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool) -> ModelOutput:
         """Images as ``network_input`` takes them -> what merge takes. ``options`` go to the model."""
