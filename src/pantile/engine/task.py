@@ -25,7 +25,7 @@ from pantile.models import create_model
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
 from pantile.techniques.ground_truth import ground_truth_shown
-from pantile.techniques.training_losses import losses_of
+from pantile.techniques.training_losses import clips_for, losses_of
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -53,7 +53,7 @@ class PanopticTask(L.LightningModule):
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool) -> ModelOutput:
+    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool | int) -> ModelOutput:
         """Images as ``network_input`` takes them -> what merge takes. ``options`` go to the model."""
         return self.output_of(self.network_input(images, padding), **options)
 
@@ -61,7 +61,7 @@ class PanopticTask(L.LightningModule):
         """What the model sees; see ``normalise``."""
         return normalise(images, padding, self.mean, self.std)
 
-    def output_of(self, network_input: Tensor, **options: bool) -> ModelOutput:
+    def output_of(self, network_input: Tensor, **options: bool | int) -> ModelOutput:
         """Model and techniques on what ``network_input`` gave, at this or another size."""
         return rewrite_all(self.techniques.values(), self.model(network_input, **options))
 
@@ -98,8 +98,9 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
+        targets, clips = clips_for(self.model, targets)
         with ground_truth_shown(self.techniques.values(), targets):
-            output = self(images, targets.padding)
+            output = self(images, targets.padding, **clips)
         losses, result = losses_of(output, self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
