@@ -1,12 +1,13 @@
 """Tracking by overlap: a thing goes on the track that covers the same pixels, moved as the track moves.
 
 Works on any predictions. Masks are compared on a coarse grid, each track's last mask moved by its mean speed, so that a
-fast thing still meets itself. A track that is hidden or outside is remembered with its last mask and moves on; it is
-found again where it is expected. Two lookalikes that meet keep their ids as long as they keep their ways; what comes
-back elsewhere after it left begins a new track, since nothing but its place is known of it.
+fast thing still meets itself. A track that is hidden or outside is remembered for a while, and found again where it
+would be by now or where it was seen last. Two lookalikes that meet keep their ids as long as they keep their ways; what
+comes back elsewhere after it left begins a new track, since nothing but its place is known of it.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,9 +27,9 @@ class OverlapTracking:
         grid: masks are compared at this many cells along the frame's longer side, at least 8.
     """
 
-    min_overlap: float = 0.1
+    min_overlap: float = 0.02
     newest: float = 0.5
-    memory: int = 10
+    memory: int = 30
     grid: int = 256
 
     def __post_init__(self) -> None:
@@ -74,12 +75,17 @@ class OverlapTracker(Tracker):
         areas = np.array([len(mask.cells) for mask in masks])
         scores = np.zeros((len(masks), len(self.tracks)))
         for number, track in enumerate(self.tracks):
-            there = _inside(track.mask.cells + self._step(track), rows.shape)
-            if len(there):
+            places = [track.mask.cells + self._step(track)]
+            if track.age:
+                places.append(track.mask.cells)
+            for cells in places:
+                there = _inside(cells, rows.shape)
                 shared = np.bincount(rows[there[:, 0], there[:, 1]], minlength=len(masks) + 1)[1:]
-                scores[:, number] = shared / np.maximum(areas + len(there) - shared, 1)
+                overlap = shared / np.maximum(areas + len(there) - shared, 1)
+                scores[:, number] = np.maximum(scores[:, number], overlap)
         alike = same_class(frame.things, self.tracks) & (scores >= self.config.min_overlap)
-        return np.where(alike, scores, 0.0)
+        just_seen = np.array([track.age == 0 for track in self.tracks])  # no lost track takes what goes on one of these
+        return np.where(alike & (scores > 0), scores + just_seen, 0.0)
 
     def begin(self, track_id: int, frame: Frame, position: int) -> Track:
         return _MaskTrack(track_id, frame.things[position].class_index, 0, self._masks(frame)[0][position], None)
@@ -87,8 +93,10 @@ class OverlapTracker(Tracker):
     def go_on(self, track: Track, frame: Frame, position: int) -> Track:
         mask = self._masks(frame)[0][position]
         step = (mask.center - track.mask.center) / (track.age + 1)
-        share = 1.0 if track.speed is None and self.config.newest else self.config.newest
-        speed = step * share if track.speed is None else share * step + (1 - share) * track.speed
+        share = self.config.newest
+        if track.speed is not None:
+            step = share * step + (1 - share) * track.speed
+        speed = step if share > 0 else np.zeros(2)
         return replace(track, age=0, mask=mask, speed=speed)
 
     def end_of_frame(self, frame: Frame) -> None:
@@ -107,7 +115,7 @@ class OverlapTracker(Tracker):
             order = np.argsort(rows, axis=None, kind="stable")
             bounds = np.searchsorted(rows.reshape(-1)[order], np.arange(1, len(frame.things) + 2))
             masks = []
-            for first, behind in zip(bounds[:-1], bounds[1:], strict=True):
+            for first, behind in pairwise(bounds):
                 cells = np.stack(np.unravel_index(order[first:behind], rows.shape), axis=1)
                 masks.append(_Mask(cells, cells.mean(axis=0) if len(cells) else np.full(2, -1.0)))
             self._last = frame, masks, rows

@@ -1,9 +1,9 @@
 """Tracking by queries: a thing goes on the track whose query it resembles the most (MinVIS, arXiv 2208.02245, 3.2).
 
 MinVIS matches all queries of one frame with all of the next by the cosine of their embeddings. Here only things that
-were found are matched, with a track's mean over its last frames, and a track that is not seen is remembered for a while:
-what comes back after it was hidden or outside finds its id by how it looks. What is compared is what the mask head
-multiplies with the pixels (``MaskOutput.query_embed``), which every model with queries has.
+were found are matched, with a track's mean over its last frames, and a track that is not seen is remembered for a
+while: what comes back after it was hidden or outside finds its id by how it looks. What is compared is what the mask
+head multiplies with the pixels (``MaskOutput.query_embed``), which every model with queries has.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class QueryTracking:
         memory: frames for which a track that is not seen is remembered.
     """
 
-    min_similarity: float = 0.5
+    min_similarity: float = 0.3
     newest: float = 0.5
     memory: int = 30
 
