@@ -145,6 +145,10 @@ class MaskOutput:
 
     B images, N queries, K classes, maps of h x w at the prediction's own stride.
 
+    A model of clips gives an entry for every frame, T neighbours to a clip, as in ``PanopticTargets``: query n of clip
+    c means the same thing in entries c T .. c T + T - 1. What a model has once for a clip (class logits, query
+    embeddings) it repeats with ``repeat_interleave(T, dim=0)`` or, without a copy, expands; gradients add up.
+
     Attributes:
         class_logits: (B, N, K+1); the last column is no-object.
         mask_logits: (B, N, h, w).
@@ -170,6 +174,7 @@ class MaskOutput:
             others are then -100. None is all K. Not in ``layers``.
         presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so, and in
             ``layers``.
+        frames: T >= 1, of which B is a multiple; 1 is a batch of images. The same in ``layers``.
     """
 
     class_logits: Tensor
@@ -188,6 +193,7 @@ class MaskOutput:
     middle_queries: Tensor | None = None
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
+    frames: int = 1
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""

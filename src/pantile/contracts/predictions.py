@@ -37,6 +37,9 @@ class Prediction:
             of it, or where the prediction was joined from tiles.
         selected_classes: (k,) int64, the classes that could win a pixel; None for all, or as above.
         per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
+        queries: (S,) int64, the query of each segment of ``panoptic``, in their order; of stuff that was merged from
+            several, the best. None where segments are not those of queries, or where the prediction was joined from
+            tiles.
     """
 
     panoptic: PanopticMap
@@ -45,3 +48,4 @@ class Prediction:
     presence_logits: np.ndarray | None = None
     selected_classes: np.ndarray | None = None
     per_class: bool = False
+    queries: np.ndarray | None = None

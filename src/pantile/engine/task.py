@@ -27,7 +27,7 @@ from pantile.models.gradient_checkpointing import checkpoint_blocks
 from pantile.techniques import build_techniques
 from pantile.techniques.base import rewrite_all
 from pantile.techniques.ground_truth import ground_truth_shown
-from pantile.techniques.training_losses import losses_of
+from pantile.techniques.training_losses import clips_for, losses_of
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -63,7 +63,7 @@ class PanopticTask(L.LightningModule):
         rest(self.model, self.config.optimizer.frozen)
         return self
 
-    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool) -> ModelOutput:
+    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool | int) -> ModelOutput:
         """Images as ``network_input`` takes them -> what merge takes. ``options`` go to the model."""
         return self.output_of(self.network_input(images, padding), **options)
 
@@ -71,7 +71,7 @@ class PanopticTask(L.LightningModule):
         """What the model sees; see ``normalise``."""
         return normalise(images, padding, self.mean, self.std)
 
-    def output_of(self, network_input: Tensor, **options: bool) -> ModelOutput:
+    def output_of(self, network_input: Tensor, **options: bool | int) -> ModelOutput:
         """Model and techniques on what ``network_input`` gave, at this or another size."""
         return rewrite_all(self.techniques.values(), self.model(network_input, **options))
 
@@ -108,8 +108,9 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
+        targets, clips = clips_for(self.model, targets)
         with ground_truth_shown(self.techniques.values(), targets):
-            output = self(images, targets.padding)
+            output = self(images, targets.padding, **clips)
         losses, result = losses_of(output, self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
