@@ -29,7 +29,10 @@ def plain_stq(
         pred_areas: dict[int, int] = {}
         shared: dict[tuple[int, int], int] = {}
         for gt_class, gt_instance, pred_class, pred_instance in frames:
-            rows, columns = np.where(gt_class == VOID, classes, gt_class), np.where(pred_class == VOID, classes, pred_class)
+            rows, columns = (
+                np.where(gt_class == VOID, classes, gt_class),
+                np.where(pred_class == VOID, classes, pred_class),
+            )
             codes = rows.astype(np.int64).reshape(-1) * (classes + 1) + columns.reshape(-1)
             confusion += np.bincount(codes, minlength=(classes + 1) ** 2).reshape(classes + 1, classes + 1)
             gt_thing, pred_thing = np.isin(gt_class, things), np.isin(pred_class, things)

@@ -206,7 +206,9 @@ def test_two_processes_give_the_result_of_one(tmp_path):
         "no masks in the first": ([5], [3, 0, 1, 2, 4]),
         "no images": ([], []),
     }
-    mp.spawn(_worker, args=(str(tmp_path / "rendezvous"), str(tmp_path), shares), nprocs=2)
+    mp.start_processes(
+        _worker, args=(str(tmp_path / "rendezvous"), str(tmp_path), shares), nprocs=2, start_method="fork"
+    )
     expected = flat(measured(_shared_scenes()[:5]))
     assert expected["ap"] > 0
     for rank in range(2):

@@ -36,7 +36,7 @@ def _worker(rank: int, rendezvous: str, folder: str) -> None:
 
 
 def test_two_processes_give_the_result_of_one(tmp_path):
-    mp.spawn(_worker, args=(str(tmp_path / "rendezvous"), str(tmp_path)), nprocs=2)
+    mp.start_processes(_worker, args=(str(tmp_path / "rendezvous"), str(tmp_path)), nprocs=2, start_method="fork")
     one = PanopticQuality(TAXONOMY)
     for pred, gt in images():
         one.update(pred, gt)

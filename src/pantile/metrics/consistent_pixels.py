@@ -71,9 +71,7 @@ class ConsistentPixels:
     def _values(self) -> np.ndarray:
         """Of the windows that end with this frame."""
         stays = np.bincount(self._gt_frames.reshape(-1), minlength=self._longest + 1)
-        both = np.bincount(
-            np.minimum(self._gt_frames, self._pred_frames).reshape(-1), minlength=self._longest + 1
-        )
+        both = np.bincount(np.minimum(self._gt_frames, self._pred_frames).reshape(-1), minlength=self._longest + 1)
         true, consistent = (counts[::-1].cumsum()[::-1][self._lengths] for counts in (stays, both))
         return np.divide(consistent, true, out=np.full(len(true), np.nan), where=true > 0)
 

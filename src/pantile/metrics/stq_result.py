@@ -81,9 +81,10 @@ def stq_of(pairs: TrackPairs, taxonomy: Taxonomy, corrections: frozenset[str] = 
     """
     videos = np.unique(pairs.video).tolist()
     track_videos, association = _association_of_tracks(pairs, taxonomy, "aq-void" in corrections)
-    confusions = np.stack([_confusion(pairs.where(pairs.video == video), len(taxonomy)) for video in videos] or [
-        np.zeros((3, len(taxonomy) + 1), np.int64)
-    ])
+    confusions = np.stack(
+        [_confusion(pairs.where(pairs.video == video), len(taxonomy)) for video in videos]
+        or [np.zeros((3, len(taxonomy) + 1), np.int64)]
+    )
     per_video = {}
     for video, confusion in zip(videos, confusions, strict=False):
         per_video[video] = _values(association[track_videos == video], confusion, "sq-void" in corrections)
