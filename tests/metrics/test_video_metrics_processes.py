@@ -20,9 +20,8 @@ VIDEOS = [maps_of(drawn_video(seed)) for seed in range(3)]
 
 
 def measured(numbers) -> list[dict]:
-    stq, vpq, ap = (
-        kind(TAXONOMY) for kind in (SegmentationTrackingQuality, VideoPanopticQuality, TrackAveragePrecision)
-    )
+    stq, vpq = SegmentationTrackingQuality(TAXONOMY), VideoPanopticQuality(TAXONOMY)
+    ap = TrackAveragePrecision(TAXONOMY)
     vc = VideoConsistency(TAXONOMY, (2,))
     for number in numbers:
         predictions, truths = VIDEOS[number]
