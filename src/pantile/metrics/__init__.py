@@ -18,7 +18,7 @@ _HOME = {
     "PresenceQualityResult": "pantile.metrics.presence_quality",
     "SegmentationTrackingQuality": "pantile.metrics.segmentation_tracking_quality",
     "SemanticQuality": "pantile.metrics.semantic_quality",
-    "SemanticQualityResult": "pantile.metrics.semantic_quality",
+    "SemanticQualityResult": "pantile.metrics.semantic_result",
     "StqResult": "pantile.metrics.stq_result",
     "ThingQuality": "pantile.metrics.thing_quality",
     "ThingQualityResult": "pantile.metrics.thing_result",
@@ -35,7 +35,7 @@ _HOME = {
     "instances_of": "pantile.contracts.run_lengths",
     "map_of_instances": "pantile.metrics.instance_map",
     "quality_of": "pantile.metrics.quality",
-    "semantic_of": "pantile.metrics.semantic_quality",
+    "semantic_of": "pantile.metrics.class_maps",
     "tracks_of": "pantile.metrics.mask_tracks",
 }
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.metrics.class_maps import semantic_of
 from pantile.metrics.consistency_result import VideoConsistencyResult, consistency_of
 from pantile.metrics.consistent_pixels import ConsistentPixels
 from pantile.metrics.map_pair import as_array
-from pantile.metrics.semantic_quality import semantic_of
 from pantile.metrics.video_frames import OrderedVideos, check_numbers, frames_of
 
 
