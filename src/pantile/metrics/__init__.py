@@ -7,18 +7,27 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "AveragePrecisionResult": "pantile.metrics.average_precision",
+    "AveragePrecisionResult": "pantile.metrics.average_precision_result",
     "Comparison": "pantile.metrics.comparison",
     "MaskAveragePrecision": "pantile.metrics.average_precision",
+    "MaskTrack": "pantile.metrics.mask_tracks",
     "PairCounts": "pantile.metrics.pair_counts",
     "PanopticQuality": "pantile.metrics.panoptic_quality",
     "PanopticQualityResult": "pantile.metrics.quality",
     "PresenceQuality": "pantile.metrics.presence_quality",
     "PresenceQualityResult": "pantile.metrics.presence_quality",
+    "SegmentationTrackingQuality": "pantile.metrics.segmentation_tracking_quality",
     "SemanticQuality": "pantile.metrics.semantic_quality",
-    "SemanticQualityResult": "pantile.metrics.semantic_quality",
+    "SemanticQualityResult": "pantile.metrics.semantic_result",
+    "StqResult": "pantile.metrics.stq_result",
     "ThingQuality": "pantile.metrics.thing_quality",
     "ThingQualityResult": "pantile.metrics.thing_result",
+    "TrackAveragePrecision": "pantile.metrics.track_average_precision",
+    "TrackAveragePrecisionResult": "pantile.metrics.track_rows",
+    "VideoConsistency": "pantile.metrics.video_consistency",
+    "VideoConsistencyResult": "pantile.metrics.consistency_result",
+    "VideoPanopticQuality": "pantile.metrics.video_panoptic_quality",
+    "VideoPanopticQualityResult": "pantile.metrics.vpq_result",
     "WorstConfused": "pantile.metrics.worst_confused",
     "compare_maps": "pantile.metrics.comparison",
     "count_pair": "pantile.metrics.pair_counts",
@@ -26,7 +35,8 @@ _HOME = {
     "instances_of": "pantile.contracts.run_lengths",
     "map_of_instances": "pantile.metrics.instance_map",
     "quality_of": "pantile.metrics.quality",
-    "semantic_of": "pantile.metrics.semantic_quality",
+    "semantic_of": "pantile.metrics.class_maps",
+    "tracks_of": "pantile.metrics.mask_tracks",
 }
 
 __all__ = [*_HOME]
