@@ -8,6 +8,7 @@ the diagonal and two sums of the confusion matrix: three numbers per class, what
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +19,12 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.map_pair import as_array, id_map
-from pantile.metrics.printing import print_fractions
+from pantile.metrics.printing import print_classes, print_fractions
 from pantile.metrics.registry import register_metric
 from pantile.metrics.without_nan import without_nan
+
+if TYPE_CHECKING:
+    from pantile.metrics.evaluated_batch import EvaluatedBatch
 
 
 @dataclass  # torchmetrics refuses frozen ones
@@ -55,8 +59,29 @@ def _show(result: SemanticQualityResult) -> None:
     print_fractions("semantic", vars(result), labels)
 
 
+def _show_classes(result: SemanticQualityResult) -> None:
+    print_classes("IoU", result.per_class)
+
+
+def _of_images(batch: "EvaluatedBatch") -> list[float]:
+    """mIoU of each image alone."""
+    qualities = []
+    for prediction, truth in zip(batch.class_maps, batch.truths, strict=True):
+        metric = SemanticQuality(batch.taxonomy)
+        metric.update([prediction], [truth])
+        qualities.append(metric.compute().miou)
+    return qualities
+
+
 @register_metric(
-    "semantic_quality", task="semantic", arguments=lambda batch: (batch.class_maps, batch.truths), show=_show
+    "semantic_quality",
+    task="semantic",
+    arguments=lambda batch: (batch.class_maps, batch.truths),
+    show=_show,
+    validated={"miou": lambda result: result.miou},
+    label="mIoU",
+    of_images=_of_images,
+    show_classes=_show_classes,
 )
 class SemanticQuality(Metric):
     """Mean IoU and accuracies over a dataset; adds up over batches and processes.
