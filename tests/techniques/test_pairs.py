@@ -24,10 +24,9 @@ PIXEL_RECIPES = [f"{name}_nano" for name, model in sorted(ARCHITECTURES.items())
 EVERY = {name: tiny(config_class()) for name, config_class in sorted(TECHNIQUES.items())}
 #: techniques for each
 SMALL = {name: config for name, config in EVERY.items() if "mask_spec" in config.make().needs}
+#: widths are those of the hosts' classes
 OF_PIXELS = {
-    name: replace(
-        config, **({"channels": None} if hasattr(config, "channels") else {})
-    )  # the width of a host's classes
+    name: replace(config, **({"channels": None} if hasattr(config, "channels") else {}))
     for name, config in EVERY.items()
     if "semantic_spec" in config.make().needs
 }

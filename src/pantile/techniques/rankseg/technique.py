@@ -47,11 +47,11 @@ class RankSeg(Technique):
         spec = next(getattr(model, name) for name in self.needs if hasattr(model, name))
         self.host = create_host(spec, self.config, model)
         if self.config.ranking_from is not None:
+            self._mean, self._std = model.config.image_mean, model.config.image_std
             self.host.ranking.rank_by(self._other_network(taxonomy.num_classes))
         self.needed_at_inference = self.host.needed_at_inference
         self.reads_ground_truth = not self.config.has_head
         self._classes = taxonomy.names
-        self._mean, self._std = model.config.image_mean, model.config.image_std
 
     def attach(self, model: nn.Module) -> None:
         self.host.attach(model)
