@@ -1,4 +1,4 @@
-"""What is predicted for one image, for the three tasks that share a merge."""
+"""What is predicted for one image, for the tasks that share a merge."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap
 
-Task = Literal["panoptic", "instance", "semantic"]
+Task = Literal["panoptic", "instance", "semantic", "presence"]
 
 
 @dataclass(frozen=True)

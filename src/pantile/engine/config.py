@@ -103,8 +103,8 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )

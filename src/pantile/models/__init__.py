@@ -12,6 +12,7 @@ from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_n
 from pantile.models.max_deeplab import MaXDeepLab, MaXDeepLabConfig, max_deeplab_l_config, max_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
+from pantile.models.query2label import Query2Label, Query2LabelConfig, query2label_nano_config
 from pantile.models.registry import create_model
 from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
 from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
@@ -38,6 +39,8 @@ __all__ = [
     "PanopticFCN",
     "PanopticFCNConfig",
     "PanopticModel",
+    "Query2Label",
+    "Query2LabelConfig",
     "SWideRNetConfig",
     "SeMask",
     "SeMaskConfig",
@@ -58,6 +61,7 @@ __all__ = [
     "max_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
+    "query2label_nano_config",
     "segmenter_nano_config",
     "semask_nano_config",
     "upernet_nano_config",
