@@ -103,13 +103,19 @@ def huggingface_eomt(form: str, num_classes: int, **changes):
         EomtForUniversalSegmentation,
     )
 
-    sizes = dict(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=64, patch_size=8)
-    sizes |= dict(num_queries=7, num_blocks=2, num_labels=num_classes, num_upscale_blocks=2, num_register_tokens=4)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64, "patch_size": 8}
+    sizes |= {
+        "num_queries": 7,
+        "num_blocks": 2,
+        "num_labels": num_classes,
+        "num_upscale_blocks": 2,
+        "num_register_tokens": 4,
+    }
     if form.startswith("eomt_dinov3"):
-        theirs = EomtDinov3Config(**sizes | dict(intermediate_size=48, pos_embed_rescale=None) | changes)
+        theirs = EomtDinov3Config(**sizes | {"intermediate_size": 48, "pos_embed_rescale": None} | changes)
         model = randomised(EomtDinov3ForUniversalSegmentation(theirs))
     else:
-        theirs = EomtConfig(**sizes | dict(use_swiglu_ffn=form.endswith("swiglu")) | changes)
+        theirs = EomtConfig(**sizes | {"use_swiglu_ffn": form.endswith("swiglu")} | changes)
         model = randomised(EomtForUniversalSegmentation(theirs))
     model.attn_mask_probs.zero_()
     return model
