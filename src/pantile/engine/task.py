@@ -1,5 +1,6 @@
 """PanopticTask: one training step and one validation step of any model with any techniques, for Lightning."""
 
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -70,7 +71,7 @@ class PanopticTask(L.LightningModule):
 
     def network_input(self, images: Tensor, padding: Tensor | None) -> Tensor:
         """What the model sees; see ``normalise``."""
-        return normalise(images, padding, self.mean, self.std)
+        return normalise(images, padding, self.mean, self.std, self.config.pad_value)
 
     def output_of(self, network_input: Tensor, **options: bool | int) -> ModelOutput:
         """Model and techniques on what ``network_input`` gave, at this or another size."""
@@ -81,7 +82,14 @@ class PanopticTask(L.LightningModule):
         """What inference needs, on the device where the task is now."""
         config = self.config
         return Network(
-            self.output_of, self.mean, self.std, self.taxonomy, config.evaluation_size, config.merge, config.windows
+            self.output_of,
+            self.mean,
+            self.std,
+            self.taxonomy,
+            config.evaluation_size,
+            config.merge,
+            config.windows,
+            config.pad_value,
         )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
@@ -120,6 +128,7 @@ class PanopticTask(L.LightningModule):
         generator = torch.Generator().manual_seed(self.config.seed)
         offset = torch.randint(2**40, (), generator=generator).item()
         torch.manual_seed(offset + self.global_batch * max(1, self.trainer.world_size) + self.global_rank)
+        self.model.set_progress(self.global_step / self.config.training.steps)
 
     @property
     def global_batch(self) -> int:
@@ -151,7 +160,16 @@ class PanopticTask(L.LightningModule):
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)
         steps = self.config.training.steps
         schedule = optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, steps, self.config.optimizer)
+            optimizer,
+            [
+                partial(
+                    learning_rate_factor,
+                    steps=steps,
+                    config=self.config.optimizer,
+                    in_backbone=group["name"].startswith("backbone"),
+                )
+                for group in optimizer.param_groups
+            ],
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -5,6 +5,7 @@ from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
 from pantile.models.cmt_config import CMTDeepLabConfig, cmt_nano_config
 from pantile.models.cmt_deeplab import CMTDeepLab
 from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
+from pantile.models.eomt import EoMT, EoMTConfig, eomt_nano_config
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
@@ -25,6 +26,8 @@ __all__ = [
     "CMTDeepLabConfig",
     "DeepLabV3",
     "DeepLabV3Config",
+    "EoMT",
+    "EoMTConfig",
     "KMaXConfig",
     "KMaXDeepLab",
     "MaXDeepLab",
@@ -53,6 +56,7 @@ __all__ = [
     "cmt_nano_config",
     "create_model",
     "deeplabv3_nano_config",
+    "eomt_nano_config",
     "fold_batch_norms",
     "kmax_nano_config",
     "mask2former_nano_config",
