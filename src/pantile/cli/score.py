@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowd",
         choices=("all", "reference"),
-        help="of several crowd regions of a class in an image, which excuse a prediction: all (default of images), or as "
-        "in panopticapi the one whose row comes last (default of videos)",
+        help="of several crowd regions of a class in an image, which excuse a prediction: all (default of images), or "
+        "as in panopticapi the one whose row comes last (default of videos)",
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
