@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    import_torchmetrics()
     from pantile.engine.measures import check_segments
     from pantile.engine.processes import processes
     from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
