@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
@@ -32,9 +33,16 @@ def merge(
         tasks: what to fill beside the panoptic map, which always comes.
 
     Raises:
-        UserError: the numbers of images or of classes disagree.
+        UserError: the config is for another kind of output, or the numbers of images or of classes disagree.
     """
-    predictions = MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)
+    merger = MERGERS.find(config.kind, "merge.kind")
+    if not isinstance(output, merger.takes):
+        raise UserError(
+            f"merge.kind={config.kind} takes a {merger.takes.__name__}, but there is a {type(output).__name__}: name "
+            "the merge of this kind of output. Queries that are averaged over `windows` are classes of pixels, for "
+            "merge.kind=semantic."
+        )
+    predictions = merger.predict(output, taxonomy, config, placements, tasks)
     presence, selected = (getattr(output, name, None) for name in ("presence_logits", "classes"))
     if presence is None and selected is None:
         return predictions

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import ModelOutput, SemanticOutput
+from pantile.contracts.outputs import MaskOutput, ModelOutput, SemanticOutput
+from pantile.merge.class_union import in_union, union_of
+from pantile.merge.class_votes import class_votes
 from pantile.merge.tile_layout import TileLayout
 
 #: of a class that a window does not select, where other windows do (RankSeg); its probability is 0
@@ -32,12 +34,49 @@ def average_windows(
         average: what is averaged: logits, or probabilities, whose logarithms are then the result's logits.
 
     Raises:
-        UserError: an output that has more than a class for each pixel: queries and centres of two windows are not the
-            same ones.
+        UserError: an output whose centres of two windows are not the same ones.
     """
     raise UserError(
-        f"windows: a {type(first).__name__} tells things apart, which averages over windows cannot: leave `windows` "
-        "null for this model, and cut large images with --tile."
+        f"windows: a {type(first).__name__} tells things apart by centres, which averages over windows cannot: leave "
+        "`windows` null for this model, and cut large images with --tile."
+    )
+
+
+@average_windows.register
+def _average_queries(
+    first: MaskOutput,
+    others: Iterable[MaskOutput],
+    layout: TileLayout,
+    average: Literal["logits", "probabilities"],
+) -> SemanticOutput:
+    """Of what queries vote for, as ViT-Adapter's evaluation does: means of ``class_votes``, whatever ``average`` says.
+
+    Queries of two windows are not the same ones, so classes of pixels are all that is left: the result is that of a
+    pixel classifier, for the merge of one. Its embeddings are those of the first window.
+
+    Memory: as many full maps as classes are selected by any window so far, and the masks of one window.
+    """
+    total, classes = None, None
+    presence, embeds = [], torch.einsum("bnk,bnd->bkd", first.class_logits.softmax(dim=2)[..., :-1], first.query_embed)
+    for window, output in zip(layout.windows, itertools.chain([first], others), strict=True):
+        union = union_of([output.classes] if total is None else [output.classes, classes])
+        votes = class_votes(output, window.size, union)
+        if total is None:
+            total = votes.new_zeros(*votes.shape[:2], *layout.size)
+        else:
+            before = None if classes is None else classes.expand(len(total), -1)
+            total = in_union(total, before, union, first.num_classes, 0.0)
+        total[..., *window.slices] += votes
+        classes = union
+        if output.presence_logits is not None:
+            presence.append(output.presence_logits.float().sigmoid())
+    return SemanticOutput(
+        total.div_(_coverage(layout).to(total)),
+        first.pixel_embed,
+        embeds if classes is None else embeds[:, classes],
+        first.num_classes,
+        None if classes is None else classes.expand(len(total), -1),
+        torch.stack(presence).mean(dim=0).logit(eps=1e-6) if presence else None,
     )
 
 
@@ -58,7 +97,7 @@ def _average_classes(
         selections.append(output.classes)
         if output.presence_logits is not None:
             presence.append(output.presence_logits.float().sigmoid())
-    classes = _union(selections)
+    classes = union_of(selections)
     fill = UNSELECTED_LOGIT if average == "logits" else 0.0
     channels = first.class_logits.shape[1] if classes is None else len(classes)
     dtype = torch.promote_types(first.class_logits.dtype, torch.float32)
@@ -67,7 +106,7 @@ def _average_classes(
         fine = F.interpolate(coarse.to(dtype), size=window.size, mode="bilinear", align_corners=False)
         if average == "probabilities":
             fine = fine.softmax(dim=1)
-        total[..., *window.slices] += _in_channels(fine, selection, classes, first.num_classes, fill)
+        total[..., *window.slices] += in_union(fine, selection, classes, first.num_classes, fill)
     mean = total.div_(_coverage(layout).to(total))
     return replace(
         first,
@@ -76,30 +115,6 @@ def _average_classes(
         presence_logits=torch.stack(presence).mean(dim=0).logit(eps=1e-6) if presence else None,
         auxiliary=(),
     )
-
-
-def _union(selections: list[Tensor | None]) -> Tensor | None:
-    """(U,) ascending, of (B, k) each; None, which is all classes, if any is."""
-    if any(selection is None for selection in selections):
-        return None
-    union = torch.cat([selection.flatten() for selection in selections]).unique()
-    return union[union >= 0]
-
-
-def _in_channels(
-    maps: Tensor, selection: Tensor | None, classes: Tensor | None, num_classes: int, fill: float
-) -> Tensor:
-    """(B, k, h, w) of the classes ``selection`` (B, k) to (B, U, h, w) of ``classes``, which hold them all."""
-    if selection is None:
-        return maps
-    count = num_classes if classes is None else len(classes)
-    table = torch.arange(num_classes + 1, device=maps.device)  # the last is for channels of no class
-    if classes is not None:
-        table[classes] = torch.arange(count, device=maps.device)
-    table[num_classes] = count
-    channel = table[selection][..., None, None].expand_as(maps)
-    result = maps.new_full((len(maps), count + 1, *maps.shape[2:]), fill)
-    return result.scatter_(1, channel, maps)[:, :-1]
 
 
 def _coverage(layout: TileLayout) -> Tensor:
