@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Protocol, TypeVar, get_args, get_type_hints
 
 from torch import Tensor
@@ -31,6 +32,7 @@ class Merger:
         config_class: the dataclass of its thresholds.
         predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
         tasks: what its predictions can be measured by. Without "instance", things are not told apart.
+        takes: the kind of output, or kinds.
         main_metric: by which a training chooses its best weights, of those that ``training.best_metric`` knows.
     """
 
@@ -38,6 +40,7 @@ class Merger:
     predict: Callable[..., list[Prediction]]
     tasks: frozenset[Task] = ALL_TASKS
     main_metric: str = "pq"
+    takes: type | UnionType = object
 
 
 MERGERS: Registry[Merger] = Registry("merge", "pantile.merge")
@@ -45,7 +48,7 @@ EVIDENCE: Registry[Callable[..., ClassEvidence]] = Registry("class evidence", "p
 
 
 def register_merge(
-    config_class: type, tasks: frozenset[Task] = ALL_TASKS, main_metric: str = "pq"
+    config_class: type, tasks: frozenset[Task] = ALL_TASKS, main_metric: str = "pq", takes: type | UnionType = object
 ) -> Callable[[Function], Function]:
     """A decorator of ``predict`` for every kind of ``config_class``; see ``Merger``."""
 
@@ -53,7 +56,7 @@ def register_merge(
 
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric))
+            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric, takes))
         return predict
 
     return add
