@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from pantile.score.video import VideoOptions
 
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
-_VIDEOS = "VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-VIS"
+_VIDEOS = "or videos as in VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-VIS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; or of {_VIDEOS}"
-    )
+    parser.add_argument("--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; {_VIDEOS}")
     parser.add_argument("--pred", type=Path, required=True, metavar="PATH", help="predictions, in any of these forms")
     parser.add_argument("--gt-dir", type=Path, metavar="DIR", help="PNGs of the JSON (default: the JSON without .json)")
     parser.add_argument("--pred-dir", type=Path, metavar="DIR", help="the same for the predictions")
@@ -37,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowd",
         choices=("all", "reference"),
-        help="of several crowd regions of a class in an image, which excuse a prediction: all (default of images), or as "
-        "in panopticapi the one whose row comes last (default of videos)",
+        help="of several crowd regions of a class in an image, which excuse a prediction: all (default of images), or "
+        "as in panopticapi the one whose row comes last (default of videos)",
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
