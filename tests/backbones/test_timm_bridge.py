@@ -177,10 +177,18 @@ def test_drop_path_reaches_the_blocks():
     assert rates == sorted(rates)
 
 
+def test_drop_path_reaches_whatever_timm_gives_it_to():
+    for name in ("resnet18", "regnety_002", "tf_efficientnet_lite0", "swin_nano_patch4_window7_224"):
+        with torch.device("meta"):
+            backbone = create_backbone(name, drop_path=0.3)
+        assert max(getattr(module, "drop_prob", 0.0) for module in backbone.modules()) > 0.25, name
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
         ("resnet51", {}, "no model named 'resnet51'"),
+        ("ghostnet_050", {"drop_path": 0.1}, r"model\.backbone_drop_path: timm's ghostnet_050 has no stochastic depth"),
         ("resnet18", {"weights_file": "/nowhere/r18.pth"}, "no file /nowhere/r18.pth"),
         ("vit_tiny_patch16_224", {}, "strides"),
         ("resnet18.no_such_weights", {}, "no_such_weights"),

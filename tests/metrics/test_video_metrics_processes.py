@@ -1,11 +1,9 @@
 """Two processes that share the videos find what one finds."""
 
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from video_cases import TAXONOMY, drawn_video, maps_of
 
+from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.metrics import (
     SegmentationTrackingQuality,
@@ -32,8 +30,7 @@ def measured(numbers) -> list[dict]:
     return [metric.compute().to_dict() for metric in (stq, vpq, vc, ap)]
 
 
-def _worker(rank: int, rendezvous: str, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+def _share(rank: int) -> list[dict]:
     results = measured(range(rank, 3, 2))
     with pytest.raises(UserError, match="Frames of video 0 were counted in several processes"):
         vpq = VideoPanopticQuality(TAXONOMY)
@@ -41,17 +38,14 @@ def _worker(rank: int, rendezvous: str, folder: str) -> None:
         vpq.compute()
     stq = SegmentationTrackingQuality(TAXONOMY)  # the frames of one video in two processes
     stq.update(*(maps[rank::2] for maps in VIDEOS[0]), 0)
-    torch.save([*results, stq.compute().to_dict()], f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return [*results, stq.compute().to_dict()]
 
 
-def test_two_processes_give_the_result_of_one(tmp_path):
-    arguments = (str(tmp_path / "rendezvous"), str(tmp_path))
-    mp.start_processes(_worker, args=arguments, nprocs=2, start_method="fork")  # shares what is imported here
+def test_two_processes_give_the_result_of_one():
     wanted = [*measured(range(3)), measured([0])[0]]
     assert all(next(iter(group.values())) for group in wanted)
-    for rank in range(2):
-        for got, of_one in zip(torch.load(tmp_path / f"{rank}.pt"), wanted, strict=True):
+    for results in in_processes(_share):
+        for got, of_one in zip(results, wanted, strict=True):
             assert flat(got) == pytest.approx(flat(of_one), abs=1e-12)
 
 

@@ -16,12 +16,14 @@ ResNets can do so for two stages, at output stride 8.
 Modules and parameters keep timm's names below ``model``.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import timm
 import torch
 import torch.nn.functional as F
+from timm.models import group_parameters
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
@@ -30,7 +32,7 @@ from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.backbones.timm_beit import BeitBackbone
 from pantile.backbones.timm_swin import SwinBackbone
 from pantile.contracts.errors import UserError
@@ -112,9 +114,11 @@ def create_backbone(
     model = build(name, options, pretrained=pretrained, weights_file=weights_file)
     if output_stride == 16 and family is MobileNetV3Backbone:
         model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
-    return (
-        BeitBackbone(model, output_stride, feature_blocks) if family is BeitBackbone else family(model, output_stride)
-    )
+    if drop_path > 0 and not any(getattr(module, "drop_prob", 0.0) > 0 for module in model.modules()):
+        raise _no_drop_path(name)
+    if family is BeitBackbone:
+        return BeitBackbone(model, output_stride, feature_blocks)
+    return TimmFeatures(model, output_stride, base_name) if family is TimmFeatures else family(model, output_stride)
 
 
 def checked_name(name: str, weights_file: str | None = None) -> str:
@@ -145,6 +149,8 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
     try:
         return timm.create_model(name, **options)
     except Exception as error:
+        if "drop_path_rate" in str(error):
+            raise _no_drop_path(name) from error
         if not options["pretrained"]:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise UserError(f"model.backbone: timm cannot build {name!r} as a backbone ({reason}).") from error
@@ -153,6 +159,10 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
             "model.backbone_weights."
         ) from error
+
+
+def _no_drop_path(name: str) -> UserError:
+    return UserError(f"model.backbone_drop_path: timm's {name} has no stochastic depth; set it to 0.")
 
 
 class ResNetBackbone(TimmBackbone):
@@ -175,6 +185,10 @@ class ResNetBackbone(TimmBackbone):
         res5 = model.layer4(res4)
         return {"stem": stem, "res2": res2, "res3": res3, "res4": res4, "res5": res5}
 
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block."""
+        return layers_behind(_names(self), r"model\.layer(\d+)\.(\d+)\.")
+
 
 class MobileNetV3Backbone(TimmBackbone):
     """Small: 16, 88, 144, 576. Large: 72, 120, 672, 960. The stem is the first convolution, at stride 2."""
@@ -196,10 +210,15 @@ class MobileNetV3Backbone(TimmBackbone):
         x = self.model.bn1(self.model.conv_stem(images))
         features = {"stem": x}
         for index, block in enumerate(block for stage in self.model.blocks for block in stage):
-            expanded, x = _expanded_and_output(block, x)
             if index in self.taps:
-                features[self.taps[index]] = expanded
+                features[self.taps[index]], x = _expanded_and_output(block, x)
+            else:
+                x = block(x)
         return features
+
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block."""
+        return layers_behind(_names(self), r"model\.blocks\.(\d+)\.(\d+)\.")
 
 
 def _expanded_and_output(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,11 +258,22 @@ class ConvNeXtBackbone(TimmBackbone):
             features[name] = x
         return features
 
+    def layers_behind(self) -> dict[str, int]:
+        """As the original's fine-tuning counts: three blocks of res4 are a layer, each other stage is one. A
+        downsampling belongs to what follows it."""
+        names, layers = _names(self), -(-len(self.model.stages[2].blocks) // 3)
+        behind = dict.fromkeys(names, layers + 4)  # the stem
+        for name in names:
+            if match := re.match(r"model\.stages\.(\d+)\.(?:blocks\.(\d+))?", name):
+                stage, block = int(match[1]), int(match[2] or 0)
+                behind[name] = (layers + 3, layers + 2, layers + 1 - block // 3, 1)[stage]
+        return behind
+
 
 class TimmFeatures(TimmBackbone):
     """Any timm model whose ``features_only`` form has strides 4, 8, 16 and 32, or 16 twice at output stride 16."""
 
-    def __init__(self, model: nn.Module, output_stride: int):
+    def __init__(self, model: nn.Module, output_stride: int, timm_name: str):
         reductions, widths = model.feature_info.reduction(), model.feature_info.channels()
         wanted = dict(zip(STAGES, (output_stride, 16, 8, 4), strict=True))
         missing = Counter(wanted.values()) - Counter(reductions)
@@ -257,6 +287,7 @@ class TimmFeatures(TimmBackbone):
             index["res5"] = reductions.index(16, index["res4"] + 1)
         channels = {name: widths[i] for name, i in index.items()}
         super().__init__(model, channels, output_stride=output_stride)
+        self.timm_name = timm_name
         self.index = index
         self.channels_last_output = getattr(model, "output_fmt", None) == "NHWC"
 
@@ -265,6 +296,19 @@ class TimmFeatures(TimmBackbone):
         if self.channels_last_output:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         return {name: maps[i] for name, i in self.index.items()}
+
+    def layers_behind(self) -> dict[str, int]:
+        """As timm groups the parameters of the whole model; its features have some names with _ for a dot."""
+        with torch.device("meta"):
+            whole = timm.create_model(self.timm_name)
+        layer_of = group_parameters(whole, whole.group_matcher(coarse=False), reverse=True)
+        layer_of |= {re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", name): layer for name, layer in layer_of.items()}
+        own = {name: layer_of[name.removeprefix("model.")] for name in _names(self)}
+        return {name: max(own.values()) + 1 - layer for name, layer in own.items()}
+
+
+def _names(backbone: nn.Module) -> list[str]:
+    return [name for name, _ in backbone.named_parameters()]
 
 
 def _family(model: nn.Module) -> type[Backbone]:

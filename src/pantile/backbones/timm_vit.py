@@ -79,7 +79,7 @@ class ViTBackbone(nn.Module):
     def layers_behind(self) -> dict[str, int]:
         """See ``interface.layers_behind``; the last norm goes with the decoder."""
         names = [name for name, _ in self.named_parameters() if not name.startswith("model.norm.")]
-        return layers_behind(names, r"model\.blocks\.(\d+)", len(self.model.blocks))
+        return layers_behind(names, r"model\.blocks\.(\d+)")
 
 
 def create_vit(

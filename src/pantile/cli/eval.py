@@ -71,11 +71,13 @@ def interrupted(args: argparse.Namespace) -> str:
 
 
 def print_results(evaluation: "Evaluation") -> None:
-    """What every metric has to say, in percent."""
+    """What every metric has to say, in percent, and the main one of single classes."""
     from pantile.metrics.registry import METRICS
 
     for name, result in evaluation.results.items():
         METRICS[name].show(result)
+        if name == evaluation.main and METRICS[name].show_classes:
+            METRICS[name].show_classes(result)
 
 
 def write_json(content: dict, path: Path) -> None:

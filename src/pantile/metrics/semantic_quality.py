@@ -6,6 +6,7 @@ the diagonal and two sums of the confusion matrix: three numbers per class, what
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +18,12 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.class_maps import semantic_of
 from pantile.metrics.map_pair import as_array
-from pantile.metrics.printing import print_fractions
+from pantile.metrics.printing import print_classes, print_fractions
 from pantile.metrics.registry import register_metric
 from pantile.metrics.semantic_result import SemanticQualityResult, count_pixels, semantic_result_of
+
+if TYPE_CHECKING:
+    from pantile.metrics.evaluated_batch import EvaluatedBatch
 
 
 def _show(result: SemanticQualityResult) -> None:
@@ -27,8 +31,29 @@ def _show(result: SemanticQualityResult) -> None:
     print_fractions("semantic", vars(result), labels)
 
 
+def _show_classes(result: SemanticQualityResult) -> None:
+    print_classes("IoU", result.per_class)
+
+
+def _of_images(batch: "EvaluatedBatch") -> list[float]:
+    """mIoU of each image alone."""
+    qualities = []
+    for prediction, truth in zip(batch.class_maps, batch.truths, strict=True):
+        metric = SemanticQuality(batch.taxonomy)
+        metric.update([prediction], [truth])
+        qualities.append(metric.compute().miou)
+    return qualities
+
+
 @register_metric(
-    "semantic_quality", task="semantic", arguments=lambda batch: (batch.class_maps, batch.truths), show=_show
+    "semantic_quality",
+    task="semantic",
+    arguments=lambda batch: (batch.class_maps, batch.truths),
+    show=_show,
+    validated={"miou": lambda result: result.miou},
+    label="mIoU",
+    of_images=_of_images,
+    show_classes=_show_classes,
 )
 class SemanticQuality(Metric):
     """Mean IoU and accuracies over a dataset; adds up over batches and processes.

@@ -5,6 +5,7 @@ from pantile.models.base import ARCHITECTURES, ModelConfig, PanopticModel
 from pantile.models.cmt_config import CMTDeepLabConfig, cmt_nano_config
 from pantile.models.cmt_deeplab import CMTDeepLab
 from pantile.models.deeplabv3 import DeepLabV3, DeepLabV3Config, deeplabv3_nano_config
+from pantile.models.eomt import EoMT, EoMTConfig, eomt_nano_config
 from pantile.models.fold import fold_batch_norms
 from pantile.models.kmax import KMaXConfig, KMaXDeepLab, kmax_nano_config
 from pantile.models.mask2former import Mask2Former, Mask2FormerConfig, mask2former_nano_config
@@ -12,6 +13,7 @@ from pantile.models.maskformer import MaskFormer, MaskFormerConfig, maskformer_n
 from pantile.models.max_deeplab import MaXDeepLab, MaXDeepLabConfig, max_deeplab_l_config, max_nano_config
 from pantile.models.panoptic_deeplab import PanopticDeepLab, PanopticDeepLabConfig, panoptic_deeplab_nano_config
 from pantile.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, panoptic_fcn_nano_config
+from pantile.models.query2label import Query2Label, Query2LabelConfig, query2label_nano_config
 from pantile.models.registry import create_model
 from pantile.models.segmenter import Segmenter, SegmenterConfig, segmenter_nano_config
 from pantile.models.semask import SeMask, SeMaskConfig, semask_nano_config
@@ -24,6 +26,8 @@ __all__ = [
     "CMTDeepLabConfig",
     "DeepLabV3",
     "DeepLabV3Config",
+    "EoMT",
+    "EoMTConfig",
     "KMaXConfig",
     "KMaXDeepLab",
     "MaXDeepLab",
@@ -38,6 +42,8 @@ __all__ = [
     "PanopticFCN",
     "PanopticFCNConfig",
     "PanopticModel",
+    "Query2Label",
+    "Query2LabelConfig",
     "SWideRNetConfig",
     "SeMask",
     "SeMaskConfig",
@@ -50,6 +56,7 @@ __all__ = [
     "cmt_nano_config",
     "create_model",
     "deeplabv3_nano_config",
+    "eomt_nano_config",
     "fold_batch_norms",
     "kmax_nano_config",
     "mask2former_nano_config",
@@ -58,6 +65,7 @@ __all__ = [
     "max_nano_config",
     "panoptic_deeplab_nano_config",
     "panoptic_fcn_nano_config",
+    "query2label_nano_config",
     "segmenter_nano_config",
     "semask_nano_config",
     "upernet_nano_config",
