@@ -35,7 +35,9 @@ in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images w
   ``SemanticMergeConfig``.
 - techniques: ``TechniquesConfig`` of ``ReMaskConfig``, ``ReClassConfig``, ``IntraBatchConfig``, ``RankSegConfig``.
 
-**Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input.
+**Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input; of videos,
+``SegmentationTrackingQuality`` (STQ), ``VideoPanopticQuality`` (VPQ), ``VideoConsistency`` (VC) and
+``TrackAveragePrecision`` are equal to their data sets' own evaluations.
 
 **Add parts of your own**, in a package of your own: ``check_model`` says what an architecture lacks. Bad input ends in
 a ``UserError`` of one sentence.
@@ -74,13 +76,17 @@ _HOME = {
     "ReMaskConfig": "pantile.techniques",
     "Scenes": "pantile.data",
     "Segment": "pantile.contracts.panoptic",
+    "SegmentationTrackingQuality": "pantile.metrics",
     "SemanticCriterionConfig": "pantile.losses",
     "SemanticMergeConfig": "pantile.merge",
     "SemanticOutput": "pantile.contracts.outputs",
     "SetCriterionConfig": "pantile.losses",
     "Taxonomy": "pantile.contracts.taxonomy",
     "TechniquesConfig": "pantile.techniques",
+    "TrackAveragePrecision": "pantile.metrics",
     "UserError": "pantile.contracts.errors",
+    "VideoConsistency": "pantile.metrics",
+    "VideoPanopticQuality": "pantile.metrics",
     "build_techniques": "pantile.techniques",
     "check_model": "pantile.model_check",
     "cmt_nano_config": "pantile.models",

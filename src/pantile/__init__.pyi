@@ -28,6 +28,10 @@ from pantile.merge import QueryMergeConfig as QueryMergeConfig
 from pantile.merge import SemanticMergeConfig as SemanticMergeConfig
 from pantile.merge import merge as _merge
 from pantile.metrics import PanopticQuality as PanopticQuality
+from pantile.metrics import SegmentationTrackingQuality as SegmentationTrackingQuality
+from pantile.metrics import TrackAveragePrecision as TrackAveragePrecision
+from pantile.metrics import VideoConsistency as VideoConsistency
+from pantile.metrics import VideoPanopticQuality as VideoPanopticQuality
 from pantile.model_check import check_model as check_model
 from pantile.models import PanopticModel as PanopticModel
 from pantile.models import cmt_nano_config as cmt_nano_config

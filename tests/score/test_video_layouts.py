@@ -11,6 +11,7 @@ from video_files import write_cityscapes_vps, write_class_pngs, write_step, writ
 
 from pantile.cli.main import main
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
+from pantile.contracts.videos import TrackedInstance
 from pantile.metrics import (
     SegmentationTrackingQuality,
     SemanticQuality,
@@ -176,7 +177,7 @@ def test_tracks(tracks):
     metric = TrackAveragePrecision(TAXONOMY)
     for number, (predictions, truths) in enumerate(MAPS.values()):
         of_predictions = tracks_of(predictions, TAXONOMY)
-        ranked = [type(t)(t.class_index, t.masks, 0.9 - 0.1 * k) for k, t in enumerate(of_predictions)]
+        ranked = [TrackedInstance(t.class_index, 0.9 - 0.1 * k, t.masks) for k, t in enumerate(of_predictions)]
         metric.update(ranked, tracks_of(truths, TAXONOMY), number)
     wanted = metric.compute()
     for given, workers in ((pred, 1), (pred.parent, 2)):
