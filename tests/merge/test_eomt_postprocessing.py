@@ -30,8 +30,8 @@ ORIGINAL = (41, 60)
 def output_of(seed: int, queries: int = 9, size: tuple[int, int] = (SIDE // 4, SIDE // 4)) -> MaskOutput:
     """Confident queries, smooth masks."""
     generator = torch.Generator().manual_seed(seed)
-    classes = torch.randn(1, queries, 5, generator=generator, dtype=torch.float64) * 6
-    coarse = torch.randn(1, queries, 3, 3, generator=generator, dtype=torch.float64) * 8
+    classes = torch.randn(1, queries, 5, generator=generator, dtype=torch.float64) * 9
+    coarse = torch.randn(1, queries, 3, 3, generator=generator, dtype=torch.float64) * 8 - 6
     masks = F.interpolate(coarse, size, mode="bilinear")
     nothing = masks[:, :, :1, :1].flatten(2)
     return MaskOutput(classes, masks, nothing, masks[:, :1], masks[:, :1])
@@ -86,25 +86,24 @@ def test_some_of_these_maps_have_segments_of_both_kinds():
 
 
 def test_where_transformers_differs():
-    """A query that wins exactly 0.8 of its mask is a segment to the authors, none to transformers."""
-    masks = torch.full((1, 2, 1, 10), -9.0)
-    masks[0, 0, 0, :5], masks[0, 1, 0, 4:] = 9.0, 8.0
-    masks[0, 1, 0, 4] = 10.0
-    classes = torch.tensor([[[9.0, 0, 0, 0, 0], [0, 9.0, 0, 0, 0]]])
+    """Stuff stays apart unless its classes are named."""
+    masks = torch.full((1, 2, 1, 8), -9.0)
+    masks[0, 0, 0, :4], masks[0, 1, 0, 4:] = 9.0, 9.0
+    classes = torch.tensor([[[0, 0, 9.0, 0, 0], [0, 0, 9.0, 0, 0]]])
     output = MaskOutput(classes, masks, masks[:, :, 0], masks[:, :1], masks[:, :1])
-    (prediction,) = merge(output, TAXONOMY, QueryMergeConfig(), [Placement.whole((1, 10))])
-    theirs = EomtImageProcessor(size={"shortest_edge": 1, "longest_edge": 10}, do_resize=False)
+    (prediction,) = merge(output, TAXONOMY, QueryMergeConfig(), [Placement.whole((1, 8))])
+    theirs = EomtImageProcessor(size={"shortest_edge": 1, "longest_edge": 8}, do_resize=False)
     told = theirs.post_process_panoptic_segmentation(
-        SimpleNamespace(masks_queries_logits=masks, class_queries_logits=classes), [(1, 10)]
+        SimpleNamespace(masks_queries_logits=masks, class_queries_logits=classes), [(1, 8)]
     )[0]["segments_info"]
-    assert len(prediction.panoptic.segments) == 2 and len(told) == 1
+    assert len(prediction.panoptic.segments) == 1 and len(told) == 2
 
 
 def network(images: torch.Tensor) -> MaskOutput:
     """Some function of a window's pixels."""
     coarse = F.avg_pool2d(images, 4)
-    classes = images.mean(dim=(2, 3))[:, :1].repeat(1, 5 * 3).view(-1, 3, 5) * torch.arange(15.0).view(3, 5)
-    return MaskOutput(classes.double(), coarse.double() * 5, coarse.flatten(2)[:, :, :2], coarse, coarse)
+    classes = images.mean(dim=(2, 3))[:, :1, None] * 9 + 3 * torch.eye(3, 5)
+    return MaskOutput(classes.double(), coarse.double() * 20, coarse.flatten(2)[:, :, :2], coarse, coarse)
 
 
 @pytest.mark.parametrize("original", [(40, 100), (100, 40), (32, 32), (33, 50)])
@@ -146,7 +145,11 @@ def test_votes_without_windows_and_their_evidence():
 
 def test_other_outputs_are_refused_in_a_sentence():
     maps = torch.zeros(1, 4, 8, 8)
-    with pytest.raises(UserError, match="counts votes of queries, which a CenterOutput has not"):
+    with pytest.raises(UserError, match=r"merge\.kind=query_votes is not for a CenterOutput"):
         merge(CenterOutput(maps, maps[:, :1], maps[:, :2]), TAXONOMY, QueryVotesConfig(), [Placement.whole((8, 8))])
     output = forward_windows(network, torch.zeros(1, 3, 32, 32), Windows((32, 32), average="votes"))
     assert isinstance(output, SemanticOutput)
+    with pytest.raises(
+        UserError, match=r"merge\.kind=query_argmax is not for a SemanticOutput: leave merge, and windows"
+    ):
+        merge(output, TAXONOMY, QueryMergeConfig(), [Placement.whole((32, 32))])

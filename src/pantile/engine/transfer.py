@@ -118,7 +118,7 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
             report.filled += tensor.numel()
         else:
             report.new.append(name)
-            if name in stem and _without(given.shape, 1) != _without(tensor.shape, 1):
+            if name in stem and _but_bands(given) != _but_bands(tensor):
                 report.misfits.append(f"{name} is {tuple(given.shape)} there and {tuple(tensor.shape)} here")
     report.dropped = [name for name in state if name not in own]
     return report
@@ -179,6 +179,11 @@ def _on_grid(given: Tensor, wanted: Tensor, grid: tuple[int, int]) -> Tensor | N
     if source is None or given.ndim != 3 or given.shape[-1] != wanted.shape[-1]:
         return None
     return resize_positions(given, source, grid, "bicubic")
+
+
+def _but_bands(tensor: Tensor) -> tuple[int, ...]:
+    """The shape, of a kernel (out, bands, height, width) without its bands."""
+    return _without(tensor.shape, 1) if tensor.ndim == 4 else tuple(tensor.shape)
 
 
 def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:

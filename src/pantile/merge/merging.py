@@ -32,9 +32,11 @@ def merge(
         tasks: what to fill beside the panoptic map, which always comes.
 
     Raises:
-        UserError: the numbers of images or of classes disagree.
+        UserError: the numbers of images or of classes disagree, or the output is none that this merge is for.
     """
-    predictions = MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)
+    merger = MERGERS.find(config.kind, "merge.kind")
+    merger.check(output)
+    predictions = merger.predict(output, taxonomy, config, placements, tasks)
     presence, selected = (getattr(output, name, None) for name in ("presence_logits", "classes"))
     if presence is None and selected is None:
         return predictions
