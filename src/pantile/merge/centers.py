@@ -30,7 +30,7 @@ from pantile.merge.segments import Canvas, PastedSegment
 from pantile.merge.semantic import most_likely_classes, probability_at
 
 
-@register_merge(CenterMergeConfig, takes=CenterOutput)
+@register_merge(CenterMergeConfig)
 @torch.no_grad()
 def predict_centers(
     output: CenterOutput,

@@ -34,7 +34,7 @@ _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
 _STRIP_PIXELS = 2**12  # of a strip of whole columns, per query: as many as in a tile
 
 
-@register_merge(MaskMergeConfig, takes=MaskOutput)
+@register_merge(MaskMergeConfig)
 @torch.no_grad()
 def predict_masks(
     output: MaskOutput,

@@ -45,7 +45,7 @@ from pantile.merge.resampling import original_grid
 from pantile.merge.segments import Canvas, PastedSegment
 
 
-@register_merge(PanopticFCNMergeConfig, takes=MaskOutput)
+@register_merge(PanopticFCNMergeConfig)
 @torch.no_grad()
 def predict_panoptic_fcn(
     output: MaskOutput,

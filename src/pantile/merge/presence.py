@@ -29,7 +29,7 @@ class PresenceMergeConfig:
     kind: Literal["presence"] = "presence"
 
 
-@register_merge(PresenceMergeConfig, tasks=frozenset({"presence"}), main_metric="class_ap", takes=SemanticOutput)
+@register_merge(PresenceMergeConfig, tasks=frozenset({"presence"}), main_metric="class_ap")
 def predict_presence(
     output: SemanticOutput,
     taxonomy: Taxonomy,

@@ -33,7 +33,7 @@ _CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
 _STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
 
 
-@register_merge(QueryMergeConfig, takes=MaskOutput)
+@register_merge(QueryMergeConfig)
 @torch.no_grad()
 def predict_queries(
     output: MaskOutput,

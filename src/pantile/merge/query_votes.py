@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.precision import autocast_off
@@ -43,9 +42,7 @@ class VoteTile(NamedTuple):
     votes: Tensor
 
 
-@register_merge(
-    QueryVotesConfig, tasks=frozenset({"panoptic", "semantic"}), main_metric="miou", takes=MaskOutput | SemanticOutput
-)
+@register_merge(QueryVotesConfig, tasks=frozenset({"panoptic", "semantic"}), main_metric="miou")
 @torch.no_grad()
 def predict_votes(
     output: MaskOutput | SemanticOutput,
@@ -90,10 +87,7 @@ def predict_votes(
 @singledispatch
 def vote_tiles(output: ModelOutput, image: int, placement: Placement, config: QueryVotesConfig) -> Iterator[VoteTile]:
     """The votes of one image at its original size, tile by tile."""
-    raise UserError(
-        f"merge.kind=query_votes counts votes of queries, which a {type(output).__name__} has not: leave merge as the "
-        "recipe has it."
-    )
+    raise TypeError(f"no rule to count votes of {type(output).__name__}")
 
 
 @vote_tiles.register

@@ -32,8 +32,8 @@ class Merger:
         config_class: the dataclass of its thresholds.
         predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
         tasks: what its predictions can be measured by. Without "instance", things are not told apart.
-        takes: the kind of output, or kinds.
         main_metric: by which a training chooses its best weights, of those that ``training.best_metric`` knows.
+        takes: the kind of output, or a union of kinds: the annotation of ``predict``'s ``output``.
     """
 
     config_class: type
@@ -48,7 +48,7 @@ EVIDENCE: Registry[Callable[..., ClassEvidence]] = Registry("class evidence", "p
 
 
 def register_merge(
-    config_class: type, tasks: frozenset[Task] = ALL_TASKS, main_metric: str = "pq", takes: type | UnionType = object
+    config_class: type, tasks: frozenset[Task] = ALL_TASKS, main_metric: str = "pq"
 ) -> Callable[[Function], Function]:
     """A decorator of ``predict`` for every kind of ``config_class``; see ``Merger``."""
 
@@ -56,6 +56,7 @@ def register_merge(
 
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
+            takes = get_type_hints(predict).get("output", object)
             MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric, takes))
         return predict
 
