@@ -13,7 +13,7 @@ from pantile.contracts.errors import UserError
 SIZING = {
     "regnety_002": Sizing(),
     "poolformerv2_s12": Sizing(32),  # rounds down: 257 -> 64
-    "swinv2_tiny_window8_256": Sizing(32, (("strict_img_size", False), ("dynamic_mask", True))),
+    "swinv2_tiny_window8_256": Sizing(32, (("dynamic_img_size", True),)),
 }
 
 

@@ -23,8 +23,8 @@ from pantile.contracts.errors import UserError
 #: by which timm's families take other sizes than the one that they were built for
 SIZE_OPTIONS: tuple[dict[str, bool], ...] = (
     {},
-    {"strict_img_size": False, "dynamic_mask": True},
     {"dynamic_img_size": True},
+    {"strict_img_size": False},  # of older timm
 )
 #: (H, W) that tell apart who rounds up, down and elsewhere: 65 is one more than a multiple at every stride
 ODD_SIZES = ((65, 96), (62, 79))
