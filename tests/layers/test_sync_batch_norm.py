@@ -1,13 +1,11 @@
 """Two gloo processes with unequal shares of a batch against one batch norm on the whole batch."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as distributed
-import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from gloo_processes import in_processes
 from pantile.layers.sync_batch_norm import ReducedBatchNorm, synchronise_batch_norm
 
 SHARES = (1, 3)  # images per process
@@ -25,8 +23,7 @@ def make_norm(channels: int, dimensions: int) -> nn.Module:
     return norm
 
 
-def work(rank: int, port: int, shape: tuple[int, ...], results: list) -> None:
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def work(rank: int, shape: tuple[int, ...]) -> list[torch.Tensor]:
     x, gradient = (t.split(SHARES)[rank] for t in make_batch(shape))
     x = x.clone().requires_grad_()
     norm = synchronise_batch_norm(nn.Sequential(make_norm(shape[0], x.ndim)), "cpu")[0]
@@ -36,25 +33,18 @@ def work(rank: int, port: int, shape: tuple[int, ...], results: list) -> None:
     for parameter in norm.parameters():
         distributed.all_reduce(parameter.grad)
     tensors = (y, x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var)
-    results[rank] = [t.detach().numpy() for t in tensors]
-    distributed.destroy_process_group()
+    return [t.detach() for t in tensors]
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6), (3, 7)])
 def test_equals_batch_norm_on_the_whole_batch(shape):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    results = multiprocessing.Manager().list([None, None])
-    multiprocessing.spawn(work, args=(port, shape, results), nprocs=2)
-
     x, gradient = make_batch(shape)
     x.requires_grad_()
     norm = make_norm(shape[0], x.ndim)
     y = norm(x)
     y.backward(gradient)
 
-    first, second = ([torch.from_numpy(a) for a in part] for part in results)
+    first, second = in_processes(work, shape)
     torch.testing.assert_close(torch.cat([first[0], second[0]]), y.detach(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(torch.cat([first[1], second[1]]), x.grad, rtol=1e-4, atol=1e-5)
     expected = (norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var)

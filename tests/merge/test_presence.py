@@ -49,13 +49,13 @@ def test_an_evaluation_measures_presence_where_the_model_tells_it() -> None:
     told = predictions(
         presence_logits=torch.tensor([[3.0, -1.0, 2.0], [0.5, 0.25, -4.0]]), classes=torch.tensor([[0, 2], [0, 1]])
     )
-    meters = Meters(TAXONOMY, frozenset({"panoptic", "semantic"}))
+    meters = Meters(TAXONOMY, frozenset({"panoptic", "presence"}))
     meters.update(told, [sky, cat], [0, 1])
     content = meters.compute().to_dict()["presence"]
     assert content["image_ap"] == pytest.approx(((1 / 2 + 2 / 3) / 2 + 1) / 2)
     assert content["class_recall"] == pytest.approx((1 / 2 + 1) / 2)
     assert content["pixel_recall"] == pytest.approx((1 / 3 + 1) / 2)
     assert content["precision"] == pytest.approx(1 / 2)
-    silent = Meters(TAXONOMY, frozenset({"panoptic", "semantic"}))
+    silent = Meters(TAXONOMY, frozenset({"panoptic", "presence"}))
     silent.update(predictions(), [sky, cat], [0, 1])
     assert "presence" not in silent.compute().to_dict()

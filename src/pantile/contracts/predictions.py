@@ -1,4 +1,4 @@
-"""What is predicted for one image, for the three tasks that share a merge."""
+"""What is predicted for one image, for the tasks that share a merge."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap
 
-Task = Literal["panoptic", "instance", "semantic"]
+Task = Literal["panoptic", "instance", "semantic", "presence"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Prediction:
             of it, or where the prediction was joined from tiles.
         selected_classes: (k,) int64, the classes that could win a pixel; None for all, or as above.
         per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
+        queries: (S,) int64, the query of each segment of ``panoptic``, in their order; of stuff that was merged from
+            several, the best. None where segments are not those of queries, or where the prediction was joined from
+            tiles.
     """
 
     panoptic: PanopticMap
@@ -45,3 +48,4 @@ class Prediction:
     presence_logits: np.ndarray | None = None
     selected_classes: np.ndarray | None = None
     per_class: bool = False
+    queries: np.ndarray | None = None

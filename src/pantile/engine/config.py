@@ -84,7 +84,11 @@ class OptimizerConfig:
     )
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
+    poly_after_warmup: bool = False  # poly counts from the end of the warm-up on (EoMT), not from the first step
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
+    # the backbone's own linear warm-up, which begins where the other parameters' ends (EoMT): until then it stands
+    # still. Fraction of the run; null warms it up with the rest
+    backbone_warmup: Annotated[float, pydantic.Field(ge=0, le=1)] | None = None
     warmup_start: float = 0.001  # fraction of the learning rate at step 0
     gradient_clip: float | None = None  # None is no clipping
     # what gradient_clip limits: the norm of all gradients together, or each number (detectron2's "value")
@@ -103,8 +107,8 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )
@@ -165,6 +169,9 @@ class RunConfig:
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
+    # 0..255, what images are padded with in inference, before the normalisation (EoMT: black); null pads with 0 after
+    # it, which is the mean colour. augment.pad_value is what training pads with
+    pad_value: Annotated[int, pydantic.Field(ge=0, le=255)] | None = None
     seed: int = 1
 
 

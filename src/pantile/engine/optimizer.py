@@ -101,17 +101,28 @@ def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig)
     return optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, fused=True)
 
 
-def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+def learning_rate_factor(step: int, steps: int, config: OptimizerConfig, in_backbone: bool = False) -> float:
     """What the learning rate of optimizer step ``step`` (0-based) of ``steps`` is multiplied with.
 
     Linear warm-up; after it the schedule's own value at this step, so that poly makes a small jump as the original
-    does (kMaX-DeepLab: ``base * (1 - step / total) ** 0.9``, not shifted).
+    does (kMaX-DeepLab: ``base * (1 - step / total) ** 0.9``, not shifted). With ``poly_after_warmup`` poly falls over
+    the steps that are left (EoMT).
+
+    Args:
+        in_backbone: of the backbone's parameters, whose warm-up may come after that of the others.
     """
-    warmup_steps = config.warmup * steps
-    if step < warmup_steps:
-        return config.warmup_start + (1.0 - config.warmup_start) * step / warmup_steps
+    warmup_from, warmup_steps = 0.0, config.warmup * steps
+    if in_backbone and config.backbone_warmup is not None:
+        warmup_from, warmup_steps = warmup_steps, config.backbone_warmup * steps
+    if step < warmup_from:
+        return 0.0
+    if step < warmup_from + warmup_steps:
+        return config.warmup_start + (1.0 - config.warmup_start) * (step - warmup_from) / warmup_steps
     progress = min(step / steps, 1.0)
     if config.schedule == "poly":
+        if config.poly_after_warmup:
+            behind = warmup_from + warmup_steps
+            progress = min((step - behind) / max(steps - behind, 1), 1.0)
         return config.poly_end + (1.0 - config.poly_end) * (1.0 - progress) ** config.poly_power
     if config.schedule == "step":
         return config.step_factor ** sum(progress >= milestone for milestone in config.milestones)

@@ -1,9 +1,11 @@
 """Loading weights into a model of other classes or another number of queries.
 
-Heads are matched by class name, query embeddings are cut or extended, everything else is matched by tensor name.
+Heads are matched by class name, query embeddings are cut or extended, learned positions are resized, everything else is
+matched by tensor name.
 ``check_share`` refuses files of which next to nothing fits: such a training would start from random numbers.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.layers.position_table import resize_positions
 
 _RowNames = list[str | None] | None
 
@@ -29,7 +32,7 @@ class TransferReport:
 
     loaded: list[str] = field(default_factory=list)
     adapted: list[str] = field(default_factory=list)  # class heads whose rows were matched by class name
-    resized: list[str] = field(default_factory=list)  # query embeddings, cut or extended
+    resized: list[str] = field(default_factory=list)  # query embeddings, cut or extended; positions of another grid
     new: list[str] = field(default_factory=list)  # in the model, not in the file, or of another shape
     dropped: list[str] = field(default_factory=list)  # in the file, not in the model
     kept_classes: list[str] = field(default_factory=list)
@@ -71,7 +74,8 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     initialisation. A class head is a tensor of ``model.class_heads()``: its first dimension is the classes, with or
     without one more row for no-object or void at the end, or what ``model.class_rows(is_thing)`` says. Of query
     embeddings (``model.query_embeddings()``, where the model has queries) of another number, the first entries are
-    copied and further ones keep the model's initialisation.
+    copied and further ones keep the model's initialisation. Tables of learned positions
+    (``model.position_tables()``) of another grid of patches are resized.
 
     Args:
         state: tensors by the model's names.
@@ -82,6 +86,7 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     report.new_classes = [name for name in taxonomy.names if name not in source.names]
     report.dropped_classes = [name for name in source.names if name not in taxonomy.names]
     heads = model.class_heads()
+    tables = model.position_tables() if hasattr(model, "position_tables") else {}
     queries: dict[str, int] = model.query_embeddings() if hasattr(model, "query_embeddings") else {}
     same_classes = taxonomy.names == source.names and (
         not hasattr(model, "class_rows") or taxonomy.fingerprint == source.fingerprint
@@ -105,6 +110,10 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
             report.resized.append(name)
             report.filled += copied
             report.queries = (given.shape[queries[name]], tensor.shape[queries[name]])
+        elif name in tables and (table := _on_grid(given, tensor, tables[name])) is not None:
+            tensor.copy_(table)
+            report.resized.append(name)
+            report.filled += tensor.numel()
         else:
             report.new.append(name)
     report.dropped = [name for name in state if name not in own]
@@ -148,6 +157,19 @@ def _copy_first(tensor: Tensor, given: Tensor, dim: int) -> int:
     count = min(tensor.shape[dim], given.shape[dim])
     tensor.narrow(dim, 0, count).copy_(given.narrow(dim, 0, count))
     return count * (tensor.numel() // tensor.shape[dim])
+
+
+def _on_grid(given: Tensor, wanted: Tensor, grid: tuple[int, int]) -> Tensor | None:
+    """A table of positions for another grid; None where it has other channels, or patches that are no square and no
+    multiple of the wanted grid."""
+    others = wanted.shape[-2] - math.prod(grid)
+    scale = math.sqrt(max(given.shape[-2] - others, 0) / math.prod(grid))
+    square = math.isqrt(max(given.shape[-2] - others, 0))
+    candidates = [(round(scale * grid[0]), round(scale * grid[1])), (square, square)]
+    source = next((c for c in candidates if math.prod(c) == given.shape[-2] - others > 0), None)
+    if source is None or given.ndim != 3 or given.shape[-1] != wanted.shape[-1]:
+        return None
+    return resize_positions(given, source, grid, "bicubic")
 
 
 def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:

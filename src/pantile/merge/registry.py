@@ -12,7 +12,7 @@ from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
 
-ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic"})
+ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic", "presence"})
 
 #: window of the image -> (K, height, width) float32 on the CPU, 0..1
 ClassEvidence = Callable[[Window], Tensor]

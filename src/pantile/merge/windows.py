@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import ModelOutput, SemanticOutput
+from pantile.contracts.outputs import MaskOutput, ModelOutput, SemanticOutput
+from pantile.merge.query_votes import query_probability
 from pantile.merge.tile_layout import TileLayout
 
+#: what is averaged where windows overlap
+Average = Literal["logits", "probabilities", "votes"]
 #: of a class that a window does not select, where other windows do (RankSeg); its probability is 0
 UNSELECTED_LOGIT = -100.0
 _LEAST = 1e-12  # a mean probability, so that its logarithm is finite
@@ -21,7 +24,7 @@ _LEAST = 1e-12  # a mean probability, so that its logarithm is finite
 
 @singledispatch
 def average_windows(
-    first: ModelOutput, others: Iterable[ModelOutput], layout: TileLayout, average: Literal["logits", "probabilities"]
+    first: ModelOutput, others: Iterable[ModelOutput], layout: TileLayout, average: Average
 ) -> ModelOutput:
     """One output with a value per pixel of the input.
 
@@ -29,7 +32,8 @@ def average_windows(
         first: of the first of ``layout.windows``.
         others: of the other windows, in their order; taken one by one.
         layout: of the windows in the network's input.
-        average: what is averaged: logits, or probabilities, whose logarithms are then the result's logits.
+        average: what is averaged: logits, or probabilities, whose logarithms are then the result's logits; of queries
+            only "votes" for classes, whose logarithms are then a class map's logits.
 
     Raises:
         UserError: an output that has more than a class for each pixel: queries and centres of two windows are not the
@@ -42,11 +46,41 @@ def average_windows(
 
 
 @average_windows.register
+def _average_votes(
+    first: MaskOutput, others: Iterable[MaskOutput], layout: TileLayout, average: Average
+) -> SemanticOutput:
+    """What queries say of the class of each pixel: the sum of class times mask probability. Embeddings are those of the
+    first window's classes, that is none."""
+    if average != "votes":
+        raise UserError(
+            "windows: a MaskOutput tells things apart, which averages over windows cannot: leave `windows` null for "
+            "this model and cut large images with --tile; or set windows.average=votes and merge.kind=query_votes for "
+            "classes without instances."
+        )
+    total = None
+    for window, output in zip(layout.windows, itertools.chain([first], others), strict=True):
+        probability = query_probability(output)
+        masks = F.interpolate(output.mask_logits.to(probability.dtype), size=window.size, mode="bilinear").sigmoid_()
+        votes = (probability.transpose(1, 2) @ masks.flatten(2)).unflatten(2, window.size)
+        if total is None:
+            total = votes.new_zeros(*votes.shape[:2], *layout.size)
+        total[..., *window.slices] += votes
+    mean = total.div_(_coverage(layout).to(total))
+    nothing = first.query_embed[:, :0].sum(dim=1, keepdim=True)
+    return SemanticOutput(
+        class_logits=mean.clamp_(min=_LEAST).log_(),
+        pixel_embed=first.pixel_embed,
+        class_embed=nothing.expand(-1, first.num_classes, -1),
+        num_classes=first.num_classes,
+    )
+
+
+@average_windows.register
 def _average_classes(
     first: SemanticOutput,
     others: Iterable[SemanticOutput],
     layout: TileLayout,
-    average: Literal["logits", "probabilities"],
+    average: Average,
 ) -> SemanticOutput:
     """Of the classes that any window selects for any image of the batch; embeddings are those of the first window.
 
@@ -65,7 +99,7 @@ def _average_classes(
     total = maps[0].new_zeros(len(maps[0]), channels, *layout.size, dtype=dtype)
     for window, coarse, selection in zip(layout.windows, maps, selections, strict=True):
         fine = F.interpolate(coarse.to(dtype), size=window.size, mode="bilinear", align_corners=False)
-        if average == "probabilities":
+        if average != "logits":
             fine = fine.softmax(dim=1)
         total[..., *window.slices] += _in_channels(fine, selection, classes, first.num_classes, fill)
     mean = total.div_(_coverage(layout).to(total))

@@ -14,6 +14,7 @@ BACKBONES = {
     **dict.fromkeys(("vit_small", "deit_small_distilled"), "s"),
     **dict.fromkeys(("vit_base", "deit_base_distilled"), "b"),
     "vit_large": "l",
+    "vit_giant": "g",
     "beit_base": "beit_l",
     "beit_large": "beit_l",
     **{f"convnext_{size}": f"convnext_{size}" for size in ("tiny", "small", "base", "large")},
