@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pantile.backbones import create_backbone
 from pantile.backbones.simple_pyramid import SimplePyramid
-from pantile.backbones.timm_tokens import PatchTokens
+from pantile.backbones.timm_tokens import PlainTransformer
 from pantile.backbones.timm_vit import create_vit
 
 #: of every kind, as small as timm's constructors allow: class tokens, registers, rotary positions, SwiGLU
@@ -40,7 +40,7 @@ def test_features_are_timms_at_the_native_size_and_exist_at_every_other(name):
     reference = small(name)
     model = small(name, dynamic_img_size=True)
     model.load_state_dict(reference.state_dict())
-    tokens = PatchTokens(model).eval()
+    tokens = PlainTransformer(model).eval()
     patch = KINDS[name]
     images = torch.randn(2, 3, 4 * patch, 4 * patch)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def plain_pyramid(pyramid: SimplePyramid, x: Tensor) -> dict[str, Tensor]:
 
 
 def test_the_pyramid_is_vitdets():
-    pyramid = SimplePyramid(PatchTokens(small("vit_tiny_patch16_224", dynamic_img_size=True))).eval()
+    pyramid = SimplePyramid(PlainTransformer(small("vit_tiny_patch16_224", dynamic_img_size=True))).eval()
     with torch.no_grad():
         for parameter in pyramid.pyramid.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -116,5 +116,5 @@ def test_weights_of_14_pixels_are_resampled_to_16(tmp_path):
 def test_segmenter_takes_them_too():
     with torch.device("meta"):
         backbone = create_vit("vit_small_patch16_dinov3", image_size=(64, 64), patch_size=8, in_channels=4).eval()
-        assert isinstance(backbone, PatchTokens)
+        assert isinstance(backbone, PlainTransformer)
         assert backbone(torch.empty(1, 4, 33, 20)).shape == (1, 384, 5, 3)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pantile.backbones.interface import Backbone
-from pantile.backbones.timm_tokens import PatchTokens
+from pantile.backbones.timm_tokens import PlainTransformer
 from pantile.contracts.errors import UserError
 
 CHANNELS = 256
@@ -41,7 +41,7 @@ class SimplePyramid(Backbone):
         UserError: another output stride.
     """
 
-    def __init__(self, tokens: PatchTokens, output_stride: int = 32):
+    def __init__(self, tokens: PlainTransformer, output_stride: int = 32):
         super().__init__(dict.fromkeys(STRIDES, CHANNELS), stem_stride=4, output_stride=32)
         if output_stride != 32:
             raise UserError("model.output_stride: the pyramid of a vision transformer ends at 32; set it to 32.")

@@ -35,7 +35,7 @@ from pantile.backbones.timm_convnets import (
 from pantile.backbones.timm_features import TimmFeatures
 from pantile.backbones.timm_sizes import Sizing, sizing_of
 from pantile.backbones.timm_swin import SwinBackbone
-from pantile.backbones.timm_tokens import PatchTokens, is_plain_transformer
+from pantile.backbones.timm_tokens import PlainTransformer, is_plain_transformer
 from pantile.contracts.errors import UserError
 
 
@@ -173,7 +173,7 @@ def create_tokens(
     *,
     pretrained: bool,
     weights_file: str | None,
-) -> PatchTokens:
+) -> PlainTransformer:
     """A plain transformer for images of any size.
 
     Args:
@@ -186,7 +186,7 @@ def create_tokens(
     options = (
         options | {"dynamic_img_size": True, "num_classes": 0} | ({} if wanted == size else {"patch_size": wanted})
     )
-    return PatchTokens(build(name, options, pretrained=pretrained, weights_file=weights_file))
+    return PlainTransformer(build(name, options, pretrained=pretrained, weights_file=weights_file))
 
 
 @cache

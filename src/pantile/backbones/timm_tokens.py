@@ -19,11 +19,11 @@ HEADS = ("head", "head_dist", "head_drop", "fc_norm", "attn_pool")
 
 
 def is_plain_transformer(model: nn.Module) -> bool:
-    """Whether ``PatchTokens`` can take a timm model."""
+    """Whether ``PlainTransformer`` can take a timm model."""
     return isinstance(model, VisionTransformer | Eva) and isinstance(model.patch_embed, PatchEmbed)
 
 
-class PatchTokens(nn.Module):
+class PlainTransformer(nn.Module):
     """(B, in_channels, H, W) normalised float -> (B, channels, ceil(H / stride), ceil(W / stride)), as timm's
     ``forward_features`` gives the patches.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pantile.backbones.interface import layers_behind
 from pantile.backbones.timm_bridge import build, checked_name, create_tokens
-from pantile.backbones.timm_tokens import PatchTokens, is_plain_transformer
+from pantile.backbones.timm_tokens import PlainTransformer, is_plain_transformer
 from pantile.contracts.errors import UserError
 from pantile.layers.position_table import resize_positions
 
@@ -85,7 +85,7 @@ class ViTBackbone(nn.Module):
 
 
 def create_vit(
-    name: str | ViTBackbone | PatchTokens,
+    name: str | ViTBackbone | PlainTransformer,
     *,
     image_size: tuple[int, int],
     patch_size: int | None = None,
@@ -95,12 +95,12 @@ def create_vit(
     drop_path: float = 0.0,
     positions: Interpolation = "bilinear",
     norm_eps: float = 1e-5,
-) -> ViTBackbone | PatchTokens:
+) -> ViTBackbone | PlainTransformer:
     """A transformer by its timm name, such as ``vit_base_patch16_384.augreg_in21k_ft_in1k``; or one that is taken as
     it is.
 
     One with registers, without a class token or with rotary positions (DINOv2, DINOv3, EVA-02) comes as
-    ``PatchTokens``; ``image_size``, ``positions`` and ``norm_eps`` are not for it.
+    ``PlainTransformer``; ``image_size``, ``positions`` and ``norm_eps`` are not for it.
 
     Args:
         image_size: (H, W) of the table of positions in pixels; that of loaded weights is resized to it.
@@ -115,7 +115,7 @@ def create_vit(
     Raises:
         UserError: unknown name, another kind of model, or weights that cannot be had or do not fit.
     """
-    if isinstance(name, ViTBackbone | PatchTokens):
+    if isinstance(name, ViTBackbone | PlainTransformer):
         return name
     base_name = checked_name(name, weights_file)
     options: dict = {"in_chans": in_channels, "drop_path_rate": drop_path}
