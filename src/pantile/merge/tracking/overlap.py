@@ -6,6 +6,7 @@ would be by now or where it was seen last. Two lookalikes that meet keep their i
 comes back elsewhere after it left begins a new track, since nothing but its place is known of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -101,6 +102,21 @@ class OverlapTracker(Tracker):
 
     def end_of_frame(self, frame: Frame) -> None:
         self._last = None
+
+    def track_arrays(self) -> dict[str, np.ndarray]:
+        nowhere = np.full(2, np.nan)  # of a track that has no speed yet
+        return {
+            "speed": np.stack([nowhere if track.speed is None else track.speed for track in self.tracks]),
+            "center": np.stack([track.mask.center for track in self.tracks]),
+            "cells": np.concatenate([track.mask.cells for track in self.tracks]),
+            "behind": np.cumsum([len(track.mask.cells) for track in self.tracks]),
+        }
+
+    def track_of(self, known: Track, number: int, arrays: Mapping[str, np.ndarray]) -> Track:
+        behind, speed = arrays["behind"], arrays["speed"][number]
+        cells = arrays["cells"][behind[number - 1] if number else 0 : behind[number]]
+        mask = _Mask(cells, arrays["center"][number])
+        return _MaskTrack(known.id, known.class_index, known.age, mask, None if np.isnan(speed).any() else speed)
 
     def _step(self, track: _MaskTrack) -> np.ndarray:
         """(2,) int64: how far the track's mask has moved by now."""
