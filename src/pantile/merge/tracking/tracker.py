@@ -190,8 +190,8 @@ def same_class(things: tuple[Segment, ...], tracks: list) -> np.ndarray:
 
 def with_ids(panoptic: PanopticMap, new_id: dict[int, int]) -> PanopticMap:
     """A map with other ids; 0 and ids without a row stay or become void."""
-    table = np.zeros(max(new_id, default=0) + 1, dtype=np.int32)
+    table = np.zeros(max(new_id, default=0) + 2, dtype=np.int32)
     for old, new in new_id.items():
         table[old] = new
-    ids = table[np.where(panoptic.ids < len(table), panoptic.ids, 0)]
+    ids = table.take(panoptic.ids, mode="clip")  # the last entry, of all that is not listed, is 0
     return PanopticMap(ids, tuple(replace(s, id=new_id[s.id]) for s in panoptic.segments))
