@@ -4,7 +4,7 @@ The names are in ``maxdeeplab_names``; the two prefixes, of the backbone and of 
 the classes of queries things first, then stuff; here they come in the taxonomy's order. Its semantic head has void as
 channel 0 (COCO) or none (Cityscapes); here it is the last.
 
-With TensorFlow such a file is made by ``numpy.savez(path, **{v.name: v.numpy() for v in model.variables})``.
+With TensorFlow an ``.npz`` is made by ``numpy.savez(path, **{v.name: v.numpy() for v in model.variables})``.
 """
 
 import torch
