@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pantile.convert.maxdeeplab_names import from_tensorflow, tensorflow_names
+from pantile.convert.deeplab2_names import tensorflow_names
+from pantile.convert.tensorflow_layout import from_tensorflow
 
 MODES = ("eval", "train", "train_drop")
 

@@ -10,7 +10,8 @@ from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.convert.foreign_checkpoint import load_foreign
-from pantile.convert.maxdeeplab_names import model_names, to_tensorflow
+from pantile.convert.maxdeeplab_names import model_names
+from pantile.convert.tensorflow_layout import to_tensorflow
 from pantile.models import create_model
 from pantile.recipes import make_recipe
 

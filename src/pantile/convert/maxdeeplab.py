@@ -14,7 +14,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.class_names import name_classes
 from pantile.convert.foreign_folder import ForeignWeights
-from pantile.convert.maxdeeplab_names import from_tensorflow, model_names
+from pantile.convert.maxdeeplab_names import model_names
+from pantile.convert.tensorflow_layout import from_tensorflow
 from pantile.engine.config import RunConfig
 from pantile.models import create_model
 from pantile.recipes import make_recipe
