@@ -14,7 +14,15 @@ Config = TypeVar("Config")
 #: the smallest recipe of every architecture
 NANO_RECIPES = [f"{name}_nano" for name in sorted(ARCHITECTURES)]
 #: what makes the config of a criterion or of a technique cheap, where it has the field
-TINY_FIELDS = {"instance_samples": 64, "semantic_samples": 64, "points": 64, "channels": 16, "stages": 1, "selected": 3}
+TINY_FIELDS = {
+    "instance_samples": 64,
+    "semantic_samples": 64,
+    "points": 64,
+    "channels": 16,
+    "stages": 1,
+    "selected": 3,
+    "neighbours": 3,
+}
 
 
 def tiny(config: Config) -> Config:

@@ -145,11 +145,9 @@ def test_votes_without_windows_and_their_evidence():
 
 def test_other_outputs_are_refused_in_a_sentence():
     maps = torch.zeros(1, 4, 8, 8)
-    with pytest.raises(UserError, match=r"merge\.kind=query_votes is not for a CenterOutput"):
+    with pytest.raises(UserError, match="takes a MaskOutput or a SemanticOutput, but there is a CenterOutput"):
         merge(CenterOutput(maps, maps[:, :1], maps[:, :2]), TAXONOMY, QueryVotesConfig(), [Placement.whole((8, 8))])
     output = forward_windows(network, torch.zeros(1, 3, 32, 32), Windows((32, 32), average="votes"))
     assert isinstance(output, SemanticOutput)
-    with pytest.raises(
-        UserError, match=r"merge\.kind=query_argmax is not for a SemanticOutput: leave merge, and windows"
-    ):
+    with pytest.raises(UserError, match=r"merge\.kind=query_argmax takes a MaskOutput, but there is a SemanticOutput"):
         merge(output, TAXONOMY, QueryMergeConfig(), [Placement.whole((32, 32))])

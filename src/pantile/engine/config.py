@@ -68,8 +68,10 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
-    # a transformer's block has this times the learning rate of the block behind it, the last one this of the decoder's
+    # a block of the backbone has this times the learning rate of the block behind it, its last this of the decoder's
     layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
+    # parts of the model that do not learn, by their names: ["backbone"], ["backbone.model.layer1", "query_content"]
+    frozen: tuple[str, ...] = ()
     weight_decay: Amount = 0.05  # on convolution and linear kernels
     decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
@@ -101,10 +103,12 @@ class TrainingConfig:
     effective_batch: Positive = 64  # images per optimizer step over all devices and accumulation
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
+    # compute the activations of each block again in the backward pass: less memory, about a third more time
+    gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )

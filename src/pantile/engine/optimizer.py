@@ -46,14 +46,14 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
         others: modules that train with the model: a ``ModuleDict`` of techniques.
 
     Raises:
-        UserError: layer decay for a backbone that is not a row of blocks.
+        UserError: layer decay for a backbone that does not say which layers it has.
     """
     groups: dict[_Group, list[nn.Parameter]] = {}
     behind = model.layers_behind() if config.layer_decay < 1 else {}
     if config.layer_decay < 1 and not behind:
         raise UserError(
-            f"optimizer.layer_decay is {config.layer_decay:g}, but {type(model.backbone).__name__} is not a row of "
-            "blocks; set it to 1, or take a ViT or a BEiT."
+            f"optimizer.layer_decay is {config.layer_decay:g}, but {type(model.backbone).__name__} does not "
+            "say which layers it has (layers_behind); set it to 1, or take a backbone such as resnet50 or a ViT."
         )
 
     def put(module: nn.Module, exempt: set[str], backbone: str | None, scales: Mapping[str, ParameterScale]) -> None:

@@ -21,6 +21,7 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
+from pantile.merge.class_votes import query_probability
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_votes_config import QueryVotesConfig
 from pantile.merge.registry import register_merge
@@ -108,12 +109,6 @@ def _of_windows(
         votes = votes.new_zeros(output.num_classes, *votes.shape[1:]).index_copy_(0, output.classes[image], votes)
     for top, resized in _resized_rows(votes, grid, config.chunk_rows):
         yield VoteTile(top, 0, resized.transpose(0, 1))
-
-
-def query_probability(output: MaskOutput) -> Tensor:
-    """(B, N, K) 0..1: no-object counts in the softmax, and is left out."""
-    logits = output.class_logits
-    return (logits if logits.dtype == torch.float64 else logits.float()).softmax(dim=-1)[..., :-1]
 
 
 def _resized_rows(maps: Tensor, grid: Grid, rows: int) -> Iterator[tuple[int, Tensor]]:

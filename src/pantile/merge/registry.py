@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Protocol, TypeVar, get_args, get_type_hints
 
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.registry import Registry, calling_module
 from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
 
-ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic"})
+ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic", "presence"})
 
 #: window of the image -> (K, height, width) float32 on the CPU, 0..1
 ClassEvidence = Callable[[Window], Tensor]
@@ -33,26 +33,14 @@ class Merger:
         predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
         tasks: what its predictions can be measured by. Without "instance", things are not told apart.
         main_metric: by which a training chooses its best weights, of those that ``training.best_metric`` knows.
-        output: the class of what it takes, or a union of some: the annotation of ``predict``'s output.
+        takes: the kind of output, or a union of kinds: the annotation of ``predict``'s ``output``.
     """
 
     config_class: type
     predict: Callable[..., list[Prediction]]
     tasks: frozenset[Task] = ALL_TASKS
     main_metric: str = "pq"
-    output: Any = object
-
-    def check(self, output: object) -> None:
-        """
-        Raises:
-            UserError: an output that it is not for.
-        """
-        if not isinstance(output, self.output):
-            kinds = " or ".join(get_args(get_type_hints(self.config_class)["kind"]))
-            raise UserError(
-                f"merge.kind={kinds} is not for a {type(output).__name__}: leave merge, and windows.average, as the "
-                "recipe has them."
-            )
+    takes: type | UnionType = object
 
 
 MERGERS: Registry[Merger] = Registry("merge", "pantile.merge")
@@ -68,8 +56,8 @@ def register_merge(
 
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            output = get_type_hints(predict).get("output", object)
-            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric, output))
+            takes = get_type_hints(predict).get("output", object)
+            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric, takes))
         return predict
 
     return add

@@ -23,7 +23,7 @@ from pantile.merge.semantic import most_likely_classes
 from pantile.merge.semantic_config import SemanticMergeConfig
 
 
-@register_merge(SemanticMergeConfig, tasks=frozenset({"panoptic", "semantic"}), main_metric="miou")
+@register_merge(SemanticMergeConfig, tasks=frozenset({"panoptic", "semantic", "presence"}), main_metric="miou")
 @torch.no_grad()
 def predict_classes(
     output: SemanticOutput,

@@ -51,12 +51,16 @@ class PanopticModel(nn.Module):
             num_classes, is_thing)``.
         training_only: names of submodules that inference never runs; exported files lack them.
         segment_limit: how many segments it can tell apart in an image; None is any number.
+        reads_clips: whether ``forward`` takes ``frames``: T neighbours of the batch are then the frames of a clip in
+            their order (``PanopticTargets.frames``), and so are those of the output. B must be a multiple of T, which
+            may be another in every call, and 1.
     """
 
     config_class: ClassVar[type]
     reads_thing_flags: ClassVar[bool] = False
     training_only: tuple[str, ...] = ()
     segment_limit: int | None = None
+    reads_clips: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
