@@ -8,9 +8,9 @@ Claims, each ours over theirs: forward at most 0.85, post-processing of a photo 
 ten segments 0.75 in time and 0.7 in memory, without gradient checkpointing.
 
 Both sides have the same random weights, through the converter, and the same input, float32. Theirs obeys no mask in
-the forward, as its published weights; in a step both obey all masks. Times are medians of alternating runs in one process.
-A step is forward, losses and backward, without the optimizer; theirs gets dense masks, and making them is not timed. The
-memory of a step is the peak above what a process of its own holds before it (Linux).
+the forward, as its published weights; in a step both obey all masks. Times are medians of alternating runs in one
+process. A step is forward, losses and backward, without the optimizer; theirs gets dense masks, and making them is not
+timed. The memory of a step is the peak above what a process of its own holds before it (Linux).
 """
 
 import argparse
@@ -166,7 +166,7 @@ def confident_output() -> MaskOutput:
     classes[..., -1] += 12
     chosen = torch.randperm(QUERIES, generator=generator)[:CONFIDENT]
     classes[0, chosen, torch.randint(CLASSES, (CONFIDENT,), generator=generator)] += 24
-    coarse = torch.randn(1, QUERIES, 8, 8, generator=generator) * 8 - 8
+    coarse = torch.randn(1, QUERIES, 8, 8, generator=generator) * 8 - 14
     masks = F.interpolate(coarse, (SIDE // 4, SIDE // 4), mode="bicubic")
     nothing = masks[:, :, 0, :1]
     return MaskOutput(classes, masks, nothing, masks[:, :1], masks[:, :1])
