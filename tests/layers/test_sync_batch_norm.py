@@ -1,14 +1,12 @@
 """Two gloo processes with unequal shares of a batch against one process with the whole batch: batch norms, and axial
 attention, whose norms see no tensor of what they normalise."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as distributed
-import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from gloo_processes import in_processes
 from pantile.layers.axial_attention import AxialAttention2D
 from pantile.layers.sync_batch_norm import ReducedBatchNorm, synchronise_batch_norm
 
@@ -47,8 +45,7 @@ def step(module: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> dict[str
     return {"y": y.detach(), "x": x.grad} | weights | dict(module.named_buffers())
 
 
-def work(rank: int, port: int, results: list) -> None:
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def work(rank: int) -> dict[str, dict[str, torch.Tensor]]:
     result = {}
     for name, (shape, make) in CASES.items():
         module = synchronise_batch_norm(nn.Sequential(make()), "cpu")[0]
@@ -58,27 +55,21 @@ def work(rank: int, port: int, results: list) -> None:
         tensors = step(module, *(t.split(SHARES)[rank] for t in make_batch(shape)))
         for weight, _ in module.named_parameters():
             distributed.all_reduce(tensors[weight])
-        result[name] = {key: tensor.numpy() for key, tensor in tensors.items()}
-    results[rank] = result
-    distributed.destroy_process_group()
+        result[name] = tensors
+    return result
 
 
 @pytest.fixture(scope="module")
 def shares():
     """What each process has, by case."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    results = multiprocessing.Manager().list([None, None])
-    multiprocessing.spawn(work, args=(port, results), nprocs=2)
-    return list(results)
+    return in_processes(work)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_equals_one_process_with_the_whole_batch(shares, case):
     shape, make = CASES[case]
     expected = step(make(), *make_batch(shape))
-    first, second = ({key: torch.from_numpy(a) for key, a in share[case].items()} for share in shares)
+    first, second = (share[case] for share in shares)
     for key, wanted in expected.items():
         if key in ("y", "x"):
             torch.testing.assert_close(torch.cat([first[key], second[key]]), wanted, rtol=1e-4, atol=1e-5)

@@ -25,7 +25,7 @@ def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, confi
     failed = np.flatnonzero(~scores.passes)
     query_order = torch.from_numpy(np.concatenate([candidates, failed])).to(mask_logits.device)
 
-    ids_of_candidate, classes = _number(candidates, scores)
+    ids_of_candidate, classes, queries = _number(candidates, scores)
     ids = np.zeros(grid.size, np.int32)
     areas = np.zeros(count, np.int64)
     probability = np.zeros(count, np.float64)
@@ -45,19 +45,22 @@ def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, confi
     score_sums = np.bincount(ids_of_candidate, probability * class_scores)[1:]
     pixels = np.bincount(ids_of_candidate, areas)[1:]
     segment_scores = score_sums / np.maximum(pixels, 1)
-    return Canvas(ids, [PastedSegment(k, float(score)) for k, score in zip(classes, segment_scores, strict=True)])
+    rows = zip(classes, segment_scores.tolist(), queries, strict=True)
+    return Canvas(ids, [PastedSegment(*row) for row in rows])
 
 
-def _number(candidates: np.ndarray, scores: QueryScores) -> tuple[np.ndarray, list[int]]:
-    """The id of each candidate, from 1 in the order of queries, one per thing query and per stuff class; its class."""
-    ids, classes, id_of_stuff = [], [], {}
+def _number(candidates: np.ndarray, scores: QueryScores) -> tuple[np.ndarray, list[int], list[int]]:
+    """The id of each candidate, from 1 in the order of queries, one per thing query and per stuff class; the class of
+    each id and its first query."""
+    ids, classes, queries, id_of_stuff = [], [], [], {}
     for query in candidates.tolist():
         class_index = int(scores.class_index[query])
         segment_id = id_of_stuff.get(class_index)
         if segment_id is None:
             classes.append(class_index)
+            queries.append(query)
             segment_id = len(classes)
             if not scores.is_thing[query]:
                 id_of_stuff[class_index] = segment_id
         ids.append(segment_id)
-    return np.array(ids, np.int32), classes
+    return np.array(ids, np.int32), classes, queries

@@ -9,6 +9,7 @@ also by models without instances (those originals resize the sums of votes inste
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -85,14 +86,14 @@ def _predict_one(
     grid = original_grid(mask_logits.shape[-2:], placement, aligned=False)
     probability = (class_logits if class_logits.dtype == torch.float64 else class_logits.float()).softmax(dim=-1)
     survivors = _survivors(probability, config)
-    panoptic = _paint(mask_logits, survivors, grid, taxonomy, config).to_map()
+    prediction = _paint(mask_logits, survivors, grid, taxonomy, config).to_prediction()
     instances = semantic = None
     if "instance" in tasks:
         instances = _instances(mask_logits, probability[:, :-1], grid, taxonomy, config)
     if "semantic" in tasks:
         tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid))
         semantic = most_voted_classes(tiles, probability[:, :-1], grid.size)
-    return Prediction(panoptic, instances, semantic)
+    return replace(prediction, instances=instances, semantic=semantic)
 
 
 class _Survivors(NamedTuple):
@@ -157,17 +158,17 @@ def _number(survivors: _Survivors, accepted: np.ndarray, taxonomy: Taxonomy) -> 
     ids = np.zeros(len(accepted), np.int32)
     segments: list[PastedSegment] = []
     id_of_stuff: dict[int, int] = {}
-    scores = survivors.score.tolist()
+    scores, queries = survivors.score.tolist(), survivors.query.tolist()
     for candidate in np.flatnonzero(accepted).tolist():
         class_index, score = survivors.class_index[candidate], scores[candidate]
         segment_id = id_of_stuff.get(class_index)
         if segment_id is None:
-            segments.append(PastedSegment(class_index, score))
+            segments.append(PastedSegment(class_index, score, queries[candidate]))
             segment_id = len(segments)
             if not taxonomy.classes[class_index].is_thing:
                 id_of_stuff[class_index] = segment_id
         elif score > segments[segment_id - 1].score:
-            segments[segment_id - 1] = PastedSegment(class_index, score)
+            segments[segment_id - 1] = PastedSegment(class_index, score, queries[candidate])
         ids[candidate] = segment_id
     return ids, segments
 
