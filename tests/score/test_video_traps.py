@@ -308,7 +308,8 @@ def test_ground_truth_without_annotations(tracks, annotations):
             {"segmentations": [run_lengths(0, 6, 6, size=(4, 3)), None, None]},
             "mask of 4 x 3 pixels, but its video is 3 x 4",
         ),
-        ({"segmentations": [run_lengths(0, 6), None, None]}, "run lengths of 6 pixels, but its video has 12 a frame"),
+        ({"segmentations": [run_lengths(0, 6), None, None]}, "run lengths that do not fill the 12 pixels of a frame"),
+        ({"segmentations": [{"size": [3, 4], "counts": "0h"}, None, None]}, "track 0 has run lengths that do not fill"),
         (
             {"category_id": 9},
             r"category_id 9, which .* do not list: .*\(YouTube-VIS 2019 and 2021 number them differently",

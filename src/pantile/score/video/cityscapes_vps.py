@@ -25,14 +25,14 @@ from pantile.score.json_file import (
     read_as,
     taxonomy_of,
 )
-from pantile.score.video.json_content import JsonMaps, bytes_of, first_folder, json_in
+from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
 _WINDOWS = (1, 2, 3, 4)
 _FORM = "a Cityscapes-VPS"
 _ID = re.compile(r"(\d{4})_(\d{4})_")
-_MARK = re.compile(rb'"image_id"\s*:\s*"\d{4}_\d{4}_')
+_MARK = rb'"image_id"\s*:\s*"\d{4}_\d{4}_'
 _TAILS = ("_final_mask", "_gtFine_color", "_newImg8bit", "_leftImg8bit", "")  # of its files, after the image id
 
 
@@ -60,8 +60,8 @@ _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
 
 
 def is_cityscapes_vps(path: Path) -> bool:
-    content = bytes_of(path)
-    return b'"segments_info"' in content and b'"videos"' not in content and _MARK.search(content) is not None
+    marked, by_video = json_has(path, _MARK, b'"videos"')
+    return marked and not by_video
 
 
 @register_video_layout("cityscapes-vps", "Cityscapes-VPS", fits=is_cityscapes_vps)

@@ -23,7 +23,7 @@ from pantile.score.json_file import (
     read_as,
     taxonomy_of,
 )
-from pantile.score.video.json_content import JsonMaps, bytes_of, first_folder, json_in
+from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
@@ -63,8 +63,7 @@ _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
 
 
 def is_vipseg(path: Path) -> bool:
-    content = bytes_of(path)
-    return b'"videos"' in content and b'"segments_info"' in content
+    return all(json_has(path, b'"videos"', b'"segments_info"'))
 
 
 @register_video_layout("vipseg", "VIPSeg", fits=is_vipseg)
