@@ -30,6 +30,20 @@ def json_in(path: Path, name: str = "pred.json") -> Path:
     return path / name if path.is_dir() else path
 
 
+def json_of_split(path: Path, pattern: str, split: str | None) -> Path:
+    """A JSON, given that or the root of the data set.
+
+    Args:
+        pattern: name of the file, with ``*`` for the split.
+        split: None for "val", or the only one that is there.
+    """
+    if not path.is_dir():
+        return path
+    there = sorted(path.glob(pattern))
+    only = there[0] if split is None and len(there) == 1 else None
+    return only or path / pattern.replace("*", split or "val")
+
+
 def first_folder(*folders: Path) -> Path:
     """The first that exists; the last where none does, for the message."""
     return next((folder for folder in folders if folder.is_dir()), folders[-1])
