@@ -3,7 +3,7 @@
 # stuff class. Without label_ids_to_fuse nothing is fused, whatever the model was trained on: every query of sky is a
 # segment of its own, and PQ counts all but one as wrong. With it, pixels are fused and the rows are not: the table
 # names the same id several times, each with the score of one query, which panopticapi and COCO-panoptic files do not
-# allow. An image without any segment gives a float32 map of -1, all others int32 with -1 or 0 for nothing.
+# allow. An image without any segment gives a float32 map of -1, any other one int32.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

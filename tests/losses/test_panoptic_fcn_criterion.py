@@ -11,9 +11,9 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput, PositionMaps
 from pantile.contracts.targets import collate_targets
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
-from pantile.losses import PanopticFCNCriterion, PanopticFCNCriterionConfig, position_targets, stuff_channels
+from pantile.losses import PanopticFCNCriterion, PanopticFCNCriterionConfig
 from pantile.losses.panoptic_fcn import _weights_of_pairs
-from pantile.losses.position_targets import at_levels, thing_heat
+from pantile.losses.position_targets import at_levels, position_targets, stuff_channels, thing_heat
 from pantile.losses.registry import create_criterion
 from pantile.losses.squared_dice import squared_dice
 

@@ -10,8 +10,9 @@ from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Instance
+from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.metrics import AveragePrecisionResult, MaskAveragePrecision, instances_of
+from pantile.metrics import AveragePrecisionResult, MaskAveragePrecision
 
 SKY, CAT, ROAD, DOG, UNICORN = range(5)
 

@@ -131,7 +131,7 @@ class PlainViT(nn.Module):
     def layers_behind(self) -> dict[str, int]:
         """See ``interface.layers_behind``; the last norm goes with the decoder."""
         names = [name for name, _ in self.named_parameters() if not name.startswith("norm.")]
-        return layers_behind(names, r"blocks\.(\d+)", len(self.blocks))
+        return layers_behind(names, r"blocks\.(\d+)")
 
 
 def load_timm_weights(vit: PlainViT, name: str, weights_file: str | None) -> None:
