@@ -57,10 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
     from pantile.data.films import is_film
 
+    import_torchmetrics()
     if args.track is not None or any(map(is_film, args.images)):
         return _run_films(args)
+    from pantile.engine.measures import check_segments
     from pantile.engine.processes import processes
     from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
     from pantile.predict.distributed import join_processes
@@ -78,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with join_processes(world):
         checkpoint = opened(args.checkpoint, args.weights)
+        check_segments(checkpoint.config, str(checkpoint.path))
         predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
         predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)

@@ -240,6 +240,21 @@ class CenterOutput:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """That a pixel's class competes with those nearest to the pixel in the loss.
+
+    Attributes:
+        count: how many.
+        weight: 0..1, the share of that loss; the plain one has the rest.
+        published: see ``losses.nearest_cross_entropy.among_neighbours``.
+    """
+
+    count: int
+    weight: float = 1.0
+    published: bool = False
+
+
+@dataclass(frozen=True)
 class SemanticOutput:
     """Output of a pixel classifier (Segmenter, DeepLabv3, UPerNet): every pixel has a class, nothing has instances.
 
@@ -254,6 +269,7 @@ class SemanticOutput:
         presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so.
         auxiliary: (B, K, h', w') class logits of heads beside the main one, with their channels in the taxonomy's
             order. Training only.
+        neighbours: set by a technique before the loss, else None.
     """
 
     class_logits: Tensor
@@ -263,6 +279,7 @@ class SemanticOutput:
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
+    neighbours: Neighbours | None = None
 
 
 ModelOutput = MaskOutput | CenterOutput | SemanticOutput

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Placement:
         return cls(size, size, size)
 
 
-def padding_mask(placements: Sequence[Placement]) -> Tensor | None:
+def padding_mask(placements: Sequence[Placement]) -> "Tensor | None":
     """(B, H, W) bool, true where a batch of inputs of one size shows no image; None where that is nowhere."""
+    import torch  # here, because sizes alone need none
+
     if all(p.content == p.padded for p in placements):
         return None
     mask = torch.ones(len(placements), *placements[0].padded, dtype=torch.bool)

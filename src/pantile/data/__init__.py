@@ -1,63 +1,29 @@
 """Data: data sets by format, augmentation, samplers and generated scenes."""
 
-from pantile.data.ade20k import Ade20k, open_ade20k
-from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
-from pantile.data.cityscapes import Cityscapes
-from pantile.data.coco_panoptic import CocoPanoptic, available_splits
-from pantile.data.dataset import PanopticDataset, open_dataset
-from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
-from pantile.data.fit import FitConfig, fit_placement
-from pantile.data.layouts import LAYOUTS, Layout, register_layout
-from pantile.data.loading import evaluation_loader, training_loader
-from pantile.data.mapillary import MapillaryInstances, open_mapillary
-from pantile.data.paired_crops import PairedCropSampler
-from pantile.data.renumbered import Renumbered, with_classes
-from pantile.data.resize import fit_to
-from pantile.data.sampler import InfiniteSampler
-from pantile.data.samples import Sample, Samples
-from pantile.data.scenes import Scenes
-from pantile.data.subset import Subset, first_images
-from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
-from pantile.data.vocabulary_scenes import VocabularyScenes
-from pantile.data.write_coco import write_coco_panoptic
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = [
-    "LAYOUTS",
-    "Ade20k",
-    "AugmentConfig",
-    "Cityscapes",
-    "CocoPanoptic",
-    "EvaluationBatch",
-    "EvaluationSample",
-    "EvaluationSamples",
-    "FitConfig",
-    "InfiniteSampler",
-    "Layout",
-    "MapillaryInstances",
-    "PairConfig",
-    "PairedCropSampler",
-    "PanopticDataset",
-    "PartConfig",
-    "Renumbered",
-    "Sample",
-    "Samples",
-    "Scenes",
-    "Subset",
-    "TrainingSample",
-    "TrainingSamples",
-    "VocabularyScenes",
-    "available_splits",
-    "collate",
-    "collate_evaluation",
-    "evaluation_loader",
-    "first_images",
-    "fit_placement",
-    "fit_to",
-    "open_ade20k",
-    "open_dataset",
-    "open_mapillary",
-    "register_layout",
-    "training_loader",
-    "with_classes",
-    "write_coco_panoptic",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "ade20k": ("Ade20k", "open_ade20k"),
+        "augment_config": ("AugmentConfig", "PairConfig", "PartConfig"),
+        "cityscapes": ("Cityscapes",),
+        "coco_panoptic": ("CocoPanoptic", "available_splits"),
+        "dataset": ("PanopticDataset", "open_dataset"),
+        "evaluation_samples": ("EvaluationBatch", "EvaluationSample", "EvaluationSamples", "collate_evaluation"),
+        "fit": ("FitConfig", "fit_placement"),
+        "layouts": ("LAYOUTS", "Layout", "register_layout"),
+        "loading": ("evaluation_loader", "training_loader"),
+        "mapillary": ("MapillaryInstances", "open_mapillary"),
+        "paired_crops": ("PairedCropSampler",),
+        "renumbered": ("Renumbered", "with_classes"),
+        "resize": ("fit_to",),
+        "sampler": ("InfiniteSampler",),
+        "samples": ("Sample", "Samples"),
+        "scenes": ("Scenes",),
+        "subset": ("Subset", "first_images"),
+        "training_samples": ("TrainingSample", "TrainingSamples", "collate"),
+        "vocabulary_scenes": ("VocabularyScenes",),
+        "write_coco": ("write_coco_panoptic",),
+    },
+)

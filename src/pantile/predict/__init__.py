@@ -1,20 +1,14 @@
 """Images in, results out."""
 
-from pantile.predict.files import Predicted, PredictOptions, predict_files
-from pantile.predict.images import ImageFile, find_images
-from pantile.predict.like import read_ground_truth
-from pantile.predict.predictor import Predictor, load, predictor_of
-from pantile.predict.result import PanopticResult
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = [
-    "ImageFile",
-    "PanopticResult",
-    "PredictOptions",
-    "Predicted",
-    "Predictor",
-    "find_images",
-    "load",
-    "predict_files",
-    "predictor_of",
-    "read_ground_truth",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "files": ("PredictOptions", "Predicted", "predict_files"),
+        "images": ("ImageFile", "find_images"),
+        "like": ("read_ground_truth",),
+        "predictor": ("Predictor", "load", "predictor_of"),
+        "result": ("PanopticResult",),
+    },
+)

@@ -9,7 +9,7 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.targets import PanopticTargets
 from pantile.losses.criterion import Criterion
 from pantile.losses.result import CriterionResult
-from pantile.techniques.base import Technique, rewrite_all
+from pantile.techniques.base import Technique, run_model
 from pantile.techniques.ground_truth import ground_truth_shown
 
 
@@ -40,7 +40,7 @@ def losses_with(
         )
     targets, options = clips_for(model, targets)
     with ground_truth_shown(techniques.values(), targets):
-        output = rewrite_all(techniques.values(), model(images, **options))
+        output = run_model(model, techniques.values(), images, **options)
     return losses_of(output, techniques, criterion, targets)[0]
 
 
