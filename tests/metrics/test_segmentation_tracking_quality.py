@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from video_cases import TAXONOMY, THINGS, VOID, drawn_video, maps_of, plain_stq_module, recorded
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.metrics import SegmentationTrackingQuality
+from video_cases import TAXONOMY, THINGS, VOID, drawn_video, maps_of, plain_stq_module, recorded
 
 ROAD, SKY, PERSON, CAR = range(4)
 
