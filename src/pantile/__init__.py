@@ -35,7 +35,9 @@ in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images w
   ``SemanticMergeConfig``.
 - techniques: ``TechniquesConfig`` of ``ReMaskConfig``, ``ReClassConfig``, ``IntraBatchConfig``, ``RankSegConfig``.
 
-**Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input.
+**Measure.** ``PanopticQuality`` is a torchmetrics metric, equal to panopticapi on valid input; of videos,
+``SegmentationTrackingQuality`` (STQ), ``VideoPanopticQuality`` (VPQ), ``VideoConsistency`` (VC) and
+``TrackAveragePrecision`` are equal to their data sets' own evaluations.
 
 **Add parts of your own**, in a package of your own: ``check_model`` says what an architecture lacks. Bad input ends in
 a ``UserError`` of one sentence.
@@ -74,13 +76,17 @@ _HOME = {
     "ReMaskConfig": "pantile.techniques.remask",
     "Scenes": "pantile.data.scenes",
     "Segment": "pantile.contracts.panoptic",
+    "SegmentationTrackingQuality": "pantile.metrics.segmentation_tracking_quality",
     "SemanticCriterionConfig": "pantile.losses.semantic_criterion",
     "SemanticMergeConfig": "pantile.merge.semantic_config",
     "SemanticOutput": "pantile.contracts.outputs",
     "SetCriterionConfig": "pantile.losses.set_criterion",
     "Taxonomy": "pantile.contracts.taxonomy",
     "TechniquesConfig": "pantile.techniques.config",
+    "TrackAveragePrecision": "pantile.metrics.track_average_precision",
     "UserError": "pantile.contracts.errors",
+    "VideoConsistency": "pantile.metrics.video_consistency",
+    "VideoPanopticQuality": "pantile.metrics.video_panoptic_quality",
     "build_techniques": "pantile.techniques.base",
     "check_model": "pantile.model_check",
     "cmt_nano_config": "pantile.models.cmt_config",

@@ -28,6 +28,10 @@ from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig as Panoptic
 from pantile.merge.query_config import QueryMergeConfig as QueryMergeConfig
 from pantile.merge.semantic_config import SemanticMergeConfig as SemanticMergeConfig
 from pantile.metrics.panoptic_quality import PanopticQuality as PanopticQuality
+from pantile.metrics.segmentation_tracking_quality import SegmentationTrackingQuality as SegmentationTrackingQuality
+from pantile.metrics.track_average_precision import TrackAveragePrecision as TrackAveragePrecision
+from pantile.metrics.video_consistency import VideoConsistency as VideoConsistency
+from pantile.metrics.video_panoptic_quality import VideoPanopticQuality as VideoPanopticQuality
 from pantile.model_check import check_model as check_model
 from pantile.models.base import PanopticModel as PanopticModel
 from pantile.models.cmt_config import cmt_nano_config as cmt_nano_config

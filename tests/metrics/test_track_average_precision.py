@@ -17,6 +17,10 @@ from pantile.metrics import MaskAveragePrecision, MaskTrack, TrackAveragePrecisi
 ONE_CLASS = plain_taxonomy(["cat"], things=["cat"])
 
 
+def thing(class_index, masks, score=1.0, is_crowd=False) -> MaskTrack:
+    return MaskTrack(class_index, score, tuple(masks), is_crowd)
+
+
 def run_lengths(mask) -> dict:
     return encode(np.asfortranarray(mask, np.uint8))
 
@@ -39,7 +43,7 @@ def test_the_recorded_results(real_data):
             else m | {"counts": m["counts"].encode()}
             for m in row["segmentations"]
         ]  # fmt: skip
-        return MaskTrack(taxonomy.index_of_id[row["category_id"]], masks, row.get("score", 1), bool(row.get("iscrowd")))
+        return thing(taxonomy.index_of_id[row["category_id"]], masks, row.get("score", 1), bool(row.get("iscrowd")))
 
     metric = TrackAveragePrecision(taxonomy)
     for video in reversed(truth["videos"]):
@@ -66,8 +70,8 @@ def test_frames_side_by_side():
             parts = [np.pad(part, ((0, 0), (0, halves + 1 - part.shape[1]))) for part in parts]
             return [run_lengths(part) if part.any() else None for part in parts]
 
-        predictions = [MaskTrack(i.class_index, in_two(decode(i.mask)), i.score) for i in instances]
-        truths = [MaskTrack(s.class_index, in_two(target.ids == s.id)) for s in things]
+        predictions = [thing(i.class_index, in_two(decode(i.mask)), i.score) for i in instances]
+        truths = [thing(s.class_index, in_two(target.ids == s.id)) for s in things]
         videos.update(predictions, truths, number)
     wanted, got = images.compute(), videos.compute()
     assert 0 < got.ap < 1
@@ -77,19 +81,19 @@ def test_frames_side_by_side():
 
 
 def test_absent_frames_widen_the_union():
-    truth = MaskTrack(0, [box(), None, box()])
+    truth = thing(0, [box(), None, box()])
     metric = TrackAveragePrecision(ONE_CLASS)
-    metric.update([MaskTrack(0, [box(), box(), None], 0.5)], [truth], 0)  # 64 shared of 192 pixels
+    metric.update([thing(0, [box(), box(), None], 0.5)], [truth], 0)  # 64 shared of 192 pixels
     assert metric.compute().ap50 == 0
     metric.reset()
-    metric.update([MaskTrack(0, [box(), None, box(rows=slice(4))], 0.5)], [truth], 0)  # 96 of 128: 0.75
+    metric.update([thing(0, [box(), None, box(rows=slice(4))], 0.5)], [truth], 0)  # 96 of 128: 0.75
     result = metric.compute()
     assert (result.ap50, result.ap75) == pytest.approx((1, 1)) and result.ar100 == pytest.approx(0.6)
 
 
 def test_sizes_are_means_over_the_frames_with_pixels():
     big = (300, 300)
-    truths = [MaskTrack(0, [box(big), None]), MaskTrack(0, [box(big, slice(10)), box(big, slice(20))])]
+    truths = [thing(0, [box(big), None]), thing(0, [box(big, slice(10)), box(big, slice(20))])]
     metric = TrackAveragePrecision(ONE_CLASS)
     metric.update([replace(track, score=0.9) for track in truths], truths, 0)
     result = metric.compute()
@@ -97,11 +101,11 @@ def test_sizes_are_means_over_the_frames_with_pixels():
 
 
 def test_a_crowd_excuses_by_the_ordinary_iou():
-    truths = [MaskTrack(0, [box(rows=slice(2))]), MaskTrack(0, [box(rows=slice(2, 8))], is_crowd=True)]
-    right = MaskTrack(0, [box(rows=slice(2))], 0.5)
+    truths = [thing(0, [box(rows=slice(2))]), thing(0, [box(rows=slice(2, 8))], is_crowd=True)]
+    right = thing(0, [box(rows=slice(2))], 0.5)
     for rows, precision in ((slice(2, 8), 1), (slice(2, 4), 0.5)):  # half of a crowd is not excused here, in COCO it is
         metric = TrackAveragePrecision(ONE_CLASS)
-        metric.update([MaskTrack(0, [box(rows=rows)], 0.9), right], truths, 0)
+        metric.update([thing(0, [box(rows=rows)], 0.9), right], truths, 0)
         assert metric.compute().ap50 == pytest.approx(precision)
 
 
@@ -115,12 +119,12 @@ def test_tracks_of_panoptic_maps():
     cat, crowd, dog = tracks_of(frames, taxonomy)
     assert [None if m is None else decode(m).tolist() for m in cat.masks] == [[[0, 1, 1]], None, [[0, 1, 0]]]
     assert (cat.class_index, cat.score, cat.is_crowd, crowd.is_crowd, dog.class_index) == (1, 0.75, False, True, 2)
-    assert dog.masks[:2] == [None, None]
+    assert dog.masks[:2] == (None, None)
 
 
 def test_nothing_to_average():
     metric = TrackAveragePrecision(ONE_CLASS)
-    metric.update([MaskTrack(0, [box()], 0.5)], [], 0)
+    metric.update([thing(0, [box()], 0.5)], [], 0)
     metric.update([], [], 1)
     assert math.isnan(metric.compute().ap)
     assert metric.compute().to_dict()["video_instance"]["ap"] is None
@@ -129,21 +133,21 @@ def test_nothing_to_average():
 @pytest.mark.parametrize(
     ("track", "message"),
     [
-        (MaskTrack(0, [box()], 0.5), "has 1 masks in a video of 2 frames"),
-        (MaskTrack(0, [box((4, 4)), None], 0.5), "is 4 x 4 pixels in a video of 8 x 8"),
-        (MaskTrack(1, [box(), None], 0.5), "class index 1, which is no thing class"),
-        (MaskTrack(0, [box(), None], math.nan), "has the score nan"),
-        (MaskTrack(0, [box() | {"counts": [0, 64]}, None], 0.5), "not in compressed run lengths"),
+        (thing(0, [box()], 0.5), "has 1 masks in a video of 2 frames"),
+        (thing(0, [box((4, 4)), None], 0.5), "is 4 x 4 pixels in a video of 8 x 8"),
+        (thing(1, [box(), None], 0.5), "class index 1, which is no thing class"),
+        (thing(0, [box(), None], math.nan), "has the score nan"),
+        (thing(0, [box() | {"counts": [0, 64]}, None], 0.5), "not in compressed run lengths"),
     ],
 )
 def test_bad_tracks(track, message):
     with pytest.raises(UserError, match=message):
-        TrackAveragePrecision(ONE_CLASS).update([track], [MaskTrack(0, [box(), box()])], 0)
+        TrackAveragePrecision(ONE_CLASS).update([track], [thing(0, [box(), box()])], 0)
 
 
 def test_a_video_twice():
     metric = TrackAveragePrecision(ONE_CLASS)
     for _ in range(2):
-        metric.update([], [MaskTrack(0, [box()])], 3)
+        metric.update([], [thing(0, [box()])], 3)
     with pytest.raises(UserError, match="Video 3 was given more than once"):
         metric.compute()

@@ -1,7 +1,6 @@
 """Two processes that share the videos find what one finds."""
 
 import pytest
-from video_cases import TAXONOMY, drawn_video, maps_of
 
 from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
@@ -13,6 +12,7 @@ from pantile.metrics import (
     semantic_of,
     tracks_of,
 )
+from video_cases import TAXONOMY, drawn_video, maps_of
 
 VIDEOS = [maps_of(drawn_video(seed)) for seed in range(3)]
 

@@ -1,4 +1,4 @@
-"""``pantile predict CKPT IMAGE_OR_FOLDER... --out DIR``"""
+"""``pantile predict CKPT IMAGE_OR_FOLDER_OR_FILM... --out DIR``"""
 
 import argparse
 import sys
@@ -14,9 +14,12 @@ from pantile.cli.view_options import add_view_arguments, views_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser)
-    parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
+    parser.add_argument("images", nargs="+", type=Path, help="image files, folders of images, or films")
     parser.add_argument(
-        "--out", type=output_folder, required=True, help="receives annotations/ (COCO-panoptic) and overlays/"
+        "--out",
+        type=output_folder,
+        required=True,
+        help="receives annotations/ (COCO-panoptic) and overlays/; of films pred.json and pan_pred/ (VIPSeg)",
     )
     parser.add_argument(
         "--recursive", action="store_true", help="also the subfolders of folders; names keep them: a/x.jpg, b/x.jpg"
@@ -35,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out images that cannot be used: the others are predicted, exit 1"
     )
+    parser.add_argument(
+        "--track",
+        choices=("overlap", "queries"),
+        help="how things of a film keep their ids (default: overlap); makes the images of a folder frames of a film",
+    )
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
@@ -50,8 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pantile.cli.lean_imports import import_torchmetrics
+    from pantile.data.films import is_film
 
     import_torchmetrics()
+    if args.track is not None or any(map(is_film, args.images)):
+        return _run_films(args)
     from pantile.engine.measures import check_segments
     from pantile.engine.processes import processes
     from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
@@ -89,5 +100,33 @@ def run(args: argparse.Namespace) -> int:
     return 1 if made.bad else 0
 
 
+def _run_films(args: argparse.Namespace) -> int:
+    from pantile.contracts.errors import UserError
+    from pantile.data.films import open_films
+    from pantile.engine.processes import processes
+    from pantile.predict import PredictOptions, predictor_of
+    from pantile.predict.films import predict_films
+
+    given = {"--like": args.like, "--inside": args.inside, "--recursive": args.recursive, "--skip-bad": args.skip_bad}
+    wrong = [option for option, value in given.items() if value]
+    if wrong:
+        raise UserError(f"{wrong[0]} is for images, not for films: leave it out.")
+    if processes().total > 1:
+        raise UserError("Films are predicted by one process, since each frame needs the one before: start it alone.")
+    films = open_films(args.images)
+    options = PredictOptions(
+        overlays=not args.no_overlays,
+        existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
+    )
+    predictor = predictor_of(opened(args.checkpoint, args.weights), views=views_of(args), tiling=tiles_of(args))
+    made = predict_films(predictor, films, args.out, args.track or "overlap", options)
+    if made.kept:
+        print(f"{made.kept} of {sum(made.frames.values())} frames were finished by an earlier run.")
+    for why in made.broken.values():
+        print(f"pantile: {why}", file=sys.stderr)
+    print(made.json)
+    return 1 if made.broken else 0
+
+
 def interrupted(args: argparse.Namespace) -> str:
-    return f"{args.out} holds the images that were done, each whole: go on with --resume."
+    return f"{args.out} holds the images or frames that were done, each whole: go on with --resume."

@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from pantile.score.video import VideoOptions
 
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
-_VIDEOS = "VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-VIS"
+_VIDEOS = "or videos as in VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-VIS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; or of {_VIDEOS}"
-    )
+    parser.add_argument("--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; {_VIDEOS}")
     parser.add_argument("--pred", type=Path, required=True, metavar="PATH", help="predictions, in any of these forms")
     parser.add_argument("--gt-dir", type=Path, metavar="DIR", help="PNGs of the JSON (default: the JSON without .json)")
     parser.add_argument("--pred-dir", type=Path, metavar="DIR", help="the same for the predictions")

@@ -61,8 +61,8 @@ def _vpq(result: "VideoPanopticQualityResult", console: Console) -> None:
 
 def _miou(result: "SemanticQualityResult", console: Console) -> None:
     console.print(
-        f"\n[bold]mIoU {percent(result.miou_labelled)}[/bold]  of labelled classes, {percent(result.miou)} with "
-        f"those only predicted, pixel accuracy {percent(result.pixel_accuracy)}"
+        f"\n[bold]mIoU {percent(result.miou_labelled)}[/bold]  of labelled classes, {percent(result.miou)} with those "
+        f"only predicted; pixel accuracy {percent(result.pixel_accuracy)}"
     )
     table = make_table("class", "IoU")
     occurring = [(name, iou) for name, iou in result.per_class.items() if iou == iou]

@@ -34,8 +34,8 @@ class Prediction:
         instances: for average precision; None where it was not asked for.
         semantic: (H, W) int32 class index per pixel, -1 for none; None where it was not asked for.
         presence_logits: (K,) float32 for a sigmoid, whether the image shows a class; None where the model says nothing
-            of it, or where the prediction was joined from tiles.
-        selected_classes: (k,) int64, the classes that could win a pixel; None for all, or as above.
+            of it; the largest of any tile where the prediction was joined from tiles.
+        selected_classes: (k,) int64, the classes that could win a pixel, of any tile; None for all.
         per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
         queries: (S,) int64, the query of each segment of ``panoptic``, in their order; of stuff that was merged from
             several, the best. None where segments are not those of queries, or where the prediction was joined from

@@ -31,7 +31,7 @@ from pantile.engine.config import RunConfig
 from pantile.inference.windows import Windows
 from pantile.models.eomt import EoMT, EoMTConfig
 from pantile.recipes import list_recipes, make_recipe
-from pantile.recipes.matching import matching_recipe
+from pantile.recipes.matching import DATASETS, matching_recipe, short_name
 
 ENCODER = "network.encoder.backbone."
 HEAD = "network.class_head.weight"
@@ -156,8 +156,9 @@ def whole_weights(foreign: dict[str, Tensor], base: dict[str, Tensor] | None) ->
     deltas = bool(norms) and float(torch.stack(norms).mean()) < LARGEST_NORM_OF_DELTAS
     if deltas and base is None:
         raise UserError(
-            "It holds deltas: what its authors add to Meta's DINOv3 weights. Get the DINOv3 ViT of this size (its licence "
-            "must be accepted) and name its model.safetensors: `pantile convert eomt FILE --base DINOV3 --out OURS`."
+            "It holds deltas: what its authors add to Meta's DINOv3 weights. Get the DINOv3 ViT of this size (its "
+            "licence must be accepted) and name its model.safetensors: `pantile convert eomt FILE --base "
+            "DINOV3 --out OURS`."
         )
     if not deltas:
         if base is not None:
@@ -232,12 +233,18 @@ def _preprocessor(source: Path) -> dict[str, Any]:
 def _recipe_of(model: EoMTConfig, classes: int, preprocessor: dict[str, Any]) -> str:
     """The row of this network, data set, task and size, or what is nearest."""
     family = "eomt_dinov3" if model.positions == "rotary" else "eomt"
-    name = matching_recipe(family, model.backbone, classes)
+    nearest = matching_recipe(family, model.backbone, classes)
     semantic = preprocessor.get("do_split_image", model.num_queries == 100)
-    for suffix in ("_semantic" if semantic else "", "_1280" if max(model.image_size) == 1280 else ""):
-        if suffix and not name.endswith(suffix) and name + suffix in list_recipes():
-            name += suffix
-    return name
+    large = "_1280" if max(model.image_size) == 1280 else ""
+    size = short_name(model.backbone)
+    names = [
+        f"{family}_{letter}_{dataset}{side}"
+        for dataset in DATASETS.get(classes, ())
+        if dataset.endswith("_semantic") == semantic
+        for letter in (size, "l")
+        for side in (large, "")
+    ]
+    return next((name for name in names if name in list_recipes()), nearest)
 
 
 def _fitted(config: RunConfig) -> RunConfig:

@@ -39,8 +39,8 @@ def huggingface_eomt_settings(transformers: Any, checkpoint: Checkpoint) -> Any:
     width = (ratio * model.channels * 2 // 3 + 7) // 8 * 8 if model.gated else ratio * model.channels
     if (model.gated and width != model.ffn_channels) or (model.ffn_channels % model.channels and not model.gated):
         raise UserError(
-            f"{checkpoint.path}: model.ffn_channels is {model.ffn_channels}, which transformers' EoMT cannot have: there it "
-            f"is {width}, or without model.gated a multiple of model.channels."
+            f"{checkpoint.path}: model.ffn_channels is {model.ffn_channels}, which transformers' EoMT cannot have: "
+            f"there it is {width}, or without model.gated a multiple of model.channels."
         )
     ratio = ratio if model.gated else model.ffn_channels // model.channels
     return transformers.EomtConfig(**shared, mlp_ratio=ratio, use_swiglu_ffn=model.gated)

@@ -52,7 +52,8 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     if architecture not in WRITERS:
         *first, last = WRITERS
         raise UserError(
-            f"{checkpoint.path}: is of {architecture}; only {', '.join(first)} and {last} have a counterpart in transformers."
+            f"{checkpoint.path}: is of {architecture}; only {', '.join(first)} and {last} have a counterpart in "
+            "transformers."
         )
     writer = WRITERS[architecture]
     export_state = FAMILIES[architecture].to_huggingface

@@ -13,8 +13,8 @@ def open_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoi
     """Reads a run folder, a ``.ckpt`` or a ``.safetensors`` file of ours; or weights of others.
 
     Those are a name such as ``"tue-mps/coco_panoptic_eomt_large_640"`` (EoMT, Mask2Former or MaskFormer of Hugging
-    Face's hub, from its cache or the network), a folder of ``transformers``, and a ``.pkl``, ``.pth`` or ``.bin`` of the
-    original EoMT, kMaX-DeepLab, Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
+    Face's hub, from its cache or the network), a folder of ``transformers``, and a ``.pkl``, ``.pth`` or ``.bin`` of
+    the original EoMT, kMaX-DeepLab, Mask2Former, MaskFormer or Panoptic FCN of a data set whose classes are known.
 
     Args:
         weights: of a run folder of ours: "best" (also None) or "last", see ``load_checkpoint``.

@@ -39,6 +39,7 @@ class TransferReport:
     new_classes: list[str] = field(default_factory=list)
     dropped_classes: list[str] = field(default_factory=list)
     queries: tuple[int, int] | None = None  # (in the file, in the model) where they differ
+    misfits: list[str] = field(default_factory=list)  # of the stem, with both shapes
     filled: int = 0  # numbers of the model that come from the file
     numbers: int = 0  # all numbers of the model: parameters, and statistics of batch norms
 
@@ -86,6 +87,7 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     report.new_classes = [name for name in taxonomy.names if name not in source.names]
     report.dropped_classes = [name for name in source.names if name not in taxonomy.names]
     heads = model.class_heads()
+    stem = model.stem() if hasattr(model, "stem") else set()
     tables = model.position_tables() if hasattr(model, "position_tables") else {}
     queries: dict[str, int] = model.query_embeddings() if hasattr(model, "query_embeddings") else {}
     same_classes = taxonomy.names == source.names and (
@@ -116,6 +118,8 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
             report.filled += tensor.numel()
         else:
             report.new.append(name)
+            if name in stem and _but_bands(given) != _but_bands(tensor):
+                report.misfits.append(f"{name} is {tuple(given.shape)} there and {tuple(tensor.shape)} here")
     report.dropped = [name for name in state if name not in own]
     return report
 
@@ -128,8 +132,13 @@ def check_share(report: TransferReport, least: float, source: str) -> None:
         source: the file, for the message.
 
     Raises:
-        UserError: less does.
+        UserError: less does, or the file is of another patch size or the like.
     """
+    if report.misfits and least > 0:
+        raise UserError(
+            f"{source} is of another network: {'; '.join(report.misfits)}. Set the fields of model as it was trained "
+            "with (patch size, registers), or say --init-min-share 0 to start from the rest."
+        )
     if report.share < least:
         raise UserError(
             f"{source} fills {100 * report.share:.1f} % of the model (of its {_tensors(report)} tensors "
@@ -170,6 +179,11 @@ def _on_grid(given: Tensor, wanted: Tensor, grid: tuple[int, int]) -> Tensor | N
     if source is None or given.ndim != 3 or given.shape[-1] != wanted.shape[-1]:
         return None
     return resize_positions(given, source, grid, "bicubic")
+
+
+def _but_bands(tensor: Tensor) -> tuple[int, ...]:
+    """The shape, of a kernel (out, bands, height, width) without its bands."""
+    return _without(tensor.shape, 1) if tensor.ndim == 4 else tuple(tensor.shape)
 
 
 def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:

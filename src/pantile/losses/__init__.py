@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "panoptic_fcn": ("PanopticFCNCriterion", "PanopticFCNCriterionConfig"),
         "pixel_draw": ("draw_pixels",),
         "position_targets": ("PositionTargets", "stuff_channels", "thing_heat"),
+        "presence_criterion": ("PresenceCriterion", "PresenceCriterionConfig"),
         "pq_style": ("class_loss", "dice_loss", "pq_similarity", "pq_weights"),
         "resampling": ("resize_bilinear", "sample_pixels"),
         "result": ("CriterionResult",),

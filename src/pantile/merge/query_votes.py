@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, ModelOutput, SemanticOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
+from pantile.merge.class_votes import query_probability
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_votes_config import QueryVotesConfig
 from pantile.merge.registry import register_merge
@@ -87,10 +87,7 @@ def predict_votes(
 @singledispatch
 def vote_tiles(output: ModelOutput, image: int, placement: Placement, config: QueryVotesConfig) -> Iterator[VoteTile]:
     """The votes of one image at its original size, tile by tile."""
-    raise UserError(
-        f"merge.kind=query_votes counts votes of queries, which a {type(output).__name__} has not: leave merge as the "
-        "recipe has it."
-    )
+    raise TypeError(f"no rule to count votes of {type(output).__name__}")
 
 
 @vote_tiles.register
@@ -112,12 +109,6 @@ def _of_windows(
         votes = votes.new_zeros(output.num_classes, *votes.shape[1:]).index_copy_(0, output.classes[image], votes)
     for top, resized in _resized_rows(votes, grid, config.chunk_rows):
         yield VoteTile(top, 0, resized.transpose(0, 1))
-
-
-def query_probability(output: MaskOutput) -> Tensor:
-    """(B, N, K) 0..1: no-object counts in the softmax, and is left out."""
-    logits = output.class_logits
-    return (logits if logits.dtype == torch.float64 else logits.float()).softmax(dim=-1)[..., :-1]
 
 
 def _resized_rows(maps: Tensor, grid: Grid, rows: int) -> Iterator[tuple[int, Tensor]]:

@@ -10,23 +10,18 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.videos import TrackedInstance
 from pantile.metrics.map_pair import as_array, id_map
 
 
 @dataclass(frozen=True)
-class MaskTrack:
-    """One thing through a video.
+class MaskTrack(TrackedInstance):
+    """One true thing of a video.
 
     Attributes:
-        class_index: of a thing class of the taxonomy.
-        masks: of each frame, COCO run lengths ``{"size": [H, W], "counts": bytes}``; None where the thing is not seen.
-        score: confidence of a prediction; orders them for average precision.
-        is_crowd: a track that excuses predictions (ground truth only).
+        is_crowd: it excuses predictions that match it.
     """
 
-    class_index: int
-    masks: Sequence[dict | None]
-    score: float = 1.0
     is_crowd: bool = False
 
 
@@ -51,20 +46,20 @@ def tracks_of(frames: Sequence[PanopticMap], taxonomy: Taxonomy) -> list[MaskTra
     return [
         MaskTrack(
             class_index,
-            masks[class_index, track],
             float(np.mean([s.score for s in seen])),
+            tuple(masks[class_index, track]),
             all(s.is_crowd for s in seen),
         )
         for (class_index, track), seen in segments.items()
     ]
 
 
-def areas_of_track(track: MaskTrack) -> np.ndarray:
+def areas_of_track(track: TrackedInstance) -> np.ndarray:
     """(T,) int64: pixels in each frame, 0 where it is not seen."""
     return np.array([0 if mask is None else area(mask) for mask in track.masks], np.int64)
 
 
-def track_ious(predictions: Sequence[MaskTrack], truths: Sequence[MaskTrack]) -> np.ndarray:
+def track_ious(predictions: Sequence[TrackedInstance], truths: Sequence[TrackedInstance]) -> np.ndarray:
     """(D, G) float64: pixels that two tracks share in all frames, divided by those that either has.
 
     A frame in which only one of them is seen adds its area to the union. Crowds are treated like other tracks, unlike
@@ -89,7 +84,9 @@ def track_ious(predictions: Sequence[MaskTrack], truths: Sequence[MaskTrack]) ->
     return np.divide(shared, union, out=ious, where=union > 0)
 
 
-def check_track(track: MaskTrack, frames: int, size: tuple[int, int] | None, taxonomy: Taxonomy, what: str) -> None:
+def check_track(
+    track: TrackedInstance, frames: int, size: tuple[int, int] | None, taxonomy: Taxonomy, what: str
+) -> None:
     """
     Args:
         frames: of the video.

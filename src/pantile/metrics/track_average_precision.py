@@ -7,6 +7,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.videos import TrackedInstance
 from pantile.metrics.mask_tracks import MaskTrack
 from pantile.metrics.track_rows import (
     NO_ROWS,
@@ -22,7 +23,7 @@ class TrackAveragePrecision(Metric):
     """AP and AR of mask tracks over videos; adds up over videos and processes.
 
     >>> metric = TrackAveragePrecision(taxonomy)
-    >>> metric.update(predicted_tracks, true_tracks, video=0)   # of a whole video; see ``tracks_of`` for panoptic maps
+    >>> metric.update(prediction.instances, tracks_of(truths, taxonomy), video=0)   # of a whole video
     >>> metric.compute().ap
 
     A crowd track excuses the predictions that match it; their IoU is the ordinary one, unlike COCO's. Of each video
@@ -47,11 +48,12 @@ class TrackAveragePrecision(Metric):
         super().reset()
         self._append(NO_ROWS)  # torchmetrics replaces empty lists by float tensors, which do not join with integers
 
-    def update(self, predictions: Sequence[MaskTrack], truths: Sequence[MaskTrack], video: int) -> None:
+    def update(self, predictions: Sequence[TrackedInstance], truths: Sequence[MaskTrack], video: int) -> None:
         """Adds a whole video.
 
         Args:
-            predictions: tracks, which may overlap; there may be none.
+            predictions: as in ``VideoPrediction.instances``, which may overlap; there may be none. ``tracks_of`` reads
+                them off panoptic maps.
             truths: the true ones.
             video: a number >= 0 of its own in the whole data set. Predictions of equal score are ranked in the order of
                 these numbers, so that the number of processes does not matter.

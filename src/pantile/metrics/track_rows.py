@@ -17,6 +17,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.videos import TrackedInstance
 from pantile.metrics.average_precision_result import AveragePrecisionResult
 from pantile.metrics.mask_tracks import MaskTrack, areas_of_track, check_track, track_ious
 from pantile.metrics.without_nan import without_nan
@@ -63,7 +64,7 @@ def joined(rows: Sequence[TrackRows]) -> TrackRows:
 
 
 def rows_of_video(
-    predictions: Sequence[MaskTrack], truths: Sequence[MaskTrack], video: int, taxonomy: Taxonomy
+    predictions: Sequence[TrackedInstance], truths: Sequence[MaskTrack], video: int, taxonomy: Taxonomy
 ) -> TrackRows:
     """One whole video.
 
@@ -145,12 +146,12 @@ def _as_coco(rows: TrackRows, things: Sequence[int]) -> tuple[COCO, COCO, dict[t
     return *(COCO(shared | {"annotations": annotations}) for annotations in numbered), ious
 
 
-def _mean_area(track: MaskTrack) -> float:
+def _mean_area(track: TrackedInstance) -> float:
     areas = areas_of_track(track)
     return float(areas[areas > 0].mean()) if areas.any() else 0.0
 
 
-def _check(predictions: Sequence[MaskTrack], truths: Sequence[MaskTrack], taxonomy: Taxonomy) -> None:
+def _check(predictions: Sequence[TrackedInstance], truths: Sequence[MaskTrack], taxonomy: Taxonomy) -> None:
     everything = [*truths, *predictions]
     frames = len(everything[0].masks) if everything else 0
     sizes = (tuple(mask["size"]) for track in everything for mask in track.masks if mask is not None)

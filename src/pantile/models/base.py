@@ -108,6 +108,11 @@ class PanopticModel(nn.Module):
         no-object or void: where weights of other classes are loaded, their rows are matched by class name."""
         return set()
 
+    def stem(self) -> set[str]:
+        """Names of the tensors that say what all others mean, such as the projection of patches: weights in which one
+        of them has another shape, but for the bands of images, are those of another network."""
+        return set()
+
     def query_embeddings(self) -> dict[str, int]:
         """{name of a tensor: its dimension that is the queries}: cut or extended where their number differs."""
         return {}

@@ -239,6 +239,10 @@ class EoMT(PanopticModel):
         """Names of the tensors whose rows are the classes and one more at the end."""
         return {"classifier.weight", "classifier.bias"}
 
+    def stem(self) -> set[str]:
+        """The patches, and the tokens beside them."""
+        return {"backbone.patch_embed.proj.weight", "backbone.reg_token"}
+
     def query_embeddings(self) -> dict[str, int]:
         """Names of the tensors that have an entry per query, and along which dimension."""
         return {"query": 0}

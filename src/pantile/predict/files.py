@@ -113,7 +113,7 @@ def predict_files(
     share = plan.todo[rank::world_size]
     done: list[Done] = []
     bad: list[BadImage] = []
-    with _progress(hidden=rank > 0) as progress:
+    with progress_bars(hidden=rank > 0) as progress:
         bar = progress.add_task("predicting", total=len(share))
         for image, read in zip(share, _read_ahead(predictor, share), strict=True):
             found = read if bad and not options.skip_bad else _result_of(predictor, read, progress)
@@ -149,7 +149,7 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
         folder.refuse_existing()
     if options.like is not None:
         images = name_like(images, options.like)
-    settings = _settings(predictor, options)
+    settings = decisive_settings(predictor, options.like)
     old = folder.read() if options.existing == "resume" else None
     if old is not None:
         refuse_other_settings(old.settings, settings, folder.out)
@@ -182,7 +182,7 @@ def _ids_of(images: Sequence[ImageFile], truth: GroundTruth) -> dict[str, int | 
     return {image.name: truth.ids[image.name] for image in images}
 
 
-def _settings(predictor: Predictor, options: PredictOptions) -> dict:
+def decisive_settings(predictor: Predictor, like: GroundTruth | None) -> dict:
     """What decides a prediction: a job that differs in any of it is another job."""
     config = to_dict(predictor.task.config)
     return {
@@ -193,7 +193,7 @@ def _settings(predictor: Predictor, options: PredictOptions) -> dict:
         "orientation": predictor.orientation,
         "images": json.loads(json.dumps(asdict(predictor.reading))),
         "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
-        "like": None if options.like is None else options.like.digest,
+        "like": None if like is None else like.digest,
     }
 
 
@@ -299,7 +299,7 @@ def _overlay(result: PanopticResult) -> np.ndarray:
     return replace(result, image=seen, panoptic=panoptic).overlay()
 
 
-def _progress(hidden: bool) -> Progress:
+def progress_bars(hidden: bool = False) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=hidden, transient=True)
 

@@ -84,6 +84,7 @@ class _TruthFile(_Categories):
 
 
 class _PredictionFile(TypedDict):
+    info: NotRequired[Any]
     images: NotRequired[Any]
     annotations: list[_Prediction]
     categories: NotRequired[Any]
@@ -101,6 +102,7 @@ class PanopticTable:
         image_ids: of each annotation.
         png_names: of each annotation, inside the folder of PNGs.
         image_names: of the photo of each annotation; None unless ``images`` names all of them.
+        per_class: whether ``info.segments`` is "per class": a segment is all pixels of its class, of things too.
 
     Raises:
         UserError: two annotations of one image, an id twice in one image, an id outside 1..2**24-1, or a category that
@@ -113,6 +115,8 @@ class PanopticTable:
         self.png_names = [annotation["file_name"] for annotation in annotations]
         self._segments = [segment_rows(path, annotation, taxonomy) for annotation in annotations]
         self.image_names = _image_names(content.get("images"), self.image_ids)
+        info = content.get("info")
+        self.per_class = isinstance(info, dict) and info.get("segments") == "per class"
         seen: set[int | str] = set()
         for image_id in self.image_ids:
             if image_id in seen:

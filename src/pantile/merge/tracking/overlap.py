@@ -6,6 +6,7 @@ would be by now or where it was seen last. Two lookalikes that meet keep their i
 comes back elsewhere after it left begins a new track, since nothing but its place is known of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -102,6 +103,21 @@ class OverlapTracker(Tracker):
     def end_of_frame(self, frame: Frame) -> None:
         self._last = None
 
+    def track_arrays(self) -> dict[str, np.ndarray]:
+        nowhere = np.full(2, np.nan)  # of a track that has no speed yet
+        return {
+            "speed": np.stack([nowhere if track.speed is None else track.speed for track in self.tracks]),
+            "center": np.stack([track.mask.center for track in self.tracks]),
+            "cells": np.concatenate([track.mask.cells for track in self.tracks]),
+            "behind": np.cumsum([len(track.mask.cells) for track in self.tracks]),
+        }
+
+    def track_of(self, known: Track, number: int, arrays: Mapping[str, np.ndarray]) -> Track:
+        behind, speed = arrays["behind"], arrays["speed"][number]
+        cells = arrays["cells"][behind[number - 1] if number else 0 : behind[number]]
+        mask = _Mask(cells, arrays["center"][number])
+        return _MaskTrack(known.id, known.class_index, known.age, mask, None if np.isnan(speed).any() else speed)
+
     def _step(self, track: _MaskTrack) -> np.ndarray:
         """(2,) int64: how far the track's mask has moved by now."""
         if track.speed is None:
@@ -123,14 +139,14 @@ class OverlapTracker(Tracker):
 
 
 def _coarse_rows(frame: Frame, grid: int) -> np.ndarray:
-    """(h, w) int64: the position of the thing in each cell's middle pixel plus one, 0 for none."""
+    """(h, w) int16, which sorts fast: the position of the thing in each cell's middle pixel plus one, 0 for none."""
     ids = frame.panoptic.ids
     step = max(1, -(-max(ids.shape) // grid))
     coarse = ids[step // 2 :: step, step // 2 :: step]
-    table = np.zeros(max((s.id for s in frame.panoptic.segments), default=0) + 1, dtype=np.int64)
+    table = np.zeros(max((s.id for s in frame.panoptic.segments), default=0) + 2, dtype=np.int16)
     for position, segment in enumerate(frame.things):
         table[segment.id] = position + 1
-    return table[np.where(coarse < len(table), coarse, 0)]
+    return table.take(coarse, mode="clip")  # the last entry, of all that is not listed, is 0
 
 
 def _inside(cells: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

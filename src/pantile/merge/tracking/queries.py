@@ -6,6 +6,7 @@ while: what comes back after it was hidden or outside finds its id by how it loo
 head multiplies with the pixels (``MaskOutput.query_embed``), which every model with queries has.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +68,12 @@ class QueryTracker(Tracker):
         newest = _unit(_embed(frame)[position])
         share = self.config.newest
         return replace(track, age=0, embed=_unit(share * newest + (1 - share) * track.embed))
+
+    def track_arrays(self) -> dict[str, np.ndarray]:
+        return {"embed": np.stack([track.embed for track in self.tracks])}
+
+    def track_of(self, known: Track, number: int, arrays: Mapping[str, np.ndarray]) -> Track:
+        return _QueryTrack(known.id, known.class_index, known.age, arrays["embed"][number])
 
 
 def _embed(frame: Frame) -> np.ndarray:

@@ -7,6 +7,7 @@ Stuff needs no matching: a class has one id in the whole film. A thing goes on a
 Ids count from 1 in the order of appearance and are never given twice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -74,6 +75,29 @@ class Tracker:
 
     def end_of_frame(self, frame: Frame) -> None:
         """After all tracks of a frame are known."""
+
+    def track_arrays(self) -> dict[str, np.ndarray]:
+        """What tracks have beside id, class and age, in the order of ``tracks``."""
+        raise NotImplementedError
+
+    def track_of(self, known: "Track", number: int, arrays: Mapping[str, np.ndarray]) -> "Track":
+        """The inverse, for one of them."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that later frames depend on, for a file; ``load_state`` of a new tracker goes on from there."""
+        numbers = [(t.id, t.class_index, t.age) for t in self.tracks]
+        return {
+            "next_id": np.array(self.next_id),
+            "stuff": np.array(list(self.id_of_stuff.items()), dtype=np.int64).reshape(-1, 2),
+            "tracks": np.array(numbers, dtype=np.int64).reshape(-1, 3),
+        } | (self.track_arrays() if self.tracks else {})
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        self.next_id = int(state["next_id"])
+        self.id_of_stuff = dict(state["stuff"].tolist())
+        known = [Track(*row) for row in state["tracks"].tolist()]
+        self.tracks = [self.track_of(track, number, state) for number, track in enumerate(known)]
 
     def update(self, prediction: Prediction, embed: np.ndarray | None = None) -> Prediction:
         """The next frame with the ids of the film.
@@ -166,8 +190,8 @@ def same_class(things: tuple[Segment, ...], tracks: list) -> np.ndarray:
 
 def with_ids(panoptic: PanopticMap, new_id: dict[int, int]) -> PanopticMap:
     """A map with other ids; 0 and ids without a row stay or become void."""
-    table = np.zeros(max(new_id, default=0) + 1, dtype=np.int32)
+    table = np.zeros(max(new_id, default=0) + 2, dtype=np.int32)
     for old, new in new_id.items():
         table[old] = new
-    ids = table[np.where(panoptic.ids < len(table), panoptic.ids, 0)]
+    ids = table.take(panoptic.ids, mode="clip")  # the last entry, of all that is not listed, is 0
     return PanopticMap(ids, tuple(replace(s, id=new_id[s.id]) for s in panoptic.segments))

@@ -142,9 +142,8 @@ class TrackJob:
                 "give one for each frame, null where the track is not seen."
             )
         masks = [_run_lengths(f"{path}: {where}", mask, size) for mask in row["segmentations"]]
-        return MaskTrack(
-            self.taxonomy.index_of_id[row["category_id"]], masks, row.get("score", 1.0), row.get("iscrowd", False)
-        )
+        class_index = self.taxonomy.index_of_id[row["category_id"]]
+        return MaskTrack(class_index, row.get("score", 1.0), tuple(masks), row.get("iscrowd", False))
 
 
 @register_video_layout("youtube-vis", "YouTube-VIS", fits=is_youtube_vis)

@@ -70,7 +70,7 @@ def drawn_video(seed: int, frames: int = 5, size: tuple[int, int] = (10, 14)) ->
 
 def plain_stq_module() -> ModuleType:
     """The statement of STQ that the benchmark is timed against."""
-    path = Path(__file__).parents[2] / "benchmarks" / "plain_stq.py"
+    path = Path(__file__).parents[1] / "benchmarks" / "plain_stq.py"
     spec = importlib.util.spec_from_file_location("plain_stq", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
