@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from scipy import ndimage
-
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
@@ -74,6 +72,8 @@ def write_coco_panoptic(
 
 def segments_info(panoptic: PanopticMap, taxonomy: Taxonomy) -> list[dict]:
     """The JSON rows of a map, areas and boxes (left, top, width, height) counted from its pixels."""
+    from scipy import ndimage  # here, because it takes longer to import than most verbs to run
+
     areas = count_pixels(panoptic.ids)
     order = {segment.id: row + 1 for row, segment in enumerate(panoptic.segments)}
     boxes = ndimage.find_objects(renumber(panoptic.ids, order), max_label=len(order))
