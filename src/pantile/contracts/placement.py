@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class Placement:
         return cls(size, size, size)
 
 
-def padding_mask(placements: Sequence[Placement]) -> Tensor | None:
+def padding_mask(placements: Sequence[Placement]) -> "Tensor | None":
     """(B, H, W) bool, true where a batch of inputs of one size shows no image; None where that is nowhere."""
     if all(p.content == p.padded for p in placements):
         return None
+    import torch  # here, because exported networks run without it
+
     mask = torch.ones(len(placements), *placements[0].padded, dtype=torch.bool)
     for own, placement in zip(mask, placements, strict=True):
         own[: placement.content[0], : placement.content[1]] = False

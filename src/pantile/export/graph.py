@@ -1,0 +1,80 @@
+"""What is exported: pixels in, tensors out, with the normalisation, the network and its techniques in between."""
+
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
+from pantile.engine.task import PanopticTask
+from pantile.inference.network import normalise
+from pantile.techniques.base import rewrite_all
+
+
+class DeployedNetwork(nn.Module):
+    """A trained task as a function of tensors only.
+
+    Args:
+        task: of eval mode, its batch norms folded (``load_task``).
+        with_queries: give ``query_embed``, too, for a merge that compares kernels.
+
+    Attributes:
+        names: of the tensors that ``forward`` gives; known after the first call.
+    """
+
+    def __init__(self, task: PanopticTask, with_queries: bool) -> None:
+        super().__init__()
+        self.model, self.techniques = task.model, task.techniques
+        self.register_buffer("mean", task.mean, persistent=False)
+        self.register_buffer("std", task.std, persistent=False)
+        self.with_queries = with_queries
+        self.names: tuple[str, ...] = ()
+
+    def forward(self, images: Tensor, padding: Tensor) -> tuple[Tensor, ...]:
+        """
+        Args:
+            images: (B, C, H, W) uint8.
+            padding: (B, H, W) bool, true where there is no image: the network sees 0 there.
+
+        Returns:
+            The tensors of ``names``, all of them for a batch of B.
+        """
+        output = self.model(normalise(images, padding, self.mean, self.std))
+        named = tensors_of(rewrite_all(self.techniques.values(), output), self.with_queries)
+        self.names = tuple(named)
+        return tuple(named.values())
+
+
+@singledispatch
+def tensors_of(output: ModelOutput, with_queries: bool) -> dict[str, Tensor]:
+    """What a merge reads of an output, by the names of its attributes."""
+    raise TypeError(f"no exported form of {type(output).__name__}")
+
+
+@tensors_of.register
+def _(output: MaskOutput, with_queries: bool) -> dict[str, Tensor]:
+    queries = {"query_embed": output.query_embed} if with_queries else {}
+    return {"class_logits": output.class_logits, "mask_logits": output.mask_logits} | queries | _selection(output)
+
+
+@tensors_of.register
+def _(output: CenterOutput, with_queries: bool) -> dict[str, Tensor]:
+    maps = {name: getattr(output, name) for name in ("semantic_logits", "center_heatmap", "center_offset")}
+    return maps | _selection(output)
+
+
+@tensors_of.register
+def _(output: SemanticOutput, with_queries: bool) -> dict[str, Tensor]:
+    return {"class_logits": output.class_logits} | _selection(output)
+
+
+def _selection(output: ModelOutput) -> dict[str, Tensor]:
+    chosen = {"classes": output.classes, "presence_logits": output.presence_logits}
+    return {name: tensor for name, tensor in chosen.items() if tensor is not None}
+
+
+def example_inputs(channels: int, size: tuple[int, int], batch: int = 2) -> tuple[Tensor, Tensor]:
+    """Noise without padding, of the dtypes and shapes that ``DeployedNetwork`` takes."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, channels, *size), generator=generator, dtype=torch.uint8)
+    return images, torch.zeros(batch, *size, dtype=torch.bool)
