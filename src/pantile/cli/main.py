@@ -20,6 +20,7 @@ VERBS = {
     "report": "draw a run as one HTML page",
     "bench": "measure models on this device: the grid search of SWideRNet's paper",
     "convert": "load checkpoints of the original repositories and of Hugging Face, and export back",
+    "export": "write one file for other runtimes, checked there: ONNX, or a program of torch",
     "export-hf": "write a folder that Hugging Face's transformers loads",
 }
 

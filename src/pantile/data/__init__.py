@@ -1,25 +1,48 @@
 """Data: data sets by format, augmentation, samplers and generated scenes."""
 
-from pantile.data.ade20k import Ade20k, open_ade20k
-from pantile.data.augment_config import AugmentConfig, PairConfig, PartConfig
-from pantile.data.cityscapes import Cityscapes
-from pantile.data.coco_panoptic import CocoPanoptic, available_splits
-from pantile.data.dataset import PanopticDataset, open_dataset
-from pantile.data.evaluation_samples import EvaluationBatch, EvaluationSample, EvaluationSamples, collate_evaluation
-from pantile.data.fit import FitConfig, fit_placement
-from pantile.data.layouts import LAYOUTS, Layout, register_layout
-from pantile.data.loading import evaluation_loader, training_loader
-from pantile.data.mapillary import MapillaryInstances, open_mapillary
-from pantile.data.paired_crops import PairedCropSampler
-from pantile.data.renumbered import Renumbered, with_classes
-from pantile.data.resize import fit_to
-from pantile.data.sampler import InfiniteSampler
-from pantile.data.samples import Sample, Samples
-from pantile.data.scenes import Scenes
-from pantile.data.subset import Subset, first_images
-from pantile.data.training_samples import TrainingSample, TrainingSamples, collate
-from pantile.data.vocabulary_scenes import VocabularyScenes
-from pantile.data.write_coco import write_coco_panoptic
+from pantile.contracts.lazy_names import lazy_names
+
+#: name -> the module that has it
+_HOMES = {
+    "Ade20k": "ade20k",
+    "open_ade20k": "ade20k",
+    "AugmentConfig": "augment_config",
+    "PairConfig": "augment_config",
+    "PartConfig": "augment_config",
+    "Cityscapes": "cityscapes",
+    "CocoPanoptic": "coco_panoptic",
+    "available_splits": "coco_panoptic",
+    "PanopticDataset": "dataset",
+    "open_dataset": "dataset",
+    "EvaluationBatch": "evaluation_samples",
+    "EvaluationSample": "evaluation_samples",
+    "EvaluationSamples": "evaluation_samples",
+    "collate_evaluation": "evaluation_samples",
+    "FitConfig": "fit",
+    "fit_placement": "fit",
+    "LAYOUTS": "layouts",
+    "Layout": "layouts",
+    "register_layout": "layouts",
+    "evaluation_loader": "loading",
+    "training_loader": "loading",
+    "MapillaryInstances": "mapillary",
+    "open_mapillary": "mapillary",
+    "PairedCropSampler": "paired_crops",
+    "Renumbered": "renumbered",
+    "with_classes": "renumbered",
+    "fit_to": "resize",
+    "InfiniteSampler": "sampler",
+    "Sample": "samples",
+    "Samples": "samples",
+    "Scenes": "scenes",
+    "Subset": "subset",
+    "first_images": "subset",
+    "TrainingSample": "training_samples",
+    "TrainingSamples": "training_samples",
+    "collate": "training_samples",
+    "VocabularyScenes": "vocabulary_scenes",
+    "write_coco_panoptic": "write_coco",
+}
 
 __all__ = [
     "LAYOUTS",
@@ -61,3 +84,5 @@ __all__ = [
     "with_classes",
     "write_coco_panoptic",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
@@ -27,6 +26,8 @@ class LabelRows:
 
     def areas(self) -> np.ndarray:
         """(R,) int64: pixels of each row."""
+        import torch  # its count of small numbers is fast; who reads and writes labels needs nothing of it
+
         flat = torch.from_numpy(np.ascontiguousarray(self.ids)).flatten()
         return torch.bincount(flat, minlength=len(self.classes) + 1)[1:].numpy()
 

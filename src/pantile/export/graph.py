@@ -1,5 +1,6 @@
 """What is exported: pixels in, tensors out, with the normalisation, the network and its techniques in between."""
 
+from collections.abc import Callable
 from functools import singledispatch
 
 import torch
@@ -10,25 +11,34 @@ from pantile.engine.task import PanopticTask
 from pantile.inference.network import normalise
 from pantile.techniques.base import rewrite_all
 
+#: (output, input size) -> named tensors of a graph
+Outputs = Callable[[ModelOutput, tuple[int, int]], dict[str, Tensor]]
+
 
 class DeployedNetwork(nn.Module):
     """A trained task as a function of tensors only.
 
     Args:
         task: of eval mode, its batch norms folded (``load_task``).
-        with_queries: give ``query_embed``, too, for a merge that compares kernels.
+        outputs: what the graph gives.
 
     Attributes:
         names: of the tensors that ``forward`` gives; known after the first call.
     """
 
-    def __init__(self, task: PanopticTask, with_queries: bool) -> None:
+    def __init__(self, task: PanopticTask, outputs: Outputs) -> None:
         super().__init__()
         self.model, self.techniques = task.model, task.techniques
-        self.register_buffer("mean", task.mean, persistent=False)
-        self.register_buffer("std", task.std, persistent=False)
-        self.with_queries = with_queries
+        # not "mean": the exporter would give a mean in the network the same name
+        self.register_buffer("pixel_mean", task.mean, persistent=False)
+        self.register_buffer("pixel_std", task.std, persistent=False)
+        self.outputs = outputs
         self.names: tuple[str, ...] = ()
+
+    def output_of(self, images: Tensor, padding: Tensor) -> ModelOutput:
+        """See ``forward``."""
+        output = self.model(normalise(images, padding, self.pixel_mean, self.pixel_std))
+        return rewrite_all(self.techniques.values(), output)
 
     def forward(self, images: Tensor, padding: Tensor) -> tuple[Tensor, ...]:
         """
@@ -39,10 +49,18 @@ class DeployedNetwork(nn.Module):
         Returns:
             The tensors of ``names``, all of them for a batch of B.
         """
-        output = self.model(normalise(images, padding, self.mean, self.std))
-        named = tensors_of(rewrite_all(self.techniques.values(), output), self.with_queries)
+        named = self.outputs(self.output_of(images, padding), (images.shape[2], images.shape[3]))
         self.names = tuple(named)
         return tuple(named.values())
+
+
+def merged_outside(with_queries: bool) -> Outputs:
+    """A graph that gives what a merge reads.
+
+    Args:
+        with_queries: ``query_embed``, too, for a merge that compares kernels.
+    """
+    return lambda output, _: tensors_of(output, with_queries)
 
 
 @singledispatch

@@ -1,13 +1,22 @@
 """Model outputs -> predictions. Pure functions; every threshold of the package lives here."""
 
-from pantile.merge.center_config import CenterMergeConfig
-from pantile.merge.mask_config import MaskMergeConfig, ade20k, cityscapes, coco, max_deeplab
-from pantile.merge.masks import merge_masks
-from pantile.merge.merging import merge
-from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
-from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.registry import MergeConfig
-from pantile.merge.semantic_config import SemanticMergeConfig
+from pantile.contracts.lazy_names import lazy_names
+
+#: name -> the module that has it
+_HOMES = {
+    "CenterMergeConfig": "center_config",
+    "MaskMergeConfig": "mask_config",
+    "ade20k": "mask_config",
+    "cityscapes": "mask_config",
+    "coco": "mask_config",
+    "max_deeplab": "mask_config",
+    "merge_masks": "masks",
+    "merge": "merging",
+    "PanopticFCNMergeConfig": "panoptic_fcn_config",
+    "QueryMergeConfig": "query_config",
+    "MergeConfig": "registry",
+    "SemanticMergeConfig": "semantic_config",
+}
 
 __all__ = [
     "CenterMergeConfig",
@@ -23,3 +32,5 @@ __all__ = [
     "merge",
     "merge_masks",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -20,10 +20,12 @@ from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
 from pantile.merge.center_config import CenterMergeConfig
+from pantile.merge.center_growth import offset_growth
 from pantile.merge.center_painting import Things, majority_classes, paint_centers, warn_of_uncentred_things
-from pantile.merge.center_resampling import decision_grid, offset_growth, resize_maps, to_original
+from pantile.merge.center_resampling import decision_grid, resize_maps
 from pantile.merge.grouping import find_centers, hottest_point
 from pantile.merge.nearest_centers import Centers, nearest_centers
+from pantile.merge.nearest_pixels import to_original
 from pantile.merge.registry import register_merge
 from pantile.merge.segments import Canvas
 from pantile.merge.semantic import most_likely_classes, probability_at

@@ -25,10 +25,11 @@ from pantile.contracts.precision import autocast_off
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.nearest_pixels import corners_aligned
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
-from pantile.merge.resampling import Grid, corners_aligned, original_grid
+from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.merge.tile_layout import Window
 

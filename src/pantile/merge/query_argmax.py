@@ -21,9 +21,10 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
+from pantile.merge.instance_masks import best_candidates, distinct_queries
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.query_tasks import instances_of, most_voted_classes
 from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.segments import Canvas
@@ -146,7 +147,7 @@ def _paint(
 def _instances(
     mask_logits: Tensor, class_probability: Tensor, grid: Grid, taxonomy: Taxonomy, config: QueryMergeConfig
 ) -> tuple[Instance, ...]:
-    candidates = best_candidates(class_probability, taxonomy.thing_indices, config.instances)
+    candidates = best_candidates(class_probability.cpu().numpy(), taxonomy.thing_indices, config.instances)
     if not candidates:
         return ()
     queries = distinct_queries(candidates)

@@ -1,10 +1,20 @@
 """Images in, results out."""
 
-from pantile.predict.files import Predicted, PredictOptions, predict_files
-from pantile.predict.images import ImageFile, find_images
-from pantile.predict.like import read_ground_truth
-from pantile.predict.predictor import Predictor, load, predictor_of
-from pantile.predict.result import PanopticResult
+from pantile.contracts.lazy_names import lazy_names
+
+#: name -> the module that has it
+_HOMES = {
+    "Predicted": "files",
+    "PredictOptions": "files",
+    "predict_files": "files",
+    "ImageFile": "images",
+    "find_images": "images",
+    "read_ground_truth": "like",
+    "Predictor": "predictor",
+    "load": "loading",
+    "predictor_of": "predictor",
+    "PanopticResult": "result",
+}
 
 __all__ = [
     "ImageFile",
@@ -18,3 +28,5 @@ __all__ = [
     "predictor_of",
     "read_ground_truth",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

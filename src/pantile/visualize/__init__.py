@@ -1,16 +1,40 @@
 """Pictures for people: overlays with a legend, error maps, curves, cluster maps and the HTML report."""
 
-from pantile.visualize.clusters import assignment_figure, choose_queries, cluster_figure
-from pantile.visualize.colors import segment_colors
-from pantile.visualize.confused import draw_confused
-from pantile.visualize.curves import confusion_figure, curve_figures, ratio_histogram, read_metrics
-from pantile.visualize.inside import Inside, draw_inside
-from pantile.visualize.legend import error_legend, legend
-from pantile.visualize.overlay import error_map, error_map_with_legend, overlay, overlay_with_legend
-from pantile.visualize.panels import grid, side_by_side
-from pantile.visualize.ranking import confidence_figure, missed_figure, temperature_figure
-from pantile.visualize.report import ConfusedThing, Example, ReportData, draw_example, write_report
-from pantile.visualize.report_panels import PANELS, fill, register_panel
+from pantile.contracts.lazy_names import lazy_names
+
+#: name -> the module that has it
+_HOMES = {
+    "assignment_figure": "clusters",
+    "choose_queries": "clusters",
+    "cluster_figure": "clusters",
+    "segment_colors": "colors",
+    "draw_confused": "confused",
+    "confusion_figure": "curves",
+    "curve_figures": "curves",
+    "ratio_histogram": "curves",
+    "read_metrics": "curves",
+    "Inside": "inside",
+    "draw_inside": "inside",
+    "error_legend": "legends",
+    "legend": "legends",
+    "error_map": "overlays",
+    "error_map_with_legend": "overlays",
+    "overlay": "overlays",
+    "overlay_with_legend": "overlays",
+    "grid": "panels",
+    "side_by_side": "panels",
+    "confidence_figure": "ranking",
+    "missed_figure": "ranking",
+    "temperature_figure": "ranking",
+    "ConfusedThing": "report",
+    "Example": "report",
+    "ReportData": "report",
+    "draw_example": "report",
+    "write_report": "report",
+    "PANELS": "report_panels",
+    "fill": "report_panels",
+    "register_panel": "report_panels",
+}
 
 __all__ = [
     "PANELS",
@@ -44,3 +68,5 @@ __all__ = [
     "temperature_figure",
     "write_report",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -10,7 +10,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.colors import segment_colors, segment_rows
-from pantile.visualize.legend import error_legend, legend
+from pantile.visualize.legends import error_legend, legend
 from pantile.visualize.palette import BORDER_COLOR, DOT_COLOR, ERROR_COLORS, HATCH_COLOR
 from pantile.visualize.textures import dots, hatching
 
