@@ -3,17 +3,23 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
+if TYPE_CHECKING:
+    from pantile.inference.tiles import Tiling
+    from pantile.predict.like import GroundTruth
+    from pantile.predict.protocol import ImagePredictor
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint_argument(parser)
+    add_checkpoint_argument(parser, OR_EXPORTED)
     parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
     parser.add_argument(
         "--out", type=output_folder, required=True, help="receives annotations/ (COCO-panoptic) and overlays/"
@@ -49,24 +55,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.contracts.errors import UserError
     from pantile.engine.processes import processes
-    from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
+    from pantile.predict import PredictOptions, find_images, predict_files
     from pantile.predict.distributed import join_processes
     from pantile.predict.images import tell_bad
     from pantile.predict.job import JobFolder
 
     tiling = tiles_of(args)
+    if args.inside is not None and is_exported(args.checkpoint):
+        raise UserError(f"--inside draws layers, which {args.checkpoint} does not give: name the run instead.")
     world = processes()
     images = find_images(args.images, args.recursive, leave_out=JobFolder(args.out).written)
     options = PredictOptions(
         overlays=not args.no_overlays,
         existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
         skip_bad=args.skip_bad,
-        like=read_ground_truth(args.like) if args.like else None,
+        like=_ground_truth(args.like) if args.like else None,
     )
     with join_processes(world):
-        checkpoint = opened(args.checkpoint, args.weights)
-        predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+        predictor = _predictor(args, tiling)
         predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
         if args.inside is not None:
@@ -82,6 +90,24 @@ def run(args: argparse.Namespace) -> int:
             print(f"pantile: {tell_bad(made.bad, len(images))}", file=sys.stderr)
         print(made.json)
     return 1 if made.bad else 0
+
+
+def _predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    if is_exported(args.checkpoint):
+        file = opened_file(args)
+        from pantile.predict.exported import ExportedPredictor
+
+        return ExportedPredictor(file, tiling, args.orientation)
+    from pantile.predict import predictor_of
+
+    checkpoint = opened(args.checkpoint, args.weights)
+    return predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+
+
+def _ground_truth(path: Path) -> "GroundTruth":
+    from pantile.predict import read_ground_truth
+
+    return read_ground_truth(path)
 
 
 def interrupted(args: argparse.Namespace) -> str:

@@ -32,8 +32,8 @@ def load(
 ) -> "Predictor | ExportedPredictor":
     """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, weights of other projects (what
     ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``), a folder that
-    ``pantile publish`` wrote, or an ``.onnx`` or ``.pt2`` file that ``pantile export`` wrote. An ``.onnx`` file needs no
-    torch.
+    ``pantile publish`` wrote, or an ``.onnx`` or ``.pt2`` file that ``pantile export`` wrote. An ``.onnx`` file needs
+    no torch.
 
     Args:
         device: where to run; None is a GPU when there is one. Exported files run on the CPU.

@@ -38,6 +38,6 @@ def check_use(path: str, tiling: Tiling | None, tasks: frozenset[Task]) -> None:
         raise UserError(f"{path} merges inside its graph, so tiles cannot be stitched: export it with --merge outside.")
     if tasks != {"panoptic"}:
         raise UserError(
-            f"{path} merges inside its graph and gives panoptic maps only, no {', '.join(sorted(tasks - {'panoptic'}))} "
-            "predictions: export it without --merge inside."
+            f"{path} merges inside its graph and gives panoptic maps only, not {' and '.join(sorted(tasks))}: export it "
+            "with --merge outside."
         )
