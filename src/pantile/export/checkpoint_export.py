@@ -23,16 +23,17 @@ from pantile.export.onnx_writer import write_metadata, write_onnx
 from pantile.export.parity import TOLERANCES, SizeParity
 from pantile.export.precision import PRECISIONS
 from pantile.export.program_file import NAMES, ProgramFile
-from pantile.export.tracing import Traced, trace
+from pantile.export.tracing import Traced, traces
 from pantile.merge import PanopticFCNMergeConfig
 from pantile.runtime.fitting import network_input
 from pantile.runtime.header import KEY, Header
 from pantile.runtime.images import ExportedFile
 from pantile.runtime.inside import CLASSES
 from pantile.runtime.kinds import KINDS
-from pantile.runtime.onnx_file import OnnxFile
+from pantile.runtime.onnx_file import GraphFails, OnnxFile
 
 CALIBRATED_ON = 32  # images at most
+COMPARED = 2  # images at each size
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,36 @@ def export_checkpoint(
     channels = checkpoint.config.model.in_channels
     with torch.inference_mode():
         named = network.outputs(network.output_of(*example_inputs(channels, size, batch=1)), size)
-    traced = trace(network, channels, size, rule)
-    header = _header(checkpoint, traced, options, named[CLASSES].shape[1] if options.inside else None)
+    failed: list[str] = []
+    for traced in traces(network, channels, size, rule):
+        header = _header(checkpoint, traced, options, named[CLASSES].shape[1] if options.inside else None)
+        try:
+            made = _written(path, network, task, traced, tuple(named), header, images, options)
+        except GraphFails as error:  # at another size than that of the trace
+            failed.append(f"not written with inputs of {traced.sizes}: {str(error).partition(': ')[2]}")
+        else:
+            return replace(made, limits=(*made.limits, *failed))
+    raise UserError(f"{path}: no size of the input works: {failed[-1]}")
+
+
+def _written(
+    path: Path,
+    network: DeployedNetwork,
+    task: PanopticTask,
+    traced: Traced,
+    names: tuple[str, ...],
+    header: Header,
+    images: Sequence[np.ndarray],
+    options: ExportOptions,
+) -> Exported:
+    """Writes, measures, and only then gives the file its name."""
     tolerance = TOLERANCES[options.weights]
     if options.pixels is not None:
         tolerance = replace(tolerance, pixels=options.pixels)
     hidden = parity.hidden_branches(task.model)
     with replacing(path) as temporary:
-        calibration = images if options.calibrate else ()
-        file = _WRITERS[options.format](traced, tuple(named), header, temporary, calibration)
-        parities = parity.measure(file, network, task, images, size)
+        file = _WRITERS[options.format](traced, names, header, temporary, images if options.calibrate else ())
+        parities = parity.measure(file, network, task, images[:COMPARED], traced.size)
         parity.check(parities, tolerance, str(path))
         header = replace(header, parity=json.loads(json.dumps(parity.plain(parities, tolerance, hidden))))
         _FINISHERS[options.format](file, header, temporary)

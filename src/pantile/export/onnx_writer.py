@@ -81,7 +81,9 @@ def _sentence(error: BaseException, program: ExportedProgram) -> str:
     if operator is None:
         reason = next(line.strip() for line in reversed("\n".join(texts).splitlines()) if line.strip())
         return f"The network cannot be written as ONNX: {reason[:300]}"
-    layer = next((_layer(node) for node in program.graph.nodes if operator in str(node.target)), "the network")
+    layer = next(
+        (_layer(node) for node in program.graph.nodes if operator.rpartition(".")[2] in str(node.target)), "the network"
+    )
     return f"ONNX (opset {OPSET}) lacks the operator {operator} of {layer}: take --format torch, or another layer."
 
 

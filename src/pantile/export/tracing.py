@@ -1,7 +1,7 @@
 """From a network to an exported program of torch, with as many dynamic sides as its operators allow."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -31,8 +31,8 @@ class Traced:
     limits: tuple[str, ...] = ()
 
 
-def trace(network: DeployedNetwork, channels: int, size: tuple[int, int], rule: FitConfig | None) -> Traced:
-    """Tries from the freest input sizes to the most fixed.
+def traces(network: DeployedNetwork, channels: int, size: tuple[int, int], rule: FitConfig | None) -> Iterator[Traced]:
+    """What can be traced, from the freest input sizes to the most fixed: for who finds that a graph fails at others.
 
     Args:
         network: in eval mode.
@@ -44,15 +44,20 @@ def trace(network: DeployedNetwork, channels: int, size: tuple[int, int], rule: 
         UserError: it cannot be traced even with all sizes fixed.
     """
     limits: list[str] = []
-    for sizes, following in pairwise([*_candidates(size, rule), None]):
+    last = None
+    for sizes in _candidates(size, rule):
         try:
-            return Traced(_trace(network, channels, size, sizes), sizes, size, tuple(limits))
+            program = _trace(network, channels, size, sizes)
         except (RuntimeError, TypeError, ValueError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
-            reason = _first_line(error)
-            if following is None:
-                raise UserError(f"{type(network.model).__name__} cannot be traced by torch.export: {reason}") from error
-            limits.append(f"not exported with {sizes}: {reason}")
-    raise AssertionError("no candidate")
+            limits.append(f"not traced with {sizes}: {_first_line(error)}")
+            last = error
+        else:
+            last = None
+            yield Traced(program, sizes, size, tuple(limits))
+    if last is not None:
+        raise UserError(
+            f"{type(network.model).__name__} cannot be traced by torch.export: {_first_line(last)}"
+        ) from last
 
 
 def _candidates(size: tuple[int, int], rule: FitConfig | None) -> list[InputSizes]:

@@ -133,18 +133,15 @@ def _numbers(checkpoint: Checkpoint, record: RunRecord, numbers: dict | None) ->
             if isinstance(value, float) and math.isfinite(value)
         ]
         command = f"pantile eval FOLDER --data {Path(record.data).name} --split {record.val_split}"
-        return [f"Of the whole split, in percent: `{command}`; all of them are in [{NUMBERS}]({NUMBERS}).", ""] + [
-            "| measure | value |",
-            "|---|---|",
-            *rows,
-        ]
+        told = f"Of the whole split, in percent: `{command}`; all of them are in [{NUMBERS}]({NUMBERS})."
+        return [told, "", "| measure | value |", "|---|---|", *rows]
     if checkpoint.value is None:
         return ["Nothing was measured in this run."]
     images = checkpoint.config.training.validation_images
     measured = f"the first {images} images" if images else "the images"
     return [
-        f"{metric_title(checkpoint.metric)} {100 * checkpoint.value:.1f} on {measured} of `{record.val_split}`, measured "
-        "by the training itself (the command above)."
+        f"{metric_title(checkpoint.metric)} {100 * checkpoint.value:.1f} on {measured} of `{record.val_split}`, as the "
+        "training measured it (the command above)."
     ]
 
 

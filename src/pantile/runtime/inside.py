@@ -35,9 +35,9 @@ def check_use(path: str, tiling: Tiling | None, tasks: frozenset[Task]) -> None:
         UserError: tiles, which are stitched by the network's own tensors, or another task than the panoptic map.
     """
     if tiling is not None:
-        raise UserError(f"{path} merges inside its graph, so tiles cannot be stitched: export it with --merge outside.")
+        raise UserError(f"{path} merges inside its graph, so tiles cannot be stitched: export with --merge outside.")
     if tasks != {"panoptic"}:
         raise UserError(
-            f"{path} merges inside its graph and gives panoptic maps only, not {' and '.join(sorted(tasks))}: export it "
-            "with --merge outside."
+            f"{path} merges inside its graph and gives panoptic maps only, not {', '.join(sorted(tasks))}: export with "
+            "--merge outside."
         )

@@ -11,6 +11,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.runtime.header import KEY, Header
 
+
+class GraphFails(UserError):
+    """A graph cannot compute on an input that its header says it takes."""
+
+
 #: what a graph takes
 IMAGES, PADDING = "images", "padding"
 
@@ -61,7 +66,13 @@ class OnnxFile:
             UserError: a size that the graph does not take.
         """
         self.header.sizes.check((images.shape[2], images.shape[3]), str(self.path))
-        values = self._session.run(None, {IMAGES: images, PADDING: padding})
+        try:
+            values = self._session.run(None, {IMAGES: images, PADDING: padding})
+        except Exception as error:  # as in ``_session``
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            reason = " ".join(str(error).split())
+            raise GraphFails(f"{self.path} fails on an input of {images.shape}: {reason[:300]}") from None
         return dict(zip(self.names, values, strict=True))
 
 
