@@ -16,7 +16,7 @@ import torch
 
 from claims import Claims
 from pantile.contracts.targets import PanopticTargets
-from pantile.losses import center_targets
+from pantile.losses.center_targets import center_targets
 from turns import alternating_medians
 
 THINGS, STUFF = 80, 53  # COCO

@@ -8,13 +8,11 @@ minutes, its schedule stretched over them, and prints PQ on 100 unseen scenes. R
 """
 
 import argparse
-import json
-import tempfile
 from pathlib import Path
 
 import torch
 
-from learning import Variant, core_seconds_per_step, groups_of, spread, train_and_evaluate
+from learning import Variant, groups_of, spread, steps_within, train_and_evaluate
 from pantile.data import open_dataset
 
 TRAINING_SCENES, UNSEEN_SCENES = 2000, 100
@@ -28,17 +26,6 @@ VARIANTS = (
 COMMON = ("training.workers=0", "training.validate_every=1", "training.validation_images=4")
 
 
-def steps_of(variant: Variant, overrides: list[str], core_minutes: float, note: Path) -> int:
-    """Steps that fit into the minutes; measured once and noted."""
-    if not note.exists():
-        with tempfile.TemporaryDirectory() as scratch:
-            scenes = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
-            seconds = core_seconds_per_step(variant.config(*overrides), scenes, Path(scratch) / "run")
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"seconds": seconds}))
-    return round(60 * core_minutes / json.loads(note.read_text())["seconds"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
@@ -50,11 +37,12 @@ def main() -> None:
     torch.set_num_threads(1)
     variants = [v for v in VARIANTS if v.name in arguments.only]
     folders = {v.name: arguments.out / v.name.replace(" ", "_") for v in variants}
+    training_set = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
     steps = {
-        v.name: steps_of(v, arguments.set, arguments.core_minutes, folders[v.name] / "speed.json") for v in variants
+        v.name: steps_within(arguments.core_minutes, v.config(*arguments.set), training_set, folders[v.name])
+        for v in variants
     }
     print("steps:", steps, flush=True)
-    training_set = open_dataset(f"scenes:{TRAINING_SCENES}", "train")
     unseen = open_dataset(f"scenes:{UNSEEN_SCENES}", "val")
     results: dict[str, list[dict]] = {v.name: [] for v in variants}
     for seed in range(1, arguments.seeds + 1):

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +75,17 @@ def core_seconds_per_step(config: RunConfig, training_set: PanopticDataset, run:
     clock = _Clock()
     train(config, training_set, training_set, run, callbacks=[clock])
     return statistics.median(clock.seconds[5:])
+
+
+def steps_within(core_minutes: float, config: RunConfig, training_set: PanopticDataset, folder: Path) -> int:
+    """Steps that fit into the minutes of one core; a step's seconds are measured once and noted in ``folder``."""
+    note = folder / "speed.json"
+    if not note.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            seconds = core_seconds_per_step(config, training_set, Path(scratch) / "run")
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"seconds": seconds}))
+    return round(60 * core_minutes / json.loads(note.read_text())["seconds"])
 
 
 class _Clock(Callback):

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pantile.convert.maxdeeplab_names import from_tensorflow, tensorflow_names
+from pantile.convert.deeplab2_names import tensorflow_names
+from pantile.convert.tensorflow_layout import from_tensorflow
 
 MODES = ("eval", "train", "train_drop")
 
@@ -66,8 +67,18 @@ def close(actual: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
     assert (actual - expected).abs().max().item() <= tolerance * scale
 
 
+def assert_variance_moved(actual: Tensor, theirs: Tensor, before: Tensor) -> None:
+    """There running variances take the biased variance of the batch, in torch n / (n - 1) times that: one factor per
+    batch norm, of a whole number n of values."""
+    biased, unbiased = ((after - 0.99 * before) / 0.01 for after in (theirs, actual))
+    factor = (unbiased * biased).sum() / biased.square().sum()
+    close(unbiased, factor * biased)
+    count = (factor / (factor - 1)).item()
+    assert count == pytest.approx(round(count), rel=1e-3) and count > 1.5
+
+
 def assert_case(file: str, case: str, make, names=None, drop: dict[str, str] | None = None, run=None) -> None:
-    """Outputs, gradients and moving means of all modes of a case.
+    """Outputs, gradients and moving statistics of all modes of a case.
 
     Args:
         make: makes the module.
@@ -108,5 +119,11 @@ def assert_case(file: str, case: str, make, names=None, drop: dict[str, str] | N
                 found = torch.zeros_like(parameters[ours]) if found is None else found
                 close(found, from_tensorflow(grad, found.shape))
             moved = data.get(f"{case}|{mode}|after|{case}/{theirs}")
-            if moved is not None and theirs.endswith("moving_mean"):
-                close(state[ours], from_tensorflow(moved, state[ours].shape))
+            if moved is None:
+                continue
+            expected = from_tensorflow(moved, state[ours].shape)
+            if theirs.endswith("moving_mean"):
+                close(state[ours], expected)
+            elif theirs.endswith("moving_variance"):
+                before = from_tensorflow(weights[theirs], expected.shape)
+                assert_variance_moved(state[ours], expected.double(), before.double())

@@ -63,6 +63,7 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
     """Every dotted field, and
 
     warmup_steps, milestone_steps: the schedule in whole steps.
+    backbone_warmup_steps, mask_annealing_steps: the same of what only some models have.
     milestone_shares: the schedule in fractions of the run.
     short_side_span: first, last and number of the shorter sides in training.
     """
@@ -71,6 +72,10 @@ def settings_of(config: RunConfig) -> dict[str, Any]:
     settings["warmup_steps"] = round(config.optimizer.warmup * steps)
     settings["milestone_steps"] = [round(share * steps) for share in config.optimizer.milestones]
     settings["milestone_shares"] = list(config.optimizer.milestones)
+    if config.optimizer.backbone_warmup is not None:
+        settings["backbone_warmup_steps"] = round(config.optimizer.backbone_warmup * steps)
+    for pair in getattr(config.model, "mask_annealing", ()):
+        settings.setdefault("mask_annealing_steps", []).append([round(share * steps) for share in pair])
     if short_sides:
         settings["short_side_span"] = [short_sides[0], short_sides[-1], len(short_sides)]
     return settings

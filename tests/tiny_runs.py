@@ -14,7 +14,15 @@ Config = TypeVar("Config")
 #: the smallest recipe of every architecture
 NANO_RECIPES = [f"{name}_nano" for name in sorted(ARCHITECTURES)]
 #: what makes the config of a criterion or of a technique cheap, where it has the field
-TINY_FIELDS = {"instance_samples": 64, "semantic_samples": 64, "points": 64, "channels": 16, "stages": 1, "selected": 3}
+TINY_FIELDS = {
+    "instance_samples": 64,
+    "semantic_samples": 64,
+    "points": 64,
+    "channels": 16,
+    "stages": 1,
+    "selected": 3,
+    "neighbours": 3,
+}
 
 
 def tiny(config: Config) -> Config:
@@ -40,7 +48,9 @@ SCHEDULE = (
     "poly_end",
     "milestones",
     "step_factor",
+    "poly_after_warmup",
     "warmup",
+    "backbone_warmup",
     "warmup_start",
     "gradient_clip",
 )
@@ -65,6 +75,8 @@ def shrunk(name: str) -> RunConfig:
         widths["image_size"] = (64, 64)
     if architecture in ("max_deeplab", "cmt_deeplab"):
         widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
+    if architecture == "eomt":
+        widths["layers"] = model.query_layers + 1
     if getattr(model, "first_backbone", None) is not None:
         widths["first_backbone"] = backbone
     config.model = replace(model, backbone=backbone, pretrained=False, **widths)
@@ -106,6 +118,7 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
         for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
+        content["model"].pop("mask_annealing", None)  # two steps are no progress
         for field in SCHEDULE:
             del content["optimizer"][field]
         for technique in filter(None, content["techniques"].values()):

@@ -11,7 +11,7 @@ from max_recordings import assert_case
 from pantile.backbones import AxialResNet, AxialResNetConfig, create_backbone, named_axial_resnet
 from pantile.backbones.axial_resnet import _stem, drop_path_rate
 from pantile.contracts.errors import UserError
-from pantile.convert.maxdeeplab_names import tensorflow_names
+from pantile.convert.deeplab2_names import tensorflow_names
 from pantile.layers.axial_attention import AxialAttention2D
 from pantile.models import create_model
 from pantile.recipes import make_recipe

@@ -177,12 +177,22 @@ def test_drop_path_reaches_the_blocks():
     assert rates == sorted(rates)
 
 
+def test_drop_path_reaches_whatever_timm_gives_it_to():
+    for name in ("resnet18", "regnety_002", "tf_efficientnet_lite0", "swin_nano_patch4_window7_224"):
+        with torch.device("meta"):
+            backbone = create_backbone(name, drop_path=0.3)
+        assert max(getattr(module, "drop_prob", 0.0) for module in backbone.modules()) > 0.25, name
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
         ("resnet51", {}, "no model named 'resnet51'"),
+        ("ghostnet_050", {"drop_path": 0.1}, r"model\.backbone_drop_path: timm's ghostnet_050 has no stochastic depth"),
         ("resnet18", {"weights_file": "/nowhere/r18.pth"}, "no file /nowhere/r18.pth"),
-        ("vit_tiny_patch16_224", {}, "strides"),
+        ("xcit_nano_12_p8_224", {}, r"xcit_nano_12_p8_224 .*docs/backbones\.md"),
+        ("test_vit", {"output_stride": 16}, r"model\.output_stride: the pyramid of a vision transformer ends at 32"),
+        ("resnet18", {"image_size": (64, 64)}, r"model\.image_size is for vision transformers"),
         ("resnet18.no_such_weights", {}, "no_such_weights"),
         ("swin_tiny_patch4_window7_224", {"output_stride": 16}, "cannot build swin_tiny_patch4_window7_224 at 16"),
         ("dla34", {"output_stride": 16}, r"model\.output_stride: timm cannot build dla34 at 16; set it to 32"),

@@ -78,6 +78,9 @@ def test_a_model_carries_what_it_was_trained_with(described: Path, tmp_path: Pat
         assert (file.crs.to_epsg(), file.transform) == (32632, UTM["transform"])
         assert np.array_equal(file.read(1), ids)
         assert np.array_equal(file.read(2), np.vectorize(category.get)(ids))
+    (out / "geotiff" / "a.tif").unlink()
+    assert main(["predict", str(run), str(image), "--out", str(out), "--tile", "40", "--resume"]) == 0
+    assert (out / "geotiff" / "a.tif").is_file()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Parts by name: the package's own, those of other packages, and what becomes of packages that are broken."""
 
 import importlib
+import pkgutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -155,3 +156,24 @@ def test_missing_packages_are_named_with_their_parts(install):
     assert str(error.value) == (
         "run/weights.safetensors needs parts of packages that are not installed: zoo 2 (pet 'ape'). Install them first."
     )
+
+
+def test_modules_that_do_not_register_are_not_imported(known, tmp_path):
+    (tmp_path / "own_room" / "heavy.py").write_text("raise ImportError('register(1)')")
+    (tmp_path / "own_room" / "decorated.py").write_text(
+        "from lookup import KNOWN\n"
+        "def register_pet(name):\n    KNOWN['own'].register_all({name: 1})\n\n"
+        "register_pet('dog')\n"
+    )
+    assert list(known["own"]) == ["dog", "cat"]
+
+
+def test_every_part_of_this_package_is_in_a_module_that_is_imported():
+    """Also of modules that registries leave alone, none registers a part."""
+    rooms = {registry._room for registry in registries._ALL}
+    for room in map(importlib.import_module, rooms):
+        for module in pkgutil.iter_modules(room.__path__):
+            importlib.import_module(f"{room.__name__}.{module.name}")
+    homes = {home for registry in registries._ALL for home in registry._homes.values() if home.startswith("pantile.")}
+    assert len(homes) > 30
+    assert [home for home in sorted(homes) if not registries._may_register(home)] == []

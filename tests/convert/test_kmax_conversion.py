@@ -12,7 +12,8 @@ from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.convert.foreign_checkpoint import FAMILIES, load_foreign
 from pantile.convert.foreign_file import read_state
 from pantile.convert.foreign_folder import ForeignWeights
-from pantile.convert.kmax import export_kmax, import_kmax, original_name
+from pantile.convert.kmax import export_kmax, import_kmax
+from pantile.convert.kmax_names import original_name
 from pantile.convert.open_checkpoint import open_checkpoint
 from pantile.data.classes import ade20k, cityscapes, coco
 from pantile.models import KMaXConfig, create_model

@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from pantile.backbones import create_backbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.engine.config import OptimizerConfig
+from pantile.engine.config import OptimizerConfig, override
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer, parameter_groups
+from pantile.engine.task import PanopticTask
+from pantile.model_check.tensors import pseudo_loss
 from pantile.models import (
     create_model,
     deeplabv3_nano_config,
@@ -148,8 +151,103 @@ class TestLayerDecay:
                 expected = 0.5**7 if name.startswith("backbone.") and "model.norm" not in name else 1.0
             assert rates[id(parameter)] == expected, name
 
-    def test_a_backbone_without_blocks_is_told(self):
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("resnet18", {"layer4.1.": 1, "layer4.0.downsample": 2, "layer1.0.": 8, "conv1": 9}),  # 2, 2, 2, 2 blocks
+            # 2, 2, 6, 2 blocks; ConvNeXt's code: three blocks of the third stage are a layer, other stages are one
+            (
+                "convnext_atto",
+                {
+                    "stages.3.": 1,
+                    "stages.3.downsample": 1,
+                    "stages.2.blocks.5.": 2,
+                    "stages.2.blocks.3.": 2,
+                    "stages.2.blocks.2.": 3,
+                    "stages.2.downsample": 3,
+                    "stages.1.": 4,
+                    "stages.0.": 5,
+                    "stem.": 6,
+                },
+            ),
+            # 1, 1, 2, 1 blocks; SimMIM's code: a downsampling goes with the block before it
+            (
+                "swin_nano_patch4_window7_224",
+                {
+                    "layers.3.blocks.0.": 1,
+                    "layers.3.downsample": 2,
+                    "layers.2.blocks.1.": 2,
+                    "layers.2.blocks.0.": 3,
+                    "layers.2.downsample": 4,
+                    "layers.0.": 5,
+                    "patch_embed": 6,
+                },
+            ),
+            ("mobilenetv3_small_100", {"blocks.5.0": 1, "blocks.4.2": 2, "blocks.0.0": 12, "conv_stem": 13}),
+            # timm's groups, of features whose names are flattened
+            ("regnety_002", {"s4.b7": 1, "s4.b1": 7, "s1.b1": 13, "stem": 14}),
+            ("swinv2_cr_tiny_224", {"stages_3.blocks.1": 1, "stages_3.blocks.0": 2, "patch_embed": 13}),
+        ],
+    )
+    def test_of_every_family_as_its_original_counts(self, name, expected):
         with torch.device("meta"):
-            model = create_model(deeplabv3_nano_config(), 3)
-        with pytest.raises(UserError, match=r"layer_decay is 0\.5, but ResNetBackbone is not a row of blocks"):
+            backbone = create_backbone(name)
+        behind = backbone.layers_behind()
+        for part, count in expected.items():
+            counts = {n for own, n in behind.items() if own.startswith(f"model.{part}")}
+            assert counts == {count}, part
+
+    def test_own_networks_have_it(self):
+        with torch.device("meta"):
+            axial, wide = create_backbone("axial_nano"), create_backbone("swidernet_0.25_0.5_1")
+        behind = axial.layers_behind()  # 1, 1, 2, 1 blocks
+        assert (behind["stages.3.0.shortcut.conv.weight"], behind["stem.0.conv.weight"]) == (1, 6)
+        behind = wide.layers_behind()  # 3, 3, 6, 3, 3 blocks
+        assert (behind["conv6.2.first.0.weight"], behind["conv2.0.first.0.weight"], behind["conv1.0.weight"]) == (
+            1,
+            18,
+            19,
+        )
+
+    def test_a_backbone_that_does_not_tell_is_named(self):
+        model = create_model(deeplabv3_nano_config(), 3)
+        model.backbone = nn.Identity()
+        with pytest.raises(UserError, match=r"layer_decay is 0\.5, but Identity does not say which layers"):
             parameter_groups(model, nn.ModuleList(), OptimizerConfig(layer_decay=0.5))
+
+
+class TestFrozen:
+    def task(self, *frozen: str) -> PanopticTask:
+        torch.manual_seed(0)
+        config = override(make_recipe("kmax_nano"), [f"optimizer.frozen={list(frozen)}"])
+        return PanopticTask(config, plain_taxonomy("abc", things=["a"]))
+
+    def test_nothing_of_a_frozen_part_changes_in_a_step(self):
+        task = self.task("backbone", "pixel_decoder.stages.0", "cluster_centers").train()
+        assert task.model.pixel_decoder.training
+        before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+        optimizer = make_optimizer(task.model, task.techniques, OptimizerConfig())
+        pseudo_loss(task.model(torch.randn(2, 3, 33, 33))).backward()
+        optimizer.step()
+        frozen = ("backbone.", "pixel_decoder.stages.0.", "cluster_centers")
+        changed = {name for name, tensor in task.model.state_dict().items() if not torch.equal(tensor, before[name])}
+        assert [name for name in changed if name.startswith(frozen)] == []
+        assert {"predictor.mask_norm.running_mean", "layers.0.pixel_in.conv.weight"} <= changed
+
+    def test_it_stays_so_after_a_validation(self):
+        task = self.task("backbone").eval().train()
+        assert not task.model.backbone.training
+        assert task.model.pixel_decoder.training
+
+    def test_a_wrong_name_is_told_with_the_right_ones(self):
+        with pytest.raises(UserError, match=r"optimizer\.frozen: there is no 'backbon'; the model has backbone,"):
+            self.task("backbon")
+        with pytest.raises(UserError, match=r"there is no 'backbone\.stem'; backbone has model"):
+            self.task("backbone.stem")
+        with pytest.raises(UserError, match=r"there is no 'cluster_centers\.0'; cluster_centers has no further parts"):
+            self.task("cluster_centers.0")
+
+    def test_everything_cannot_be_frozen(self):
+        names = [name for name, _ in self.task().model.named_children()]
+        with pytest.raises(UserError, match="nothing is left that learns"):
+            self.task("cluster_centers", *names)

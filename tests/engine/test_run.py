@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from lightning.pytorch.callbacks import Callback
 
 from pantile.cli.main import main
@@ -118,6 +120,25 @@ def run_to_end(arguments: list[str], processes: int = 1) -> None:
     assert process.returncode == 0, errors
 
 
+def run_forked(arguments: list[str], processes: int) -> None:
+    """Forks that think the launcher started them."""
+    if processes == 1:
+        run_to_end(arguments)
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.start_processes(
+        _fork, args=(arguments, processes, port), nprocs=processes, start_method="fork"
+    )
+
+
+def _fork(rank: int, arguments: list[str], processes: int, port: int) -> None:
+    total, place = str(processes), {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.update(place, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=total, LOCAL_WORLD_SIZE=total)
+    assert main(arguments) == 0
+
+
 def test_two_processes_give_what_one_gives(tmp_path):
     """Same effective batch, statistics over both processes; at step 0 one process has no segment at all."""
     from pantile.data import Subset, write_coco_panoptic
@@ -143,22 +164,13 @@ def test_two_processes_give_what_one_gives(tmp_path):
     assert two[2] == pytest.approx(one[2], rel=1e-2)
 
     for processes in (1, 2):
-        run_to_end(
-            [
-                "eval",
-                str(tmp_path / "run1"),
-                "--data",
-                str(tmp_path / "data"),
-                "--json",
-                str(tmp_path / f"{processes}.json"),
-            ],
-            processes,
-        )
+        json = str(tmp_path / f"{processes}.json")
+        run_forked(["eval", str(tmp_path / "run1"), "--data", str(tmp_path / "data"), "--json", json], processes)
     assert (tmp_path / "1.json").read_text() == (tmp_path / "2.json").read_text()
 
     for processes in (1, 2):
         out = tmp_path / f"out{processes}"
-        run_to_end(["predict", str(tmp_path / "run1"), str(tmp_path / "data" / "val"), "--out", str(out)], processes)
+        run_forked(["predict", str(tmp_path / "run1"), str(tmp_path / "data" / "val"), "--out", str(out)], processes)
     files = [sorted(p.relative_to(tmp_path / f"out{n}") for p in (tmp_path / f"out{n}").rglob("*.*")) for n in (1, 2)]
     assert files[0] == files[1] and len(files[0]) == 8
     for name in files[0]:

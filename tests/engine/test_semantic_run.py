@@ -97,6 +97,8 @@ def test_the_report_begins_with_mean_iou_and_has_no_things(run):
 def test_eval_prints_classes_and_no_average_precision(run):
     text = printed("eval", str(run), "--data", "scenes", "--limit", "1")
     assert "mIoU" in text and "AP50" not in text and "confused" not in text
+    # the main metric first and class by class, then panoptic quality
+    assert 0 < text.index("mIoU") < text.index("IoU", text.index("mIoU") + 4) < text.index("PQ")
 
 
 def test_confusion_of_things_is_refused(run, capsys, tmp_path):
@@ -111,7 +113,7 @@ def test_models_info_counts_it():
 def test_data_without_things():
     taxonomy = plain_taxonomy(["sky", "road"], things=[])
     measured = PanopticTask(make_config(), taxonomy).meters.metrics.keys()
-    assert measured == {"panoptic_quality", "semantic_quality", "presence_quality"}
+    assert measured == {"panoptic_quality", "semantic_quality"}
 
 
 def test_the_main_metric_comes_from_the_merge_unless_the_config_names_one():

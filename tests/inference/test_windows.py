@@ -1,5 +1,6 @@
 """Sliding windows against the naive loops of the original Segmenter and of mmseg, with all K maps at full size."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.outputs import MaskOutput, SemanticOutput
+from pantile.contracts.outputs import CenterOutput, MaskOutput, SemanticOutput
+from pantile.contracts.placement import Placement
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.config import from_dict, override, to_dict
 from pantile.inference.windows import Windows, forward_windows
+from pantile.merge import QueryMergeConfig, QueryVotesConfig, merge
 from pantile.merge.tile_layout import lay_windows
 from tiny_runs import make_recipe
 
@@ -152,11 +156,67 @@ def test_enlarged_sizes():
 
 
 def test_models_of_things_are_told_to_use_tiles(images):
-    def masks(images: Tensor) -> MaskOutput:
-        return MaskOutput(NOTHING[0], NOTHING, NOTHING[0], NOTHING, NOTHING)
+    def centers(images: Tensor) -> CenterOutput:
+        return CenterOutput(NOTHING, NOTHING, NOTHING)
 
-    with pytest.raises(UserError, match="a MaskOutput tells things apart"):
-        forward_windows(masks, images, Windows((32, 32)))
+    with pytest.raises(UserError, match="a CenterOutput tells things apart by centres"):
+        forward_windows(centers, images, Windows((32, 32)))
+
+
+def queries(images: Tensor) -> MaskOutput:
+    """Three queries, whose classes depend on the window's first pixel and whose masks on its pixels; stride 4."""
+    masks = F.avg_pool2d(images, 4)
+    classes = torch.linspace(-2, 2, 12).view(1, 3, 4) * (1 + images[:, 0, 0, 0].view(-1, 1, 1))
+    return MaskOutput(classes, masks, classes, NOTHING, NOTHING, presence_logits=classes[:, 0, :3])
+
+
+def test_queries_vote_in_their_windows_and_the_votes_are_averaged(images):
+    """Against the sums as Mask2Former's semantic inference has them, window by window."""
+    layout = lay_windows(tuple(images.shape[2:]), (32, 32), (16, 29))
+    expected = images.new_zeros(len(images), 3, *layout.size)
+    seen = torch.zeros(layout.size)
+    for window in layout.windows:
+        output = queries(images[..., *window.slices])
+        masks = F.interpolate(output.mask_logits, window.size, mode="bilinear").sigmoid()
+        expected[..., *window.slices] += torch.einsum(
+            "bqc,bqhw->bchw", output.class_logits.softmax(-1)[..., :-1], masks
+        )
+        seen[window.slices] += 1
+    found = forward_windows(queries, images, Windows((32, 32), (16, 29), average="votes"))
+    torch.testing.assert_close(found.class_logits, (expected / seen).log())
+    assert found.classes is None and found.num_classes == 3 and found.presence_logits.shape == (len(images), 3)
+
+
+def test_queries_of_selected_classes(images):
+    """Every window another pair: classes that none selects have no map, the others no vote where they are not."""
+    turn = itertools.cycle([torch.tensor([2, 0]), torch.tensor([0, 2]), torch.tensor([2, 0])])
+
+    def ranked(images: Tensor) -> MaskOutput:
+        output = queries(images)
+        chosen = next(turn).expand(len(images), -1)
+        hidden = output.class_logits.index_fill(2, torch.tensor([1]), -100.0)
+        return replace(output, class_logits=hidden, classes=chosen)
+
+    def hidden(images: Tensor) -> MaskOutput:
+        return replace(ranked(images), classes=None)
+
+    windows = Windows((32, 32), (16, 29), average="votes")
+    some, every = forward_windows(ranked, images, windows), forward_windows(hidden, images, windows)
+    assert some.classes.tolist() == [[0, 2]] * len(images)
+    torch.testing.assert_close(some.class_logits, every.class_logits[:, [0, 2]])
+    assert every.class_logits[:, 1].exp().max() < 1e-6
+
+
+def test_a_merge_of_queries_refuses_what_windows_leave(images):
+    taxonomy = plain_taxonomy(["a", "b", "c"], things=[])
+    with pytest.raises(UserError, match=r"windows\.average=votes and merge\.kind=query_votes"):
+        forward_windows(queries, images, Windows((32, 32)))
+    output = forward_windows(queries, images, Windows((32, 32), average="votes"))
+    placements = [Placement.whole(tuple(images.shape[2:]))] * len(images)
+    with pytest.raises(UserError, match=r"merge\.kind=query_argmax takes a MaskOutput"):
+        merge(output, taxonomy, QueryMergeConfig(), placements)
+    first = merge(output, taxonomy, QueryVotesConfig(), placements, frozenset({"semantic"}))[0]
+    assert first.per_class and (first.semantic == output.class_logits[0].argmax(dim=0).numpy()).all()
 
 
 @pytest.mark.parametrize(

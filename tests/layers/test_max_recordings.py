@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from max_recordings import assert_case
-from pantile.convert.maxdeeplab_names import tensorflow_names
+from pantile.convert.deeplab2_names import tensorflow_names
 from pantile.layers.axial_attention import AxialAttention2D
 from pantile.layers.dual_path import DualPathLayer
 from pantile.layers.residual_block import axial_block, basic_block, bottleneck_block

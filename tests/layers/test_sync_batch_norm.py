@@ -1,13 +1,13 @@
-"""Two gloo processes with unequal shares of a batch against one batch norm on the whole batch."""
-
-import socket
+"""Two gloo processes with unequal shares of a batch against one process with the whole batch: batch norms, and axial
+attention, whose norms see no tensor of what they normalise."""
 
 import pytest
 import torch
 import torch.distributed as distributed
-import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from gloo_processes import in_processes
+from pantile.layers.axial_attention import AxialAttention2D
 from pantile.layers.sync_batch_norm import ReducedBatchNorm, synchronise_batch_norm
 
 SHARES = (1, 3)  # images per process
@@ -25,42 +25,57 @@ def make_norm(channels: int, dimensions: int) -> nn.Module:
     return norm
 
 
-def work(rank: int, port: int, shape: tuple[int, ...], results: list) -> None:
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    x, gradient = (t.split(SHARES)[rank] for t in make_batch(shape))
+def make_axial_attention() -> nn.Module:
+    torch.manual_seed(1)
+    return AxialAttention2D(4, 2, 1)
+
+
+CASES = {
+    "maps": ((4, 5, 6), lambda: make_norm(4, 4)),
+    "vectors": ((3, 7), lambda: make_norm(3, 3)),
+    "axial attention": ((4, 5, 6), make_axial_attention),
+}
+
+
+def step(module: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> dict[str, torch.Tensor]:
     x = x.clone().requires_grad_()
-    norm = synchronise_batch_norm(nn.Sequential(make_norm(shape[0], x.ndim)), "cpu")[0]
-    assert type(norm) is ReducedBatchNorm
-    y = norm(x)
-    y.backward(gradient)
-    for parameter in norm.parameters():
-        distributed.all_reduce(parameter.grad)
-    tensors = (y, x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var)
-    results[rank] = [t.detach().numpy() for t in tensors]
-    distributed.destroy_process_group()
+    y = module(x)
+    y.backward(gradient[:, : y.shape[1]])
+    weights = {name: parameter.grad for name, parameter in module.named_parameters()}
+    return {"y": y.detach(), "x": x.grad} | weights | dict(module.named_buffers())
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 6), (3, 7)])
-def test_equals_batch_norm_on_the_whole_batch(shape):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    results = multiprocessing.Manager().list([None, None])
-    multiprocessing.spawn(work, args=(port, shape, results), nprocs=2)
+def work(rank: int) -> dict[str, dict[str, torch.Tensor]]:
+    result = {}
+    for name, (shape, make) in CASES.items():
+        module = synchronise_batch_norm(nn.Sequential(make()), "cpu")[0]
+        assert {type(m) for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)} == {
+            ReducedBatchNorm
+        }
+        tensors = step(module, *(t.split(SHARES)[rank] for t in make_batch(shape)))
+        for weight, _ in module.named_parameters():
+            distributed.all_reduce(tensors[weight])
+        result[name] = tensors
+    return result
 
-    x, gradient = make_batch(shape)
-    x.requires_grad_()
-    norm = make_norm(shape[0], x.ndim)
-    y = norm(x)
-    y.backward(gradient)
 
-    first, second = ([torch.from_numpy(a) for a in part] for part in results)
-    torch.testing.assert_close(torch.cat([first[0], second[0]]), y.detach(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(torch.cat([first[1], second[1]]), x.grad, rtol=1e-4, atol=1e-5)
-    expected = (norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var)
-    for part in (first, second):
-        for got, wanted in zip(part[2:], expected, strict=True):
-            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+@pytest.fixture(scope="module")
+def shares():
+    """What each process has, by case."""
+    return in_processes(work)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_one_process_with_the_whole_batch(shares, case):
+    shape, make = CASES[case]
+    expected = step(make(), *make_batch(shape))
+    first, second = (share[case] for share in shares)
+    for key, wanted in expected.items():
+        if key in ("y", "x"):
+            torch.testing.assert_close(torch.cat([first[key], second[key]]), wanted, rtol=1e-4, atol=1e-5)
+        else:
+            for part in (first, second):
+                torch.testing.assert_close(part[key], wanted, rtol=1e-4, atol=1e-4, msg=key)
 
 
 def test_alone_and_in_eval_mode_it_is_batch_norm():

@@ -10,7 +10,8 @@ from center_scenes import IS_THING, targets_of
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import CenterOutput
-from pantile.losses import CenterCriterion, CenterCriterionConfig, center_targets
+from pantile.losses import CenterCriterion, CenterCriterionConfig
+from pantile.losses.center_targets import center_targets
 
 K = len(IS_THING)
 

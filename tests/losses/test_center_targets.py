@@ -9,7 +9,7 @@ import pytest
 import torch
 from center_scenes import IS_THING, painted, targets_of
 
-from pantile.losses import center_targets
+from pantile.losses.center_targets import center_targets
 
 
 def naive_maps(targets, **options):

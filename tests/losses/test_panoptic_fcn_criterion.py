@@ -5,16 +5,15 @@ from dataclasses import replace
 import position_oracle
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput, PositionMaps
 from pantile.contracts.targets import collate_targets
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
-from pantile.losses import PanopticFCNCriterion, PanopticFCNCriterionConfig, position_targets, stuff_channels
+from pantile.losses import PanopticFCNCriterion, PanopticFCNCriterionConfig
 from pantile.losses.panoptic_fcn import _weights_of_pairs
-from pantile.losses.position_targets import at_levels, thing_heat
+from pantile.losses.position_targets import at_levels, position_targets, stuff_channels, thing_heat
 from pantile.losses.registry import create_criterion
 from pantile.losses.squared_dice import squared_dice
 
@@ -577,19 +576,16 @@ def test_the_registry_makes_it_from_a_taxonomy():
     assert not criterion.state_dict()
 
 
-def _worker(rank, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def _share(rank):
     targets = (CASES["street"](), CASES["no segment at all"]())[rank]
     losses = PanopticFCNCriterion(CONFIG, IS_THING)(make_output(), targets).losses
-    torch.save({name: loss.item() for name, loss in losses.items()}, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return {name: loss.item() for name, loss in losses.items()}
 
 
-def test_processes_divide_by_their_mean_number_of_pairs(tmp_path):
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")  # starts at once
+def test_processes_divide_by_their_mean_number_of_pairs():
     street_alone = PanopticFCNCriterion(CONFIG, IS_THING)(make_output(), CASES["street"]())
     empty_alone = PanopticFCNCriterion(CONFIG, IS_THING)(make_output(), CASES["no segment at all"]()).losses
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    first, second = in_processes(_share)
     for name in TERMS:
         factor = 1 if name == "position_stuff" else 2  # half as many pairs per process
         assert first[name] == pytest.approx(factor * street_alone.losses[name].item())

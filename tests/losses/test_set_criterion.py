@@ -5,10 +5,9 @@ from itertools import permutations
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn import functional as F
 
+from gloo_processes import in_processes
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import LabelMix, MaskOutput
@@ -396,19 +395,15 @@ def test_equals_transformers_maskformer():
 # -- several processes -------------------------------------------------------------------------------------------
 
 
-def _worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def _share(rank: int) -> tuple[list[float], dict[str, float]]:
     counts = [segments_per_process(s, torch.device("cpu")).item() for s in ((0, 7)[rank], 0)]
     output, targets = make_output(rank), make_targets(((3, 2), (0, 1))[rank])
     losses = SetCriterion(FOCAL)(output, targets).losses
-    torch.save((counts, {name: loss.item() for name, loss in losses.items()}), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return counts, {name: loss.item() for name, loss in losses.items()}
 
 
-def test_processes_divide_by_their_mean_number_of_segments(tmp_path):
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")  # starts at once
-    for rank, own in ((0, 5), (1, 1)):
-        counts, losses = torch.load(tmp_path / f"{rank}.pt")
+def test_processes_divide_by_their_mean_number_of_segments():
+    for (rank, own), (counts, losses) in zip(((0, 5), (1, 1)), in_processes(_share), strict=True):
         assert counts == [3.5, 1.0]
         alone = SetCriterion(FOCAL)(make_output(rank), make_targets(((3, 2), (0, 1))[rank])).losses
         for name in ("mask", "dice"):

@@ -1,4 +1,4 @@
-"""The pixel-wise merge against recordings of deeplab2's."""
+"""Both merges against recordings of deeplab2's."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,22 @@ from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.merge import MaskMergeConfig, merge
 
 CASES = ("coco", "cityscapes", "coco_area", "cityscapes_area", "same_size", "ties", "area_equal_kept", "area_one_more")
-CASES += ("no_survivor", "all_void", "thresholds_zero")
+CASES += ("no_survivor", "all_void", "thresholds_zero", "maskwise")
+
+
+def pixel_wise(case):
+    threshold = float(case["meta|class_threshold"])
+    return {"kind": "pixel_wise", "thing_class_threshold": threshold, "stuff_class_threshold": threshold}
+
+
+def mask_wise(case):
+    settings = {
+        "overlap": "overlapping_threshold",
+        "class_exponent": "reorder_class_weight",
+        "mask_exponent": "reorder_mask_weight",
+    }
+    settings |= {f"{k}_class_threshold": f"transformer_class_confidence_threshold_{k}" for k in ("thing", "stuff")}
+    return {"kind": "mask_wise"} | {ours: float(case[f"meta|maskwise_{theirs}"]) for ours, theirs in settings.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -28,10 +43,8 @@ def test_same_segments(name):
     class_logits = torch.from_numpy(case["input|class_logits"])
     output = MaskOutput(class_logits, mask_logits, class_logits[:, :, :1], mask_logits[:, :1], mask_logits[:, :1])
     config = MaskMergeConfig(
-        kind="pixel_wise",
         pixel_confidence=float(case["meta|pixel_threshold"]),
-        thing_class_threshold=float(case["meta|class_threshold"]),
-        stuff_class_threshold=float(case["meta|class_threshold"]),
+        **(mask_wise(case) if case["meta|maskwise"] else pixel_wise(case)),
         strict=False,
         resize_order="ids_last",
         thing_area_limit=int(case["meta|thing_area_limit"]),

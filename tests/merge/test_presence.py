@@ -10,10 +10,13 @@ from torch import Tensor
 from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.placement import Placement
+from pantile.contracts.predictions import Prediction
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.meters import Meters
 from pantile.merge import MaskMergeConfig
 from pantile.merge.merging import merge
+from pantile.merge.stitching import TilePrediction, stitch
+from pantile.merge.tile_layout import lay_windows
 
 TAXONOMY = plain_taxonomy(["cat", "sky", "road"], things=["cat"])
 PLACEMENT = Placement(padded=(4, 4), content=(4, 4), original=(4, 4))
@@ -49,13 +52,32 @@ def test_an_evaluation_measures_presence_where_the_model_tells_it() -> None:
     told = predictions(
         presence_logits=torch.tensor([[3.0, -1.0, 2.0], [0.5, 0.25, -4.0]]), classes=torch.tensor([[0, 2], [0, 1]])
     )
-    meters = Meters(TAXONOMY, frozenset({"panoptic", "semantic"}))
+    meters = Meters(TAXONOMY, frozenset({"panoptic", "presence"}))
     meters.update(told, [sky, cat], [0, 1])
     content = meters.compute().to_dict()["presence"]
     assert content["image_ap"] == pytest.approx(((1 / 2 + 2 / 3) / 2 + 1) / 2)
     assert content["class_recall"] == pytest.approx((1 / 2 + 1) / 2)
     assert content["pixel_recall"] == pytest.approx((1 / 3 + 1) / 2)
     assert content["precision"] == pytest.approx(1 / 2)
-    silent = Meters(TAXONOMY, frozenset({"panoptic", "semantic"}))
+    silent = Meters(TAXONOMY, frozenset({"panoptic", "presence"}))
     silent.update(predictions(), [sky, cat], [0, 1])
     assert "presence" not in silent.compute().to_dict()
+
+
+def test_tiles_give_the_image_the_largest_logit_of_any_and_all_that_compete_somewhere():
+    layout = lay_windows((4, 6), (4, 4), (4, 2))
+    void = PanopticMap(np.zeros((4, 4), np.int32), ())
+    logits = np.array([[3.0, -1.0, 2.0], [0.5, 0.25, 4.0]], np.float32)
+
+    def stitched(*selections):
+        told = [
+            Prediction(void, presence_logits=own, selected_classes=k) for own, k in zip(logits, selections, strict=True)
+        ]
+        tiles = [TilePrediction(own, lambda window: torch.zeros(3, *window.size)) for own in told]
+        return stitch(tiles, layout, TAXONOMY)
+
+    some = stitched(np.array([2, 0]), np.array([2]))
+    assert some.presence_logits.tolist() == [3.0, 0.25, 4.0] and some.selected_classes.tolist() == [0, 2]
+    assert stitched(np.array([2]), None).selected_classes is None
+    silent = stitch([TilePrediction(Prediction(void), None)] * 2, layout, TAXONOMY)
+    assert silent.presence_logits is None and silent.selected_classes is None

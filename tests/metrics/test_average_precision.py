@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from average_precision_scenes import NAMES, TAXONOMY, encoded, oracle, random_image
 
+from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Instance
+from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.metrics import AveragePrecisionResult, MaskAveragePrecision, instances_of
+from pantile.metrics import AveragePrecisionResult, MaskAveragePrecision
 
 SKY, CAT, ROAD, DOG, UNICORN = range(5)
 
@@ -178,8 +177,7 @@ def test_bad_input_is_refused():
         metric.compute()
 
 
-def _worker(rank: int, rendezvous: str, folder: str, shares: dict[str, tuple[list[int], list[int]]]) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+def _share(rank: int, shares: dict[str, tuple[list[int], list[int]]]) -> dict:
     scenes = _shared_scenes()
     results = {}
     for name, share in shares.items():
@@ -189,8 +187,7 @@ def _worker(rank: int, rendezvous: str, folder: str, shares: dict[str, tuple[lis
         results[name] = flat(metric.compute())
         metric.update([scenes[0][0]], [scenes[0][1]], image_ids=[1000 + rank])  # the process's own state is back
         results[f"{name}, own"] = sum(len(rows) for rows in metric.images)
-    torch.save(results, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 def _shared_scenes() -> list:
@@ -199,18 +196,16 @@ def _shared_scenes() -> list:
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
-def test_two_processes_give_the_result_of_one(tmp_path):
+def test_two_processes_give_the_result_of_one():
     shares = {
         "dealt": ([0, 2, 4], [1, 3]),
         "nothing for the second": ([4, 1, 0, 3, 2], []),
         "no masks in the first": ([5], [3, 0, 1, 2, 4]),
         "no images": ([], []),
     }
-    mp.spawn(_worker, args=(str(tmp_path / "rendezvous"), str(tmp_path), shares), nprocs=2)
     expected = flat(measured(_shared_scenes()[:5]))
     assert expected["ap"] > 0
-    for rank in range(2):
-        results = torch.load(tmp_path / f"{rank}.pt")
+    for rank, results in enumerate(in_processes(_share, shares)):
         for name, share in shares.items():
             assert results[f"{name}, own"] == len(share[rank]) + 1
             if any(share):

@@ -9,7 +9,8 @@ from random_maps import CAT, DOG, SKY, TAXONOMY, panoptic
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Instance
-from pantile.metrics import ThingQuality, instances_of, map_of_instances
+from pantile.contracts.run_lengths import instances_of
+from pantile.metrics import ThingQuality, map_of_instances
 
 SIZE = (5, 7)
 

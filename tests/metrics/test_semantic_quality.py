@@ -4,11 +4,10 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
@@ -158,20 +157,17 @@ def test_bad_input_is_refused():
     assert metric.pixels.sum() == 0
 
 
-def _worker(rank: int, rendezvous: str, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+def _share(rank: int) -> dict[str, float]:
     random = np.random.default_rng(3)
     pairs = [random_pair(random) for _ in range(5)]
-    torch.save(flat(measured(*pairs[rank::2])), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return flat(measured(*pairs[rank::2]))
 
 
-def test_two_processes_give_the_result_of_one(tmp_path):
-    mp.spawn(_worker, args=(str(tmp_path / "rendezvous"), str(tmp_path)), nprocs=2)
+def test_two_processes_give_the_result_of_one():
     random = np.random.default_rng(3)
     expected = flat(measured(*[random_pair(random) for _ in range(5)]))
-    for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    for result in in_processes(_share):
+        assert result == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_three_numbers_per_class_however_many_classes():

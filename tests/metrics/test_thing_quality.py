@@ -1,18 +1,15 @@
 """ThingQuality and WorstConfused: the score room's numbers, loops over sets of pixels, and several processes."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pq_oracle import pixels_by_id
 from random_maps import CAT, DOG, SKY, TAXONOMY, pairs, panoptic
 
+from gloo_processes import in_processes
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.metrics import PanopticQuality, ThingQuality, WorstConfused, compare_maps
@@ -127,23 +124,19 @@ def scenes() -> list[tuple[PanopticMap, PanopticMap]]:
     return made
 
 
-def _worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def _share(rank: int) -> tuple[dict, list]:
     quality, worst = ThingQuality(TAXONOMY), WorstConfused(TAXONOMY, keep=4)
     own = ([0, 2], [1])[rank]
     pred, gt = ([scenes()[index][side] for index in own] for side in (0, 1))
     quality.update(pred, gt)
     worst.update(pred, gt, own)
-    torch.save((quality.compute().to_dict(), worst.compute()), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return quality.compute().to_dict(), worst.compute()
 
 
-def test_two_processes_give_the_result_of_one(tmp_path: Path):
-    mp.start_processes(_worker, args=(str(tmp_path),), nprocs=2, start_method="fork")  # without importing all again
+def test_two_processes_give_the_result_of_one():
     worst = WorstConfused(TAXONOMY, keep=4)
     pred, gt = ([pair[side] for pair in scenes()] for side in (0, 1))
     worst.update(pred, gt, range(3))
     expected = measured(scenes()).to_dict(), worst.compute()
     assert expected[0]["thing_pixels"]["tp"] > 0 and len({index for index, _ in expected[1]}) > 1
-    for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt") == expected
+    assert in_processes(_share) == [expected, expected]

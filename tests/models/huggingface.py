@@ -89,3 +89,33 @@ def randomised(model: nn.Module) -> nn.Module:
             module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=generator))
             module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=generator))
     return model.eval()
+
+
+EOMT_FORMS = ("eomt", "eomt_swiglu", "eomt_dinov3")
+
+
+def huggingface_eomt(form: str, num_classes: int, **changes):
+    """A tiny EoMT or EoMT-DINOv3 of theirs, in eval mode as published: no mask is obeyed."""
+    from transformers import (
+        EomtConfig,
+        EomtDinov3Config,
+        EomtDinov3ForUniversalSegmentation,
+        EomtForUniversalSegmentation,
+    )
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64, "patch_size": 8}
+    sizes |= {
+        "num_queries": 7,
+        "num_blocks": 2,
+        "num_labels": num_classes,
+        "num_upscale_blocks": 2,
+        "num_register_tokens": 4,
+    }
+    if form.startswith("eomt_dinov3"):
+        theirs = EomtDinov3Config(**sizes | {"intermediate_size": 48, "pos_embed_rescale": None} | changes)
+        model = randomised(EomtDinov3ForUniversalSegmentation(theirs))
+    else:
+        theirs = EomtConfig(**sizes | {"use_swiglu_ffn": form.endswith("swiglu")} | changes)
+        model = randomised(EomtForUniversalSegmentation(theirs))
+    model.attn_mask_probs.zero_()
+    return model

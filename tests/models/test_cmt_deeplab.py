@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_contract import ModelContract, assert_same
+from model_contract import ModelContract, assert_same, named_tensors
 
 from pantile.backbones import AxialResNet, AxialResNetConfig
 from pantile.contracts.errors import UserError
 from pantile.layers.reference_mask import ReferenceMask
 from pantile.models import CMTDeepLabConfig, cmt_nano_config, create_model
+from pantile.models.cmt_layer import ClusteringLayer
 from pantile.recipes import make_recipe
 
 TINY = replace(
@@ -31,7 +32,7 @@ def tiny(num_classes=5, **changes):
 
 
 class TestContract(ModelContract):
-    test_compiles_without_a_graph_break = test_exports = None  # half a minute; kMaX-DeepLab has the same attention
+    test_compiles_without_a_graph_break = test_exports = None  # half a minute; a layer alone below, the rest is kMaX's
 
     def config(self):
         return TINY
@@ -134,6 +135,27 @@ def test_steering_replaces_the_assignment():
         assert_same(plain, model(images))
         model.steer = lambda index, output: output.mask_logits.flip(1)
         assert not torch.allclose(plain.mask_logits, model(images).mask_logits)
+
+
+def test_a_layer_is_one_graph_and_exports():
+    layer = ClusteringLayer(16, TINY, 5, drop_path=0.0).eval()
+    inputs = torch.randn(1, 16, 5, 7), torch.randn(1, 12, 7), torch.randn(1, 7, 3, 4)
+    with torch.no_grad():
+        expected = layer(*inputs)
+        assert_same(expected, torch.compile(layer, backend="eager", fullgraph=True)(*inputs), 1e-5)
+        exported = torch.export.export(_Tensors(layer), inputs).module()(*inputs)
+    assert_same(tuple(tensor for _, tensor in named_tensors(expected)), exported, 1e-5)
+
+
+class _Tensors(torch.nn.Module):
+    """Of a module's output, as a tuple, which any program may return."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs):
+        return tuple(tensor for _, tensor in named_tensors(self.module(*inputs)))
 
 
 def test_reference_mask_peaks_at_its_centre():

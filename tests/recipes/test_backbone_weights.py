@@ -16,7 +16,7 @@ from pantile.models.backbone_weights import start_of_backbone, with_named_weight
 from pantile.recipes import list_recipes, make_recipe
 
 #: made here, so that a family of transformers has a small one; nobody has weights for them
-FOR_A_CPU = {"swin_nano_patch4_window7_224", "beit_nano_patch16_224"}
+FOR_A_CPU = {"vit_nano_patch8_reg4_dinov2", "swin_nano_patch4_window7_224", "beit_nano_patch16_224"}
 
 
 def defaults() -> dict[str, object]:

@@ -86,7 +86,14 @@ def test_silent_sources_have_a_reading() -> None:
 
 
 def test_fields_of_the_table_exist() -> None:
-    derived = {"warmup_steps", "milestone_steps", "milestone_shares", "short_side_span"}
+    derived = {
+        "warmup_steps",
+        "backbone_warmup_steps",
+        "mask_annealing_steps",
+        "milestone_steps",
+        "milestone_shares",
+        "short_side_span",
+    }
     assert {field for row in TABLE.rows.values() for field in row} <= {*field_names(), *derived}
 
 
@@ -106,6 +113,8 @@ def test_fields_of_the_table_exist() -> None:
         ("panoptic_fcn_r50_1x_coco", {0: 0.001, 500: 0.001 + 0.999 / 2, 1_000: (89 / 90) ** 0.9, 45_000: 0.5**0.9}),
         # Segmenter: (lr - 1e-5) * (1 - step / total) ** 0.9 + 1e-5
         ("segmenter_b_ade20k", {0: 1, 80_000: 0.01 + 0.99 * 0.5**0.9, 160_000: 0.01}),
+        # EoMT: the heads; the ViT stands still for 500 steps and warms up in 1000
+        ("eomt_l_coco", {0: 0, 250: 0.5, 500: 1, 44_596: 0.5**0.9}),
         ("panoptic_deeplab_wr41_coco", {0: 1, 250_000: 0.5**0.9}),
     ],
 )

@@ -24,5 +24,8 @@ def test_padding(name: str) -> None:
         assert augment.pad_value is None
     else:
         # detectron2's mappers pad crops with a grey before the normalisation, everybody else with the mean after it
-        crops = name.startswith(("mask2former", "maskformer", "semask"))
-        assert augment.pad_value == (128 if crops else None)
+        # but for EoMT's, who pad with black
+        grey = name.startswith(("mask2former", "maskformer", "semask"))
+        assert augment.pad_value == (128 if grey else 0 if name.startswith("eomt") else None)
+    black = name.startswith("eomt") and config.windows is None
+    assert config.pad_value == (0 if black else None)

@@ -34,7 +34,7 @@ class SegmenterDecoder(SemanticModel):
         self.semantic_spec = SemanticSpec(num_classes, self.decoder.channels, in_channels, 8, refines_classes=True)
 
     def forward(self, images: Tensor, layer_outputs: bool | None = None):
-        return self.decoder(images, self)
+        return self.decoder(self.refine(images), self)
 
 
 def taxonomy(num_classes: int):

@@ -1,13 +1,11 @@
 """Intra-batch supervision against loops over instances and pixels, and what each of its settings must do."""
 
-import socket
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from gloo_processes import in_processes
 from pantile.contracts.assignment import Assignment
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
@@ -196,18 +194,13 @@ def test_weight_0_builds_nothing_and_draws_no_random_number():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_pairs_across_processes_equal_pairs_in_one_batch(tmp_path):
+def test_pairs_across_processes_equal_pairs_in_one_batch():
     """Three processes of one image each; the third has no thing, yet nobody waits for ever."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.start_processes(_one_of_three, args=(port, str(tmp_path)), nprocs=3, start_method="fork")
     whole = make_output(1)
     ring = [1, 2, 0]
     terms = [naive_of(whole, image, ring) for image in range(3)]
     gradients = torch.autograd.grad(2.0 * sum(terms), (whole.query_embed, whole.pixel_embed), allow_unused=True)
-    for image in range(3):
-        found = torch.load(tmp_path / f"{image}.pt")
+    for image, found in enumerate(in_processes(_one_of_three, count=3)):
         torch.testing.assert_close(
             found["loss"].double(), 2.0 * torch.as_tensor(terms[image]).double(), rtol=1e-6, atol=1e-9
         )
@@ -221,9 +214,7 @@ def naive_of(output: MaskOutput, image: int, partner: list[int]):
     return naive(output, alone, TARGETS, partner) if things else torch.zeros(())
 
 
-def _one_of_three(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=3)
+def _one_of_three(rank: int) -> dict[str, torch.Tensor]:
     whole = make_output(1)
     parts = {"query_embed": whole.query_embed, "pixel_embed": whole.pixel_embed}
     own = {name: part[rank : rank + 1].detach().requires_grad_() for name, part in parts.items()}
@@ -233,6 +224,4 @@ def _one_of_three(rank: int, port: int, folder: str) -> None:
     technique = built(replace(ALL_PIXELS, pairs_across_processes=True))
     loss = technique.extra_losses(output, targets, assignment)["empty"]
     loss.backward()
-    kept = {"loss": loss.detach(), "query": output.query_embed.grad, "pixel": output.pixel_embed.grad}
-    torch.save(kept, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return {"loss": loss.detach(), "query": output.query_embed.grad, "pixel": output.pixel_embed.grad}

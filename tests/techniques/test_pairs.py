@@ -12,13 +12,24 @@ from pantile.engine.config import RunConfig
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
 from pantile.models import ARCHITECTURES
+from pantile.models.semantic_model import SemanticModel
 from pantile.recipes import make_recipe
 from pantile.techniques import TECHNIQUES, TechniquesConfig
 from tiny_runs import tiny
 
 #: models with queries and masks
 RECIPES = [f"{name}_nano" for name, model in sorted(ARCHITECTURES.items()) if hasattr(model, "mask_spec")]
-SMALL = {name: tiny(config_class()) for name, config_class in sorted(TECHNIQUES.items())}
+#: models that classify pixels
+PIXEL_RECIPES = [f"{name}_nano" for name, model in sorted(ARCHITECTURES.items()) if issubclass(model, SemanticModel)]
+EVERY = {name: tiny(config_class()) for name, config_class in sorted(TECHNIQUES.items())}
+#: techniques for each
+SMALL = {name: config for name, config in EVERY.items() if "mask_spec" in config.make().needs}
+#: widths are those of the hosts' classes
+OF_PIXELS = {
+    name: replace(config, **({"channels": None} if hasattr(config, "channels") else {}))
+    for name, config in EVERY.items()
+    if "semantic_spec" in config.make().needs
+}
 ON = {name: TechniquesConfig(**{name: config}) for name, config in SMALL.items()} | {"all": TechniquesConfig(**SMALL)}
 REMASK = SMALL["remask"]
 
@@ -86,6 +97,26 @@ def test_weight_zero_equals_absence_to_the_last_bit(recipe, techniques):
     assert {k: v.item() for k, v in losses.items()} == {k: v.item() for k, v in plain_losses.items()}
     for name, parameter in task.model.named_parameters():
         assert torch.equal(parameter.grad, plain_gradients[name]), name
+
+
+def test_every_technique_is_tried():
+    assert EVERY.keys() == SMALL.keys() | OF_PIXELS.keys()
+
+
+@pytest.mark.parametrize("techniques", [*OF_PIXELS, "all"])
+@pytest.mark.parametrize("recipe", PIXEL_RECIPES)
+def test_a_step_of_a_pixel_classifier_is_finite_and_without_weight_it_is_the_plain_one(recipe, techniques):
+    chosen = {name: config for name, config in OF_PIXELS.items() if techniques in (name, "all")}
+    losses, task = one_step(tiny_config(recipe, TechniquesConfig(**chosen)))
+    assert all(torch.isfinite(value) for value in losses.values()), losses
+    for name, parameter in task.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+    plain, _ = plain_step(recipe)
+    assert {k: v.item() for k, v in losses.items()} != {k: v.item() for k, v in plain.items()}
+    off = TechniquesConfig(**{name: switched_off(config) for name, config in chosen.items()})
+    losses, task = one_step(tiny_config(recipe, off))
+    assert not task.techniques
+    assert {k: v.item() for k, v in losses.items()} == {k: v.item() for k, v in plain.items()}
 
 
 #: Panoptic FCN has no class term of queries: a thing's class is where the map of its class says that its centre is

@@ -7,7 +7,7 @@ from rankseg_models import taxonomy
 from pantile.engine.run_cost import run_cost
 from pantile.models import create_model
 from pantile.recipes import make_recipe
-from pantile.techniques import RankSegConfig, TechniquesConfig, build_techniques
+from pantile.techniques import EncNetConfig, ESSNetConfig, RankSegConfig, TechniquesConfig, build_techniques
 
 
 def parameters(recipe: str, classes: int, **settings) -> int:
@@ -45,6 +45,15 @@ def test_default_head(recipe, classes, expected):
 @pytest.mark.parametrize(("head", "expected"), [("pooling", 103_235_599), ("decoder", 114_265_103)])
 def test_other_heads(head, expected):
     assert parameters("segmenter_b_coco_stuff10k_rankseg", 171, head=head) == expected
+
+
+def test_what_it_is_compared_with():
+    config = make_recipe("segmenter_b_ade20k")
+    config.techniques = TechniquesConfig(encnet=EncNetConfig())
+    assert run_cost(config, [False] * 150, (64, 64)).parameters == 109_154_178
+    config.techniques = TechniquesConfig(essnet=ESSNetConfig())
+    config.model.embed_channels = 64
+    assert run_cost(config, [False] * 150, (64, 64)).parameters == 101_416_236
 
 
 def test_the_command_counts_what_inference_needs():

@@ -5,14 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pycocotools.mask import area
 from rankseg_models import taxonomy
 from rankseg_weights import encoder_head
 from torch import nn
 
 from pantile.contracts.outputs import MaskOutput, MaskSpec
+from pantile.contracts.placement import Placement
 from pantile.contracts.targets import collate_targets
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.layers.position_encoding import sine_positions
+from pantile.losses.binary_masks import mask_and_dice_costs, mask_and_dice_losses
+from pantile.losses.matching import hungarian
+from pantile.losses.point_sampling import sample_maps
 from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig, weighted_class_loss
+from pantile.merge import QueryMergeConfig, merge
 from pantile.models.mask2former import Mask2Former, mask2former_nano_config
 from pantile.models.mask2former_pixel_decoder import DecodedPixels
 from pantile.techniques import RankSegConfig, losses_of
@@ -98,6 +105,85 @@ def test_ranking_classes_and_gradients(real_data, name):
         assert ours.grad.tolist() == pytest.approx(told["ml_norm_grad"][theirs], abs=1e-5)
     norms = {key.removeprefix("ml_head."): value for key, value in told["ml_grad_norm"].items()}
     assert float(technique.host.ranking.head.class_embed.grad.norm()) == pytest.approx(norms["cls_emb"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_matching_masks_and_their_gradients(real_data, name):
+    """The parts of the criterion on masks that overlap, which a map of ids cannot hold, at the recorded points."""
+    recording, technique, final, _ = recorded(real_data, name)
+    told = recording.told
+    output = technique.rewrite(final)
+    seen = technique.change_targets(output, targets_of(recording))
+    kept = [seen.classes[image][: len(recording[f"gt_labels{image}"])] >= 0 for image in range(told["B"])]
+    labels = [recording[f"gt_labels{image}"][mask] for image, mask in enumerate(kept)]
+    masks = [recording[f"gt_masks{image}"][mask].double() for image, mask in enumerate(kept)]
+    count = max(1, sum(map(len, labels)))
+    for index, layer in enumerate((output, *output.layers)):
+        suffix = f"_{index - 1}" if index else ""
+        pairs = told["matching"]["pairs"][index]
+        for image, (queries, rows) in enumerate(pairs):
+            points = recording[f"matcher_points{index * told['B'] + image}"][None]
+            at = [sample_maps(maps[None], points) for maps in (layer.mask_logits[image], masks[image])]
+            mask, dice = mask_and_dice_costs(*at, "cross_entropy")
+            chance = layer.class_logits[image].softmax(dim=1)[:, labels[image]]
+            valid = torch.ones(1, len(labels[image]), dtype=torch.bool)
+            matching = hungarian(5 * mask + 5 * dice - 2 * chance[None], valid)[0]
+            assert matching[torch.tensor(rows, dtype=torch.int64)].tolist() == queries
+        matched = [
+            (layer.mask_logits[image, query], masks[image][row])
+            for image, (queries, rows) in enumerate(pairs)
+            for query, row in zip(queries, rows, strict=True)
+        ]
+        predicted, true = (torch.stack(maps)[:, None] for maps in zip(*matched, strict=True))
+        points = recording[f"loss_points{index}"]
+        mask, dice = mask_and_dice_losses(
+            *(sample_maps(maps, points)[:, 0] for maps in (predicted, true)), "cross_entropy"
+        )
+        terms = {"mask": 5 * mask.sum() / count, "dice": 5 * dice.sum() / count}
+        for term, value in terms.items():
+            assert value.item() == pytest.approx(told["weighted_losses"][f"loss_{term}{suffix}"], abs=1e-5)
+        sum(terms.values()).backward()
+        prefix = f"aux{index - 1}_" if index else ""
+        torch.testing.assert_close(layer.mask_logits.grad, recording[f"grad_{prefix}pred_masks"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@torch.no_grad()
+def test_inference(real_data, name):
+    """The original's maps and instances, of images that are smaller than they were."""
+    recording, technique, final, _ = recorded(real_data, name)
+    told = recording.told
+    output = technique.eval().rewrite(replace(final, layers=()))
+    names = [f"class {index}" for index in range(told["K"])]
+    things = [names[index] for index in told["thresholds"]["thing_classes"]]
+    classes = plain_taxonomy(names, things=things)
+    for image in range(told["B"]):
+        scores = recording[f"test_inst_scores{image}"]
+        config = QueryMergeConfig(
+            object_threshold=told["thresholds"]["object_mask"],
+            overlap_threshold=told["thresholds"]["overlap"],
+            instances=len(scores),  # theirs are the best of all classes, of which those of stuff are then left out
+        )
+        original = tuple(recording[f"test_panoptic{image}"].shape)
+        alone = replace(output, class_logits=output.class_logits[image : image + 1],
+                        mask_logits=output.mask_logits[image : image + 1], classes=output.classes[image : image + 1],
+                        presence_logits=output.presence_logits[image : image + 1])  # fmt: skip
+        placement = Placement(tuple(told["image"]), tuple(told["image"]), original)
+        tasks = frozenset({"panoptic", "semantic", "instance"})
+        (prediction,) = merge(alone, classes, config, [placement], tasks)
+        best = recording[f"test_sem_seg{image}"].argmax(dim=0).numpy()
+        assert np.array_equal(prediction.semantic, best)
+        theirs = {row["id"]: row["category_id"] for row in told["test"][image]["segments_info"]}
+        ours = {segment.id: segment.class_index for segment in prediction.panoptic.segments}
+        assert sorted(theirs.values()) == sorted(ours.values())
+        class_of = [np.vectorize(lambda number, table=table: table.get(number, -1)) for table in (theirs, ours)]
+        maps = (recording[f"test_panoptic{image}"].numpy(), prediction.panoptic.ids)
+        assert np.array_equal(*(look_up(ids) for look_up, ids in zip(class_of, maps, strict=True)))
+        order = scores.argsort(descending=True, stable=True)
+        found = prediction.instances
+        assert [own.score for own in found] == pytest.approx(scores[order].tolist(), abs=1e-5)
+        assert [own.class_index for own in found] == recording[f"test_inst_classes{image}"][order].tolist()
+        assert [area(own.mask) for own in found] == recording[f"test_inst_area{image}"][order].tolist()
 
 
 def class_loss(output, classes, targets, pairs):

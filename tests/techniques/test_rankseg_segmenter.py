@@ -8,7 +8,8 @@ from rankseg_weights import LAYER, encoder_head_within
 from timm.models.vision_transformer import VisionTransformer
 
 from pantile.backbones.timm_vit import ViTBackbone
-from pantile.contracts.class_channels import channels_of
+from pantile.contracts.class_channels import channels_of, in_class_order
+from pantile.inference.windows import Windows, forward_windows
 from pantile.models.segmenter import Segmenter, SegmenterConfig
 from pantile.techniques import RankSegConfig
 from rankseg_blocks import Recording
@@ -101,7 +102,9 @@ def replace_fields(output, logits, classes, scores, num_classes):
     return type(output)(logits, output.pixel_embed, output.class_embed, num_classes, classes, scores)
 
 
-def test_a_whole_network(real_data):
+@pytest.fixture
+def network(real_data):
+    """Recording, model and technique of a whole network."""
     recording = Recording(real_data, "rankseg_net_tranenc")
     cfg = recording.told["cfg"]
     vit = VisionTransformer(
@@ -121,7 +124,26 @@ def test_a_whole_network(real_data):
     technique.host.ranking.head.load_state_dict(encoder_head_within(head))
     norm = {"gain": head["mask_norm.weight"], "bias": head["mask_norm.bias"]}
     technique.host.ranking.norm.load_state_dict(norm)
+    return recording, model, technique
 
+
+@pytest.mark.parametrize("flip", [False, True])
+@torch.no_grad()
+def test_its_windows(network, flip):
+    """Each window ranks for itself, also of the mirrored image; classes that none selects have no probability."""
+    recording, model, technique = network
+    cfg = recording.told["cfg"]
+    model.eval(), technique.eval()
+    windows = Windows((cfg["crop"], cfg["crop"]), tuple(cfg["stride"]), smaller_images="shrink")
+    image = recording["image"].double()[None] / 127.5 - 1
+    output = forward_windows(model, image.flip(-1) if flip else image, windows)
+    probability = in_class_order(output.class_logits.softmax(dim=1), output.classes, cfg["K"], 0.0)
+    close(probability.flip(-1) if flip else probability, recording["slide_prob_flip" if flip else "slide_prob"], 1e-5)
+
+
+def test_a_whole_network(network):
+    recording, model, technique = network
+    cfg = recording.told["cfg"]
     image = recording["image"].double()[None] / 127.5 - 1
     crop = image[:, :, :64, :64].clone().requires_grad_()
     losses = losses_at(model, technique, crop, targets_of(recording["label"], cfg["K"]))

@@ -7,8 +7,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.visualize.contact_sheet import CELL, contact_sheet
 from pantile.visualize.labelled_image import LONGEST_SIDE, draw_labelled
-from pantile.visualize.legends import legend
-from pantile.visualize.overlays import overlay
+from pantile.visualize.legend import legend
+from pantile.visualize.overlay import overlay
 
 
 def test_a_labelled_image_knows_its_segments(photo, scene, taxonomy):

@@ -6,7 +6,7 @@ import pytest
 from pantile.contracts.panoptic import rgb_to_ids
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.visualize.colors import VOID_COLOR, shades
-from pantile.visualize.legends import error_legend, legend
+from pantile.visualize.legend import error_legend, legend
 from pantile.visualize.palette import ERROR_COLORS, HATCH_COLOR
 
 

@@ -10,7 +10,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment, rgb_to_ids
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.colors import segment_colors
-from pantile.visualize.overlays import error_kinds, error_map, error_map_with_legend, overlay, overlay_with_legend
+from pantile.visualize.overlay import error_kinds, error_map, error_map_with_legend, overlay, overlay_with_legend
 from pantile.visualize.palette import DOT_COLOR, ERROR_COLORS, HATCH_COLOR
 from pantile.visualize.panels import grid, side_by_side
 from pantile.visualize.textures import dots, hatching

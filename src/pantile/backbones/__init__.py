@@ -1,20 +1,13 @@
 """Feature extractors behind one interface: timm's, and what timm does not have."""
 
-from pantile.backbones.axial_resnet import AxialResNet, AxialResNetConfig, named_axial_resnet
-from pantile.backbones.interface import Backbone
-from pantile.backbones.registry import create_backbone, tagged, weights_name
-from pantile.backbones.swidernet import SWideRNet, SWideRNetClassifier, SWideRNetConfig, wr41
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = [
-    "AxialResNet",
-    "AxialResNetConfig",
-    "Backbone",
-    "SWideRNet",
-    "SWideRNetClassifier",
-    "SWideRNetConfig",
-    "create_backbone",
-    "named_axial_resnet",
-    "tagged",
-    "weights_name",
-    "wr41",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "axial_resnet": ("AxialResNet", "AxialResNetConfig", "named_axial_resnet"),
+        "interface": ("Backbone",),
+        "registry": ("create_backbone", "tagged", "weights_name"),
+        "swidernet": ("SWideRNet", "SWideRNetClassifier", "SWideRNetConfig", "wr41"),
+    },
+)

@@ -24,7 +24,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from pantile.backbones.interface import AfterBlock, Backbone, Trail
+from pantile.backbones.interface import AfterBlock, Backbone, Trail, layers_behind
 from pantile.backbones.stacked_decoder import StackedDecoder
 from pantile.layers.conv import ConvNorm, set_batch_norm
 from pantile.layers.residual_block import axial_block, basic_block, bottleneck_block
@@ -152,6 +152,11 @@ class AxialResNet(Backbone):
 
     def maps_by_stride(self) -> dict[int, int]:
         return self.decoder.earlier
+
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block; a stacked decoder learns as what follows it does."""
+        names = [name for name, _ in self.named_parameters() if not name.startswith("decoder.")]
+        return layers_behind(names, r"stages\.(\d+)\.(\d+)\.")
 
     def _run_stages(self, x: Tensor, after_block: AfterBlock) -> Trail:
         trail: Trail = {}

@@ -41,19 +41,26 @@ class Backbone(nn.Module):
         """The original stride of each call of ``after_block``."""
         return []
 
+    def layers_behind(self) -> dict[str, int]:
+        """How many layers lie behind each parameter, for layer-wise learning rate decay; see ``layers_behind``. What is
+        left out counts 0: it learns as fast as the decoder."""
+        return {}
+
     def maps_by_stride(self) -> dict[int, int]:
         """How many maps of each original stride ``run`` gives."""
         return dict.fromkeys((4, 8, 16, 32), 1)
 
 
-def layers_behind(names: Iterable[str], pattern: str, depth: int) -> dict[str, int]:
-    """How many layers lie behind each parameter of a row of blocks, itself included, as BEiT's layer decay counts them.
+def layers_behind(names: Iterable[str], pattern: str) -> dict[str, int]:
+    """How many layers lie behind each parameter of a row of blocks, itself included, as BEiT's layer decay counts them:
+    1 for the last block, one more for each before it, and one more again for what stands before the first.
 
     Args:
         names: of all parameters.
-        pattern: at the beginning of a block's, whose group 1 is its number; what does not match lies before the first
-            block.
-        depth: number of blocks.
+        pattern: at the beginning of a block's, whose groups are the numbers that place it in the row; what does not
+            match stands before the first block.
     """
     matches = {name: re.match(pattern, name) for name in names}
-    return {name: depth - int(match[1]) if match else depth + 1 for name, match in matches.items()}
+    places = {name: tuple(map(int, match.groups())) for name, match in matches.items() if match}
+    row = sorted(set(places.values()), reverse=True)
+    return {name: row.index(places[name]) + 1 if name in places else len(row) + 1 for name in matches}

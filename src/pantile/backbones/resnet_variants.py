@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from pantile.backbones.timm_bridge import ResNetBackbone
+from pantile.backbones.timm_convnets import ResNetBackbone
 from pantile.contracts.errors import UserError
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 

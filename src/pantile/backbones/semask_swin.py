@@ -47,6 +47,10 @@ class SeMaskSwin(Backbone):
                 semantic.append(F.interpolate(classes, size=size, mode="bilinear", align_corners=False))
         return features | ({"semantic": torch.stack(semantic).sum(0)} if semantic else {})
 
+    def layers_behind(self) -> dict[str, int]:
+        """Of Swin's parameters; the semantic layers learn as the decoder does."""
+        return {f"swin.{name}": count for name, count in self.swin.layers_behind().items()}
+
 
 class SemanticLayer(nn.Module):
     """(B, H, W, C) -> the same, and the class map (B, K, H, W)."""

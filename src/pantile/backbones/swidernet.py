@@ -40,7 +40,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, EffectiveSEModule, lecun_normal_, variance_scaling_
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.backbones.weights_file import load_backbone_weights
 from pantile.contracts.errors import UserError
 from pantile.layers.conv import set_batch_norm
@@ -177,6 +177,10 @@ class SWideRNet(Backbone):
         for block in self.conv6:
             x = block(x)
         return {"stem": stem, "res2": res2, "res3": res3, "res4": res4, "res5": x}
+
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block."""
+        return layers_behind([name for name, _ in self.named_parameters()], r"conv([2-6])\.(\d+)\.")
 
     def _stage(self, blocks: nn.ModuleList, x: Tensor) -> tuple[Tensor, Tensor]:
         """The map that decoders read, at the stage's full width and its finest resolution, and the output."""

@@ -97,7 +97,7 @@ class BeitBackbone(Backbone):
     def layers_behind(self) -> dict[str, int]:
         """Of the transformer's parameters; see ``interface.layers_behind``."""
         names = [name for name, _ in self.named_parameters() if name.startswith(("model.", "tables."))]
-        return layers_behind(names, r"(?:model\.blocks|tables)\.(\d+)", len(self.tables))
+        return layers_behind(names, r"(?:model\.blocks|tables)\.(\d+)")
 
 
 def relative_bias(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

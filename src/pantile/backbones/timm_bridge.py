@@ -1,14 +1,8 @@
 """timm models as backbones: the features that panoptic decoders read, and nothing else of the model.
 
-What is read where (checked against the published parameter counts of the decoders):
-
-- ResNet family: the activated output of each stage; ``stem`` is the feature after the max-pooling (stride 4).
-- MobileNetV3: not the narrow output of a stage's last block but its *expanded* depthwise feature, after batch norm
-  and activation, before squeeze-and-excitation; at stride 32 the last 1x1 convolution.
-- ConvNeXt: the raw output of each stage; ``stem`` is the patchify output (stride 4). Maps are zero-padded so that
-  sizes of 32k+1 give n, 2n-1, 4n-3, ... as they do in the other families.
-- BEiT: see ``timm_beit``.
-- any other timm model with features at strides 4, 8, 16 and 32: timm's ``features_only``; no stem.
+ResNet, MobileNetV3 and ConvNeXt are in ``timm_convnets``, with what is read of them; Swin in ``timm_swin``, BEiT in
+``timm_beit``, other plain vision transformers in ``timm_tokens`` and ``simple_pyramid``, and all else with features at
+strides 4, 8, 16 and 32 in ``timm_features`` and ``timm_sizes``.
 
 At output stride 16 the last stage keeps its resolution and its later blocks are dilated instead, where timm can do so;
 ResNets can do so for two stages, at output stride 8.
@@ -16,34 +10,33 @@ ResNets can do so for two stages, at output stride 8.
 Modules and parameters keep timm's names below ``model``.
 """
 
-from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import timm
 import torch
-import torch.nn.functional as F
-from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
 from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from pantile.backbones.interface import Backbone
+from pantile.backbones.simple_pyramid import SimplePyramid, pyramid_patch_size
 from pantile.backbones.timm_beit import BeitBackbone
+from pantile.backbones.timm_convnets import (
+    ConvNeXtBackbone,
+    MobileNetV3Backbone,
+    ResNetBackbone,
+    dilated_mobilenet_blocks,
+)
+from pantile.backbones.timm_features import TimmFeatures
+from pantile.backbones.timm_sizes import Sizing, sizing_of
 from pantile.backbones.timm_swin import SwinBackbone
+from pantile.backbones.timm_tokens import PlainTransformer, is_plain_transformer
 from pantile.contracts.errors import UserError
-
-STAGES = ("res5", "res4", "res3", "res2")
-
-
-class TimmBackbone(Backbone):
-    """A timm model behind the interface, as ``model``."""
-
-    def __init__(self, model: nn.Module, channels: dict[str, int], stem_stride: int = 4, output_stride: int = 32):
-        super().__init__(channels, stem_stride=stem_stride, output_stride=output_stride)
-        self.model = model
 
 
 def weights_name(name: str) -> str:
@@ -77,7 +70,7 @@ def create_backbone(
         in_channels: bands of the image; timm adapts the first kernel when weights are loaded.
         drop_path: stochastic depth rate of the last block; 0..1.
         output_stride: of res5, 32 or 16; 8 for a ResNet.
-        image_size: (H, W) in pixels for which a BEiT stores its relative positions; None is the name's.
+        image_size: (H, W) in pixels for which a BEiT or another transformer stores its positions; None is the name's.
         feature_blocks: after how many blocks a BEiT's features are taken; None is its default.
 
     Raises:
@@ -88,10 +81,9 @@ def create_backbone(
     if output_stride not in (8, 16, 32):
         raise UserError(f"model.output_stride is {output_stride}; give 32 or 16, or 8 for a ResNet.")
 
-    with torch.device("meta"):
-        family = _family(timm.create_model(base_name))
-        if output_stride < 32:
-            _check_dilation(base_name)
+    family = _family(base_name)
+    if output_stride < 32 and family is not SimplePyramid:
+        _check_dilation(base_name)
     if output_stride == 8 and family is not ResNetBackbone:
         raise UserError(f"model.output_stride is 8, which only ResNets can have; give 16 or 32 for {base_name}.")
     options: dict = {"in_chans": in_channels}
@@ -100,21 +92,34 @@ def create_backbone(
     whole_model = options
     if family is TimmFeatures:
         options = options | {"features_only": True}
-    if output_stride < 32 and family is not MobileNetV3Backbone:
+    if output_stride < 32 and family not in (MobileNetV3Backbone, SimplePyramid):
         options = options | {"output_stride": output_stride}
-    if family is BeitBackbone:
+    sizing = Sizing()
+    if family is TimmFeatures:
+        sizing = sizing_of(base_name, output_stride)
+        options |= dict(sizing.options)
+    if feature_blocks is not None and family is not BeitBackbone:
+        raise UserError(f"model.feature_blocks is for BEiT; leave it out for {base_name}.")
+    if image_size is not None and family not in (BeitBackbone, SimplePyramid):
+        raise UserError(f"model.image_size is for vision transformers; leave it out for {base_name}.")
+    if family in (BeitBackbone, SimplePyramid):
         options |= {"num_classes": 0} | ({} if image_size is None else {"img_size": image_size})
-    elif image_size is not None or feature_blocks is not None:
-        raise UserError(f"model.image_size and model.feature_blocks are for BEiT; leave them out for {base_name}.")
+    if family is SimplePyramid:
+        tokens = create_tokens(name, options, pyramid_patch_size, pretrained=pretrained, weights_file=weights_file)
+        return SimplePyramid(tokens, output_stride)
     if family is TimmFeatures and weights_file is not None:
         # timm takes any file for the features alone, even one that has none of their tensors
         build(name, whole_model, pretrained=pretrained, weights_file=weights_file)
     model = build(name, options, pretrained=pretrained, weights_file=weights_file)
     if output_stride == 16 and family is MobileNetV3Backbone:
-        model.blocks = _dilated_mobilenet_blocks(model, base_name, drop_path)
-    return (
-        BeitBackbone(model, output_stride, feature_blocks) if family is BeitBackbone else family(model, output_stride)
-    )
+        model.blocks = dilated_mobilenet_blocks(model, base_name, drop_path)
+    if drop_path > 0 and not any(getattr(module, "drop_prob", 0.0) > 0 for module in model.modules()):
+        raise _no_drop_path(name)
+    if family is BeitBackbone:
+        return BeitBackbone(model, output_stride, feature_blocks)
+    if family is TimmFeatures:
+        return TimmFeatures(model, output_stride, base_name, sizing.multiple)
+    return family(model, output_stride)
 
 
 def checked_name(name: str, weights_file: str | None = None) -> str:
@@ -145,6 +150,8 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
     try:
         return timm.create_model(name, **options)
     except Exception as error:
+        if "drop_path_rate" in str(error):
+            raise _no_drop_path(name) from error
         if not options["pretrained"]:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise UserError(f"model.backbone: timm cannot build {name!r} as a backbone ({reason}).") from error
@@ -155,120 +162,38 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
         ) from error
 
 
-class ResNetBackbone(TimmBackbone):
-    """ResNet-18 to -152 and relatives. Channels of ResNet-50: stem 64, then 256, 512, 1024, 2048."""
-
-    def __init__(self, model: ResNet, output_stride: int):
-        del model.global_pool, model.fc
-        widths = {f"layer{info['module'][-1]}": info["num_chs"] for info in model.feature_info[1:]}
-        res2, res3, res4, res5 = (widths[f"layer{i}"] for i in (1, 2, 3, 4))
-        stem = model.bn1.num_features
-        channels = {"res5": res5, "res4": res4, "res3": res3, "stem": stem, "res2": res2}
-        super().__init__(model, channels, output_stride=output_stride)
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        model = self.model
-        stem = model.maxpool(model.act1(model.bn1(model.conv1(images))))
-        res2 = model.layer1(stem)
-        res3 = model.layer2(res2)
-        res4 = model.layer3(res3)
-        res5 = model.layer4(res4)
-        return {"stem": stem, "res2": res2, "res3": res3, "res4": res4, "res5": res5}
+def _no_drop_path(name: str) -> UserError:
+    return UserError(f"model.backbone_drop_path: timm's {name} has no stochastic depth; set it to 0.")
 
 
-class MobileNetV3Backbone(TimmBackbone):
-    """Small: 16, 88, 144, 576. Large: 72, 120, 672, 960. The stem is the first convolution, at stride 2."""
+def create_tokens(
+    name: str,
+    options: dict,
+    patch_size: Callable[[int], int],
+    *,
+    pretrained: bool,
+    weights_file: str | None,
+) -> PlainTransformer:
+    """A plain transformer for images of any size.
 
-    def __init__(self, model: MobileNetV3, output_stride: int):
-        for unused in ("global_pool", "conv_head", "norm_head", "act2", "flatten", "classifier"):
-            delattr(model, unused)
-        taps, channels = {}, {}
-        for name, info in zip(STAGES, reversed(model.feature_info), strict=False):
-            upto = model.blocks[: info["stage"]]  # stages count from 1
-            last = upto[-1][-1]
-            taps[sum(map(len, upto)) - 1] = name
-            channels[name] = (last.conv_dw if hasattr(last, "conv_dw") else last.conv).out_channels
-        channels["stem"] = model.conv_stem.out_channels
-        super().__init__(model, channels, stem_stride=2, output_stride=output_stride)
-        self.taps = taps
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x = self.model.bn1(self.model.conv_stem(images))
-        features = {"stem": x}
-        for index, block in enumerate(block for stage in self.model.blocks for block in stage):
-            expanded, x = _expanded_and_output(block, x)
-            if index in self.taps:
-                features[self.taps[index]] = expanded
-        return features
-
-
-def _expanded_and_output(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs one MobileNetV3 block; also returns the depthwise feature before squeeze-and-excitation."""
-    if isinstance(block, InvertedResidual):
-        expanded = block.bn2(block.conv_dw(block.bn1(block.conv_pw(x))))
-        out = block.bn3(block.conv_pwl(block.se(expanded)))
-    elif isinstance(block, DepthwiseSeparableConv):
-        expanded = block.bn1(block.conv_dw(x))
-        out = block.bn2(block.conv_pw(block.se(expanded)))
-    else:
-        out = block(x)
-        return out, out
-    return expanded, block.drop_path(out) + x if block.has_skip else out
-
-
-class ConvNeXtBackbone(TimmBackbone):
-    """Tiny and small: stem 96, then 96, 192, 384, 768. Base: 128 to 1024. Large: 192 to 1536.
-
-    The stem sees one more pixel on the left and top and up to two on the right and bottom, each downsampling one on
-    the right and bottom: zeros, as the released models were trained.
+    Args:
+        options: for timm.
+        patch_size: the wanted side of patches, by the name's. The first kernel of loaded weights is resampled to it.
     """
-
-    def __init__(self, model: ConvNeXt, output_stride: int):
-        del model.norm_pre, model.head
-        res2, res3, res4, res5 = (info["num_chs"] for info in model.feature_info)
-        channels = {"res5": res5, "res4": res4, "res3": res3, "res2": res2, "stem": res2}
-        super().__init__(model, channels, output_stride=output_stride)
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        x = self.model.stem(F.pad(images, (1, 2, 1, 2)))
-        features = {"stem": x}
-        for name, stage in zip(reversed(STAGES), self.model.stages, strict=True):
-            if not isinstance(stage.downsample, nn.Identity) and stage.downsample[1].stride == (2, 2):
-                x = F.pad(x, (0, 1, 0, 1))  # an undone stride: timm pads in the same places
-            x = stage(x)
-            features[name] = x
-        return features
+    with torch.device("meta"):
+        size = timm.create_model(name.partition(".")[0]).patch_embed.patch_size[0]
+    wanted = patch_size(size)
+    options = (
+        options | {"dynamic_img_size": True, "num_classes": 0} | ({} if wanted == size else {"patch_size": wanted})
+    )
+    return PlainTransformer(build(name, options, pretrained=pretrained, weights_file=weights_file))
 
 
-class TimmFeatures(TimmBackbone):
-    """Any timm model whose ``features_only`` form has strides 4, 8, 16 and 32, or 16 twice at output stride 16."""
-
-    def __init__(self, model: nn.Module, output_stride: int):
-        reductions, widths = model.feature_info.reduction(), model.feature_info.channels()
-        wanted = dict(zip(STAGES, (output_stride, 16, 8, 4), strict=True))
-        missing = Counter(wanted.values()) - Counter(reductions)
-        if missing:
-            raise UserError(
-                f"model.backbone: its features have strides {reductions}, without {min(missing)}; choose a backbone "
-                "with strides 4, 8, 16 and 32, such as resnet50."
-            )
-        index = {name: reductions.index(s) for name, s in wanted.items()}
-        if output_stride == 16:
-            index["res5"] = reductions.index(16, index["res4"] + 1)
-        channels = {name: widths[i] for name, i in index.items()}
-        super().__init__(model, channels, output_stride=output_stride)
-        self.index = index
-        self.channels_last_output = getattr(model, "output_fmt", None) == "NHWC"
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps = self.model(images)
-        if self.channels_last_output:
-            maps = [x.permute(0, 3, 1, 2) for x in maps]
-        return {name: maps[i] for name, i in self.index.items()}
-
-
-def _family(model: nn.Module) -> type[Backbone]:
+@cache
+def _family(base_name: str) -> type[Backbone]:
     """Which wrapper reads this model."""
+    with torch.device("meta"):
+        model = timm.create_model(base_name)
     if isinstance(model, ResNet):
         return ResNetBackbone
     if isinstance(model, MobileNetV3) and "mobilenetv3" in model.default_cfg["architecture"]:
@@ -279,7 +204,7 @@ def _family(model: nn.Module) -> type[Backbone]:
         return SwinBackbone
     if isinstance(model, Beit):
         return BeitBackbone
-    return TimmFeatures
+    return SimplePyramid if is_plain_transformer(model) else TimmFeatures
 
 
 def _check_tag(name: str) -> None:
@@ -295,16 +220,10 @@ def _check_tag(name: str) -> None:
 def _check_dilation(base_name: str) -> None:
     """Raises a UserError for models that timm cannot build at output stride 16."""
     try:
-        timm.create_model(base_name, features_only=True, output_stride=16)
+        with torch.device("meta"):
+            timm.create_model(base_name, features_only=True, output_stride=16)
     except Exception as error:  # timm's models say it in several ways, some with an empty assertion
         raise UserError(
             f"model.output_stride: timm cannot build {base_name} at 16; set it to 32, or take a backbone such as "
             "resnet50, convnext_tiny or mobilenetv3_large_100."
         ) from error
-
-
-def _dilated_mobilenet_blocks(model: MobileNetV3, base_name: str, drop_path: float) -> nn.Module:
-    """The model's blocks at output stride 16, with its weights; in timm only the features-only form has them."""
-    dilated = timm.create_model(base_name, features_only=True, output_stride=16, drop_path_rate=drop_path).blocks
-    dilated.load_state_dict(model.blocks.state_dict())
-    return dilated

@@ -8,6 +8,7 @@ segmenters (the original code, and what was trained with it) do otherwise, so ti
 - each of the four outputs has a layer norm of its own.
 """
 
+import re
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from timm.models import register_model
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from pantile.backbones.interface import Backbone
+from pantile.backbones.interface import Backbone, layers_behind
 from pantile.layers.position_encoding import cached_by_arguments
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -38,8 +39,10 @@ class SwinBackbone(Backbone):
     def __init__(self, model: SwinTransformer, output_stride: int = 32):
         del model.norm, model.head
         for stage in model.layers:
-            for block in stage.blocks:
+            for index, block in enumerate(stage.blocks):
                 block.attn_mask = None  # timm's, for its fixed size
+                block.__class__ = AnySizeBlock  # the same tensors, another forward
+                block.shifted = index % 2 == 1
         widths = [info["num_chs"] for info in model.feature_info]
         channels = dict(zip(reversed(STAGES), reversed(widths), strict=True))
         super().__init__(channels, stem_stride=4, output_stride=output_stride)
@@ -54,6 +57,18 @@ class SwinBackbone(Backbone):
             features[name] = self.norms[name](x).permute(0, 3, 1, 2)
         return features
 
+    def layers_behind(self) -> dict[str, int]:
+        """Block by block, a downsampling with the block before it (SimMIM, arXiv:2111.09886); the norms of the outputs
+        learn as the decoder does."""
+        names = [name for name, _ in self.named_parameters() if name.startswith("model.")]
+        behind = layers_behind(names, r"model\.layers\.(\d+)\.blocks\.(\d+)")
+        for name in names:
+            if match := re.match(r"model\.layers\.(\d+)\.downsample", name):
+                stage = int(match[1]) - 1
+                last = len(self.model.layers[stage].blocks) - 1
+                behind[name] = behind[f"model.layers.{stage}.blocks.{last}.norm1.weight"]
+        return behind
+
     def patches(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, ceil(H / 4), ceil(W / 4), channels), what the first stage reads."""
         embed = self.model.patch_embed
@@ -64,30 +79,35 @@ class SwinBackbone(Backbone):
 
 def run_stage(stage: nn.Module, x: Tensor) -> Tensor:
     """(B, H, W, C) of the stage before to what timm's ``stage`` makes of it."""
-    x = stage.downsample(x)
-    for index, block in enumerate(stage.blocks):
-        x = x + block.drop_path1(_window_attention(block, block.norm1(x), shifted=index % 2 == 1))
-        x = x + block.drop_path2(block.mlp(block.norm2(x)))
-    return x
+    return stage.blocks(stage.downsample(x))
 
 
-def _window_attention(block: SwinTransformerBlock, x: Tensor, shifted: bool) -> Tensor:
-    """(B, H, W, C) -> (B, H, W, C)."""
-    height, width, channels = x.shape[1:]
-    window = block.attn.window_size
-    x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
-    padded_height, padded_width = x.shape[1:3]
-    shift = (window[0] // 2, window[1] // 2) if shifted else (0, 0)
-    separation = None
-    if shifted:
-        x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
-        separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
-    windows = window_partition(x, window).flatten(1, 2)
-    attended = block.attn(windows, mask=separation).view(-1, *window, channels)
-    x = window_reverse(attended, window, padded_height, padded_width)
-    if shifted:
-        x = x.roll(shift, dims=(1, 2))
-    return x[:, :height, :width]
+class AnySizeBlock(SwinTransformerBlock):
+    """timm's block with the windows of detectors; every second one is ``shifted``."""
+
+    shifted: bool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        x = x + self.drop_path1(self._window_attention(self.norm1(x)))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
+
+    def _window_attention(self, x: Tensor) -> Tensor:
+        height, width, channels = x.shape[1:]
+        window = self.attn.window_size
+        x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
+        padded_height, padded_width = x.shape[1:3]
+        shift = (window[0] // 2, window[1] // 2) if self.shifted else (0, 0)
+        separation = None
+        if self.shifted:
+            x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
+            separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
+        windows = window_partition(x, window).flatten(1, 2)
+        attended = self.attn(windows, mask=separation).view(-1, *window, channels)
+        x = window_reverse(attended, window, padded_height, padded_width)
+        if self.shifted:
+            x = x.roll(shift, dims=(1, 2))
+        return x[:, :height, :width]
 
 
 @cached_by_arguments

@@ -9,13 +9,15 @@ timm's forward wants whole patches and has choices of its own about positions, s
 
 from typing import Literal
 
+import timm
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from pantile.backbones.interface import layers_behind
-from pantile.backbones.timm_bridge import build, checked_name
+from pantile.backbones.timm_bridge import build, checked_name, create_tokens
+from pantile.backbones.timm_tokens import PlainTransformer, is_plain_transformer
 from pantile.contracts.errors import UserError
 from pantile.layers.position_table import resize_positions
 
@@ -79,11 +81,11 @@ class ViTBackbone(nn.Module):
     def layers_behind(self) -> dict[str, int]:
         """See ``interface.layers_behind``; the last norm goes with the decoder."""
         names = [name for name, _ in self.named_parameters() if not name.startswith("model.norm.")]
-        return layers_behind(names, r"model\.blocks\.(\d+)", len(self.model.blocks))
+        return layers_behind(names, r"model\.blocks\.(\d+)")
 
 
 def create_vit(
-    name: str | ViTBackbone,
+    name: str | ViTBackbone | PlainTransformer,
     *,
     image_size: tuple[int, int],
     patch_size: int | None = None,
@@ -93,9 +95,12 @@ def create_vit(
     drop_path: float = 0.0,
     positions: Interpolation = "bilinear",
     norm_eps: float = 1e-5,
-) -> ViTBackbone:
+) -> ViTBackbone | PlainTransformer:
     """A transformer by its timm name, such as ``vit_base_patch16_384.augreg_in21k_ft_in1k``; or one that is taken as
     it is.
+
+    One with registers, without a class token or with rotary positions (DINOv2, DINOv3, EVA-02) comes as
+    ``PlainTransformer``; ``image_size``, ``positions`` and ``norm_eps`` are not for it.
 
     Args:
         image_size: (H, W) of the table of positions in pixels; that of loaded weights is resized to it.
@@ -110,10 +115,16 @@ def create_vit(
     Raises:
         UserError: unknown name, another kind of model, or weights that cannot be had or do not fit.
     """
-    if isinstance(name, ViTBackbone):
+    if isinstance(name, ViTBackbone | PlainTransformer):
         return name
-    checked_name(name, weights_file)
+    base_name = checked_name(name, weights_file)
     options: dict = {"in_chans": in_channels, "drop_path_rate": drop_path}
+    with torch.device("meta"):
+        kind = timm.create_model(base_name)
+    if is_plain_transformer(kind) and not _has_table(kind):
+        return create_tokens(
+            name, options, lambda size: patch_size or size, pretrained=pretrained, weights_file=weights_file
+        )
     if patch_size is not None:
         options["patch_size"] = patch_size
     model = build(name, options, pretrained=pretrained, weights_file=weights_file)
@@ -130,10 +141,15 @@ def _grid(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
     return height, width
 
 
+def _has_table(model: nn.Module) -> bool:
+    """Whether it is a plain ViT or a DeiT, with a position for every token."""
+    plain = isinstance(model, VisionTransformer) and model.cls_token is not None and model.pos_embed is not None
+    return plain and model.pos_embed.shape[1] == model.patch_embed.num_patches + len(_tokens(model))
+
+
 def _check(model: nn.Module) -> None:
     """Raises a UserError unless the model is a plain ViT or a DeiT."""
-    plain = isinstance(model, VisionTransformer) and model.cls_token is not None and model.pos_embed is not None
-    if not plain or model.pos_embed.shape[1] != model.patch_embed.num_patches + len(_tokens(model)):
+    if not _has_table(model):
         raise UserError(
             f"model.backbone: {type(model).__name__} is not a vision transformer with a class token and a table of "
             "positions; take one such as vit_base_patch16_384 or deit_base_distilled_patch16_384."

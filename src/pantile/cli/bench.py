@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    import_torchmetrics()
     import torch
     from rich.console import Console
     from rich.progress import Progress

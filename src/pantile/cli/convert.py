@@ -54,6 +54,13 @@ def _both_ways_arguments(parser: argparse.ArgumentParser) -> None:
     add_weights_option(parser, of="of a run folder, with --to original")
 
 
+def _eomt_arguments(parser: argparse.ArgumentParser) -> None:
+    _both_ways_arguments(parser)
+    parser.add_argument(
+        "--base", type=Path, help="Hugging Face's DINOv3 (file or folder), where FILE holds what is added to it"
+    )
+
+
 def _run_both_ways(architecture: str, args: argparse.Namespace) -> None:
     from pantile.contracts.errors import UserError
 
@@ -62,11 +69,17 @@ def _run_both_ways(architecture: str, args: argparse.Namespace) -> None:
     else:
         if args.weights is not None:
             raise UserError("--weights chooses among the weights of a run folder: it goes with --to original.")
-        convert_foreign(args.file, args.out, architecture, args.categories, args.recipe)
+        base = getattr(args, "base", None)
+        convert_foreign(args.file, args.out, architecture, args.categories, args.recipe, base)
 
 
 def convert_foreign(
-    file: Path, out: Path, architecture: str, categories: Path | None = None, recipe: str | None = None
+    file: Path,
+    out: Path,
+    architecture: str,
+    categories: Path | None = None,
+    recipe: str | None = None,
+    base: Path | None = None,
 ) -> None:
     """Reads weights of the original repository or of Hugging Face, and writes ours with config and taxonomy."""
     from pantile.convert.foreign_checkpoint import load_foreign
@@ -74,7 +87,7 @@ def convert_foreign(
 
     _check_suffix(out)
     taxonomy = None if categories is None else read_categories(categories)
-    checkpoint = load_foreign(file, architecture, taxonomy, recipe)
+    checkpoint = load_foreign(file, architecture, taxonomy, recipe, base)
     save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
 
 
@@ -121,6 +134,11 @@ def _check_suffix(out: Path) -> None:
 
 _TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"
 KINDS = {
+    "eomt": Kind(
+        "weights of EoMT, of its authors (.bin, .ckpt, .pth) or Hugging Face's (file or folder), into ours, and back",
+        _eomt_arguments,
+        partial(_run_both_ways, "eomt"),
+    ),
     "maxdeeplab": Kind(
         "weights of deeplab2's MaX-DeepLab (a TensorFlow checkpoint, or an .npz of its variables), into ours",
         _both_ways_arguments,

@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, evaluates on scenes that were never seen, and draws. Run again, it goes on where it stopped."""
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    import_torchmetrics()
     from pantile.cli.eval import write_json
     from pantile.cli.report import report_run
     from pantile.data import first_images

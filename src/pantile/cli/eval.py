@@ -38,9 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
+    from pantile.cli.lean_imports import import_torchmetrics
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.bands import reading_for
+
+    dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
+    import_torchmetrics()
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     if args.confused and per_class(checkpoint.config):
         raise UserError(f"--confused: {checkpoint.path} classifies pixels and tells no things apart; leave it out.")
-    dataset = in_its_classes(checkpoint, open_dataset(args.data, args.split, args.skip_missing, option="--split"))
+    dataset = in_its_classes(checkpoint, dataset)
     described = reading_for(dataset)
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
     result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
@@ -92,11 +96,13 @@ def interrupted(args: argparse.Namespace) -> str:
 
 
 def print_results(evaluation: "Evaluation") -> None:
-    """What every metric has to say, in percent."""
+    """What every metric has to say, in percent, and the main one of single classes."""
     from pantile.metrics.registry import METRICS
 
     for name, result in evaluation.results.items():
         METRICS[name].show(result)
+        if name == evaluation.main and METRICS[name].show_classes:
+            METRICS[name].show_classes(result)
 
 
 def write_json(content: dict, path: Path) -> None:

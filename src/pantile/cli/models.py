@@ -22,14 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pantile.engine.config import field_names
-    from pantile.recipes import list_recipes
-
     if args.action == "info":
         return show_info(args)
     if args.action == "matrix":
         return show_matrix()
-    print("\n".join(list_recipes() if args.action == "list" else field_names()))
+    if args.action == "list":
+        from pantile.recipes import list_recipes
+
+        names = list_recipes()
+    else:
+        from pantile.engine.config import field_names
+
+        names = field_names()
+    print("\n".join(names))
     return 0
 
 

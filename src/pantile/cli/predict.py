@@ -1,4 +1,4 @@
-"""``pantile predict CKPT IMAGE_OR_FOLDER... --out DIR``"""
+"""``pantile predict CKPT IMAGE_OR_FOLDER_OR_FILM... --out DIR``"""
 
 import argparse
 import sys
@@ -13,6 +13,8 @@ from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantile.inference.tiles import Tiling
     from pantile.predict.like import GroundTruth
     from pantile.predict.protocol import ImagePredictor
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser, OR_EXPORTED)
-    parser.add_argument("images", nargs="+", type=Path, help="image files or folders of images")
+    parser.add_argument("images", nargs="+", type=Path, help="image files, folders of images, or films")
     parser.add_argument(
-        "--out", type=output_folder, required=True, help="receives annotations/ (COCO-panoptic) and overlays/"
+        "--out",
+        type=output_folder,
+        required=True,
+        help="receives annotations/ (COCO-panoptic) and overlays/; of films pred.json and pan_pred/ (VIPSeg)",
     )
     parser.add_argument(
         "--recursive", action="store_true", help="also the subfolders of folders; names keep them: a/x.jpg, b/x.jpg"
@@ -41,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out images that cannot be used: the others are predicted, exit 1"
     )
+    parser.add_argument(
+        "--track",
+        choices=("overlap", "queries"),
+        help="how things of a film keep their ids (default: overlap); makes the images of a folder frames of a film",
+    )
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
@@ -55,7 +65,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_exported(args.checkpoint):
+        return _run_exported(args)
+    from pantile.cli.lean_imports import import_torchmetrics
+    from pantile.data.films import is_film
+
+    import_torchmetrics()
+    if args.track is not None or any(map(is_film, args.images)):
+        return _run_films(args)
+    return _run_images(args, _predictor)
+
+
+def _run_exported(args: argparse.Namespace) -> int:
     from pantile.contracts.errors import UserError
+    from pantile.data.films import is_film
+
+    if args.inside is not None:
+        raise UserError(f"--inside draws layers, which {args.checkpoint} does not give: name the run instead.")
+    if args.track is not None or any(map(is_film, args.images)):
+        raise UserError(f"Films are predicted by checkpoints only, not by {args.checkpoint}: name the run instead.")
+    return _run_images(args, _exported_predictor)
+
+
+def _run_images(
+    args: argparse.Namespace, predictor_of: "Callable[[argparse.Namespace, Tiling | None], ImagePredictor]"
+) -> int:
     from pantile.engine.processes import processes
     from pantile.predict import PredictOptions, find_images, predict_files
     from pantile.predict.distributed import join_processes
@@ -63,8 +97,6 @@ def run(args: argparse.Namespace) -> int:
     from pantile.predict.job import JobFolder
 
     tiling = tiles_of(args)
-    if args.inside is not None and is_exported(args.checkpoint):
-        raise UserError(f"--inside draws layers, which {args.checkpoint} does not give: name the run instead.")
     world = processes()
     images = find_images(args.images, args.recursive, leave_out=JobFolder(args.out).written)
     options = PredictOptions(
@@ -74,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         like=_ground_truth(args.like) if args.like else None,
     )
     with join_processes(world):
-        predictor = _predictor(args, tiling)
+        predictor = predictor_of(args, tiling)
         predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
         if args.inside is not None:
@@ -92,15 +124,19 @@ def run(args: argparse.Namespace) -> int:
     return 1 if made.bad else 0
 
 
-def _predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
-    if is_exported(args.checkpoint):
-        file = opened_file(args)
-        from pantile.predict.exported import ExportedPredictor
+def _exported_predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    file = opened_file(args)
+    from pantile.predict.exported import ExportedPredictor
 
-        return ExportedPredictor(file, tiling, args.orientation)
+    return ExportedPredictor(file, tiling, args.orientation)
+
+
+def _predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    from pantile.engine.measures import check_segments
     from pantile.predict import predictor_of
 
     checkpoint = opened(args.checkpoint, args.weights)
+    check_segments(checkpoint.config, str(checkpoint.path))
     return predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
 
 
@@ -110,5 +146,33 @@ def _ground_truth(path: Path) -> "GroundTruth":
     return read_ground_truth(path)
 
 
+def _run_films(args: argparse.Namespace) -> int:
+    from pantile.contracts.errors import UserError
+    from pantile.data.films import open_films
+    from pantile.engine.processes import processes
+    from pantile.predict import PredictOptions, predictor_of
+    from pantile.predict.films import predict_films
+
+    given = {"--like": args.like, "--inside": args.inside, "--recursive": args.recursive, "--skip-bad": args.skip_bad}
+    wrong = [option for option, value in given.items() if value]
+    if wrong:
+        raise UserError(f"{wrong[0]} is for images, not for films: leave it out.")
+    if processes().total > 1:
+        raise UserError("Films are predicted by one process, since each frame needs the one before: start it alone.")
+    films = open_films(args.images)
+    options = PredictOptions(
+        overlays=not args.no_overlays,
+        existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
+    )
+    predictor = predictor_of(opened(args.checkpoint, args.weights), views=views_of(args), tiling=tiles_of(args))
+    made = predict_films(predictor, films, args.out, args.track or "overlap", options)
+    if made.kept:
+        print(f"{made.kept} of {sum(made.frames.values())} frames were finished by an earlier run.")
+    for why in made.broken.values():
+        print(f"pantile: {why}", file=sys.stderr)
+    print(made.json)
+    return 1 if made.broken else 0
+
+
 def interrupted(args: argparse.Namespace) -> str:
-    return f"{args.out} holds the images that were done, each whole: go on with --resume."
+    return f"{args.out} holds the images or frames that were done, each whole: go on with --resume."

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    import_torchmetrics()
     print(report_run(args.run, args.limit, args.images, args.out, args.weights))
     return 0
 

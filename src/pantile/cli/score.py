@@ -1,15 +1,20 @@
-"""``pantile score --gt JSON --pred JSON``: predictions from anywhere against their ground truth."""
+"""``pantile score --gt JSON --pred JSON``: predictions from anywhere against their ground truth, images or videos."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pantile.cli.output_arguments import output_file
 
+if TYPE_CHECKING:
+    from pantile.score.video import VideoOptions
+
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
+_VIDEOS = "or videos as in VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-VIS"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}")
+    parser.add_argument("--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; {_VIDEOS}")
     parser.add_argument("--pred", type=Path, required=True, metavar="PATH", help="predictions, in any of these forms")
     parser.add_argument("--gt-dir", type=Path, metavar="DIR", help="PNGs of the JSON (default: the JSON without .json)")
     parser.add_argument("--pred-dir", type=Path, metavar="DIR", help="the same for the predictions")
@@ -30,13 +35,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowd",
         choices=("all", "reference"),
-        default="all",
-        help="of several crowd regions of a class in an image, which excuse a prediction: all (default), or as in "
-        "panopticapi the one whose row comes last",
+        help="of several crowd regions of a class in an image, which excuse a prediction: all (default of images), or "
+        "as in panopticapi the one whose row comes last (default of videos)",
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of the ground truth")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images or videos of the ground truth")
+    videos = parser.add_argument_group("videos")
+    videos.add_argument("--only", nargs="+", default=[], metavar="MEASURE", help="of stq vpq, miou vc, or ap")
+    videos.add_argument("--windows", nargs="+", type=int, metavar="N", help="lengths for VPQ or VC, in frames")
+    videos.add_argument("--split", metavar="NAME", help="of a data set's root folder (default: val)")
+    videos.add_argument(
+        "--correct",
+        nargs="+",
+        default=[],
+        metavar="WHAT",
+        help="count otherwise than the data sets' own evaluations: aq-void, sq-void, vc-last (see docs/score.md)",
+    )
+    videos.add_argument(
+        "--first-label",
+        type=int,
+        choices=(0, 1),
+        help="value of the first class in predicted PNGs of VSPW (default: 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,17 +65,58 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.cli.eval import write_json
     from pantile.cli.score_tables import print_score
+    from pantile.cli.score_video_tables import print_video_score
     from pantile.contracts.errors import UserError
     from pantile.score import Job, open_predictions, open_truth, score, usable_cores
+    from pantile.score.video import score_videos, video_layout_of
 
     for option, value in (("--workers", args.workers), ("--limit", args.limit)):
         if value is not None and value < 1:
             raise UserError(f"{option} is {value}: give a whole number from 1.")
-    truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
-    predictions = open_predictions(args.pred, truth.taxonomy, args.pred_dir, args.pred_instances)
-    job = Job(truth, predictions, args.limit, args.pair_by, args.crowd)
-    result = score(job, args.workers or usable_cores(), progress=True)
-    print_score(result, Console())
+    workers = args.workers or usable_cores()
+    layout = video_layout_of(args.gt)
+    if layout is not None:
+        result = score_videos(layout.open(_video_options(args, layout.title)), layout.title, workers, progress=True)
+        print_video_score(result, Console())
+    else:
+        _refuse(args, ("only", "windows", "split", "correct", "first_label"), f"{args.gt}, which is of images")
+        truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
+        predictions = open_predictions(args.pred, truth.taxonomy, args.pred_dir, args.pred_instances)
+        job = Job(truth, predictions, args.limit, args.pair_by, args.crowd or "all")
+        result = score(job, workers, progress=True)
+        print_score(result, Console())
     if args.json:
         write_json(result.to_dict(), args.json)
     return 0
+
+
+def _video_options(args: argparse.Namespace, title: str) -> "VideoOptions":
+    from pantile.score.video import VideoOptions
+
+    _refuse(args, ("gt_instances", "pred_instances", "pair_by"), f"{args.gt}, which is of {title}")
+    return VideoOptions(
+        args.gt,
+        args.pred,
+        gt_dir=args.gt_dir,
+        pred_dir=args.pred_dir,
+        categories=args.categories,
+        split=args.split,
+        limit=args.limit,
+        only=args.only,
+        windows=args.windows,
+        crowd=args.crowd,
+        corrections=args.correct,
+        first_label=args.first_label,
+    )
+
+
+def _refuse(args: argparse.Namespace, names: tuple[str, ...], what: str) -> None:
+    """
+    Raises:
+        UserError: an option is given that means nothing for this ground truth.
+    """
+    from pantile.contracts.errors import UserError
+
+    for name in names:
+        if getattr(args, name) not in (None, [], "auto"):
+            raise UserError(f"--{name.replace('_', '-')} means nothing for {what}: leave it out.")

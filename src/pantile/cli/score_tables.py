@@ -26,8 +26,12 @@ def print_score(score: "Score", console: Console) -> None:
         console.print(f"[bold red]{score.missing} of {score.images} images have no prediction: counted as all void.")
     if not score.images:
         return
-    console.print(_groups(score), _sizes(score), _classes(score), _things(score))
-    if any(score.confusion.confused):
+    if score.per_class:
+        console.print(_pixel_classes(score))
+    console.print(_groups(score), _sizes(score), _classes(score))
+    if not score.per_class:
+        console.print(_things(score))
+    if not score.per_class and any(score.confusion.confused):
         console.print(_confusion(score))
     if score.swallowed:
         console.print(_swallowed(score))
@@ -36,8 +40,18 @@ def print_score(score: "Score", console: Console) -> None:
 
 
 def _headline(score: "Score") -> str:
-    pq = score.quality.all.pq
-    return f"\n[bold]PQ {percent(pq)}[/bold]  on {score.images} images, {score.quality.all.n} classes"
+    pq, on = score.quality.all.pq, f"on {score.images} images, {score.quality.all.n} classes"
+    if not score.per_class:
+        return f"\n[bold]PQ {percent(pq)}[/bold]  {on}"
+    return f"\n[bold]mIoU {percent(score.miou)}[/bold]  {on}; its segments are one per class: PQ {percent(pq)}"
+
+
+def _pixel_classes(score: "Score") -> Table:
+    table = make_table("class", "IoU")
+    known = [(name, value) for name, value in score.iou.items() if value == value]
+    for name, value in sorted(known, key=lambda row: -row[1]):
+        table.add_row(escape(name), percent(value))
+    return table
 
 
 def _groups(score: "Score") -> Table:

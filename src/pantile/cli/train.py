@@ -34,8 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from pantile.cli.lean_imports import import_torchmetrics
     from pantile.contracts.errors import UserError
     from pantile.data.bands import check_bands, for_data, reading_for
+    from pantile.recipes.registry import ALL_RECIPES
+
+    if args.recipe is not None:
+        ALL_RECIPES.find(args.recipe)  # misspelt names are told before torch is imported
+    import_torchmetrics()
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train

@@ -145,6 +145,10 @@ class MaskOutput:
 
     B images, N queries, K classes, maps of h x w at the prediction's own stride.
 
+    A model of clips gives an entry for every frame, T neighbours to a clip, as in ``PanopticTargets``: query n of clip
+    c means the same thing in entries c T .. c T + T - 1. What a model has once for a clip (class logits, query
+    embeddings) it repeats with ``repeat_interleave(T, dim=0)`` or, without a copy, expands; gradients add up.
+
     Attributes:
         class_logits: (B, N, K+1); the last column is no-object.
         mask_logits: (B, N, h, w).
@@ -170,6 +174,7 @@ class MaskOutput:
             others are then -100. None is all K. Not in ``layers``.
         presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so, and in
             ``layers``.
+        frames: T >= 1, of which B is a multiple; 1 is a batch of images. The same in ``layers``.
     """
 
     class_logits: Tensor
@@ -188,6 +193,7 @@ class MaskOutput:
     middle_queries: Tensor | None = None
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
+    frames: int = 1
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""
@@ -234,6 +240,21 @@ class CenterOutput:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """That a pixel's class competes with those nearest to the pixel in the loss.
+
+    Attributes:
+        count: how many.
+        weight: 0..1, the share of that loss; the plain one has the rest.
+        published: see ``losses.nearest_cross_entropy.among_neighbours``.
+    """
+
+    count: int
+    weight: float = 1.0
+    published: bool = False
+
+
+@dataclass(frozen=True)
 class SemanticOutput:
     """Output of a pixel classifier (Segmenter, DeepLabv3, UPerNet): every pixel has a class, nothing has instances.
 
@@ -248,6 +269,7 @@ class SemanticOutput:
         presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so.
         auxiliary: (B, K, h', w') class logits of heads beside the main one, with their channels in the taxonomy's
             order. Training only.
+        neighbours: set by a technique before the loss, else None.
     """
 
     class_logits: Tensor
@@ -257,6 +279,7 @@ class SemanticOutput:
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
+    neighbours: Neighbours | None = None
 
 
 ModelOutput = MaskOutput | CenterOutput | SemanticOutput

@@ -30,9 +30,10 @@ class Placement:
 
 def padding_mask(placements: Sequence[Placement]) -> "Tensor | None":
     """(B, H, W) bool, true where a batch of inputs of one size shows no image; None where that is nowhere."""
+    import torch  # here, because sizes alone need none
+
     if all(p.content == p.padded for p in placements):
         return None
-    import torch  # here, because exported networks run without it
 
     mask = torch.ones(len(placements), *placements[0].padded, dtype=torch.bool)
     for own, placement in zip(mask, placements, strict=True):

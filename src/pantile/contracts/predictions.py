@@ -1,4 +1,4 @@
-"""What is predicted for one image, for the three tasks that share a merge."""
+"""What is predicted for one image, for the tasks that share a merge."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap
 
-Task = Literal["panoptic", "instance", "semantic"]
+Task = Literal["panoptic", "instance", "semantic", "presence"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,12 @@ class Prediction:
         instances: for average precision; None where it was not asked for.
         semantic: (H, W) int32 class index per pixel, -1 for none; None where it was not asked for.
         presence_logits: (K,) float32 for a sigmoid, whether the image shows a class; None where the model says nothing
-            of it, or where the prediction was joined from tiles.
-        selected_classes: (k,) int64, the classes that could win a pixel; None for all, or as above.
+            of it; the largest of any tile where the prediction was joined from tiles.
+        selected_classes: (k,) int64, the classes that could win a pixel, of any tile; None for all.
         per_class: a segment is all pixels of its class, of things too: the model does not tell them apart.
+        queries: (S,) int64, the query of each segment of ``panoptic``, in their order; of stuff that was merged from
+            several, the best. None where segments are not those of queries, or where the prediction was joined from
+            tiles.
     """
 
     panoptic: PanopticMap
@@ -45,3 +48,4 @@ class Prediction:
     presence_logits: np.ndarray | None = None
     selected_classes: np.ndarray | None = None
     per_class: bool = False
+    queries: np.ndarray | None = None

@@ -5,14 +5,17 @@ A part registers itself where it is written, with a decorator::
     @ARCHITECTURES.register("kmax")
     class KMaXDeepLab(nn.Module): ...
 
-The registry finds its own parts by importing every module of its room when somebody first reads it; then the plugins
+The registry finds its own parts by importing the modules of its room when somebody first reads it; then the plugins
 (``contracts.plugins``). So a new part is one new file, here or in somebody else's package, and nothing pays for what it
-does not read.
+does not read. Modules whose source has neither ``REGISTRY.register`` nor a decorator ``register_...(`` are left alone:
+those of training in the room of data would import torch for who only reads labels.
 """
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -22,6 +25,9 @@ from pantile.contracts.plugins import load_plugins
 from pantile.contracts.shortening import short
 
 Part = TypeVar("Part")
+
+#: what a module that registers a part has in its source
+_REGISTERS = re.compile(r"[A-Z\]]\.register|\bregister_\w+\(")
 
 #: every registry, to undo what a plugin registered before it broke
 _ALL: list["Registry"] = []
@@ -122,13 +128,21 @@ class Registry(Mapping[str, Part], Generic[Part]):
             return
         self._complete = True  # first: modules that are imported now may read this registry
         room = importlib.import_module(self._room)
-        for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
-            importlib.import_module(f"{self._room}.{module}")
+        for module in sorted(f"{self._room}.{found.name}" for found in pkgutil.iter_modules(room.__path__)):
+            if _may_register(module):
+                importlib.import_module(module)
 
 
 def calling_module() -> str:
     """The module from which the function that asks was called: for decorators around ``Registry.register``."""
     return sys._getframe(2).f_globals["__name__"]
+
+
+def _may_register(module: str) -> bool:
+    """By its source, or because it has none or has modules of its own."""
+    spec = importlib.util.find_spec(module)
+    source = None if spec.submodule_search_locations else spec.loader.get_source(module)
+    return source is None or _REGISTERS.search(source) is not None
 
 
 def _package(module: str) -> str:

@@ -64,12 +64,17 @@ class PanopticTargets:
     One row of the table per non-crowd thing segment, per stuff class and per crowd region. Zero rows is a normal
     case.
 
+    A clip of T frames is T neighbours of the batch: with ``frames`` T, entries c T .. c T + T - 1 are the frames of
+    clip c in their order. They share their table: row r is the same thing in all of them, whether or not a frame shows
+    it.
+
     Attributes:
         ids: (B, H, W) integer; 0 is void (unlabelled or padding), r + 1 is row r of that image's table.
         classes: (B, R) int64 class index of each row, -1 where the table is padded; R >= 0 is the batch's longest.
         crowd: (B, R) bool.
         names: the images' names, for messages.
         padding: (B, H, W) bool, true where the network's input shows no image; None where that is nowhere.
+        frames: T >= 1, of which B is a multiple; 1 is a batch of images.
     """
 
     ids: Tensor
@@ -77,10 +82,11 @@ class PanopticTargets:
     crowd: Tensor
     names: tuple[str, ...]
     padding: Tensor | None = None
+    frames: int = 1
 
     @classmethod
     def from_maps(
-        cls, maps: Sequence[PanopticMap], taxonomy: Taxonomy, names: Sequence[str] | None = None
+        cls, maps: Sequence[PanopticMap], taxonomy: Taxonomy, names: Sequence[str] | None = None, frames: int = 1
     ) -> "PanopticTargets":
         """Of maps whose ids are any numbers, as ``open_dataset(...)`` and ``PanopticMap`` have them.
 
@@ -88,12 +94,14 @@ class PanopticTargets:
             maps: of one size. Pixels of an id without a row of the table are void.
             taxonomy: K classes; decides which class indices there are.
             names: for messages; default is the position in the batch.
+            frames: T, see the class: each T maps are a clip, in which an id is the same thing in every frame.
 
         Raises:
-            UserError: no maps, other sizes, or a row that names a class which is not there.
+            UserError: no maps, other sizes, a row that names a class which is not there, or an id that changes its
+                class within a clip.
         """
         names = [f"map {i}" for i in range(len(maps))] if names is None else names
-        tables = [np.array([[s.id, s.class_index, s.is_crowd] for s in m.segments]).reshape(-1, 3) for m in maps]
+        tables = [table for start in range(0, len(maps), frames) for table in _tables(maps[start : start + frames])]
         ids = [torch.from_numpy(_rows_of_ids(m.ids, table[:, 0])) for m, table in zip(maps, tables, strict=True)]
         return collate_targets(
             ids,
@@ -101,10 +109,15 @@ class PanopticTargets:
             [torch.from_numpy(table[:, 2].astype(bool)) for table in tables],
             names,
             taxonomy.num_classes,
+            frames=frames,
         )
 
     def __len__(self) -> int:
         return self.ids.shape[0]
+
+    def as_images(self) -> "PanopticTargets":
+        """The same frames as images of their own, for a model or criterion that knows no clips."""
+        return self if self.frames == 1 else replace(self, frames=1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "PanopticTargets":
         return replace(
@@ -135,7 +148,8 @@ class PanopticTargets:
         """Ground-truth masks at (h, w), taken from every (H-1)/(h-1)-th pixel; crowd becomes void.
 
         Sizes of the form 32k+1 keep corners aligned at every stride, so there the step is a whole number and this
-        is ``ids[::s, ::s]``; otherwise it is the nearest pixel. Rows whose mask vanishes get label -1.
+        is ``ids[::s, ::s]``; otherwise it is the nearest pixel. Rows whose mask vanishes get label -1; of a clip, those
+        that no frame of it shows, so that the frames keep the same labels.
         """
         sampled = _sample_aligned(self.ids, size).long()
         usable = (self.classes >= 0) & ~self.crowd
@@ -144,7 +158,10 @@ class PanopticTargets:
         row_of_id = torch.cat([row_of_id.new_zeros(row_of_id.shape[0], 1), row_of_id], dim=1)
         index = row_of_id.gather(1, sampled.flatten(1)).view_as(sampled) - 1
         targets = MaskTargets(index, torch.where(usable, self.classes, -1))
-        return replace(targets, labels=torch.where(targets.areas() > 0, targets.labels, -1))
+        seen = targets.areas() > 0
+        if self.frames > 1:
+            seen = seen.unflatten(0, (-1, self.frames)).any(dim=1).repeat_interleave(self.frames, dim=0)
+        return replace(targets, labels=torch.where(seen, targets.labels, -1))
 
     def classes_present(self, num_classes: int) -> Tensor:
         """(B, K) bool: the classes that have pixels in each image, those of crowds too.
@@ -176,6 +193,7 @@ def collate_targets(
     names: Sequence[str],
     num_classes: int | None = None,
     padding: Tensor | None = None,
+    frames: int = 1,
 ) -> PanopticTargets:
     """Stacks images of one size and pads their tables.
 
@@ -186,12 +204,14 @@ def collate_targets(
         names: of the images, for messages.
         num_classes: K; None where the caller answers for it.
         padding: (B, H, W) bool, see ``PanopticTargets``.
+        frames: T, see ``PanopticTargets``; then each T maps have the same table.
 
     Raises:
-        UserError: names the image whose map or table cannot be.
+        UserError: names the image whose map or table cannot be, or the clip whose frames have several tables.
     """
     if not len(maps):
         raise UserError("A batch of targets needs at least one map.")
+    _check_clips(classes, crowd, names, frames)
     for image_map, image_classes, name in zip(maps, classes, names, strict=True):
         _check_image(image_map, maps[0].shape, image_classes, name, num_classes)
     rows = max(len(c) for c in classes)
@@ -200,7 +220,19 @@ def collate_targets(
     for image, (image_classes, image_crowd) in enumerate(zip(classes, crowd, strict=True)):
         padded_classes[image, : len(image_classes)] = image_classes
         padded_crowd[image, : len(image_crowd)] = image_crowd
-    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names), padding)
+    return PanopticTargets(torch.stack(list(maps)), padded_classes, padded_crowd, tuple(names), padding, frames)
+
+
+def _check_clips(classes: Sequence[Tensor], crowd: Sequence[Tensor], names: Sequence[str], frames: int) -> None:
+    if frames < 1 or len(classes) % frames:
+        raise UserError(f"{len(classes)} maps are no clips of {frames} frames each: give as many frames to each clip.")
+    for number in range(len(classes)):
+        first = number - number % frames
+        if not (torch.equal(classes[number], classes[first]) and torch.equal(crowd[number], crowd[first])):
+            raise UserError(
+                f"{names[number]}: the frame has another table than {names[first]}, with which it makes a clip: a row "
+                "is the same thing, of the same class, in all frames."
+            )
 
 
 def _check_image(ids: Tensor, size: torch.Size, classes: Tensor, name: str, num_classes: int | None) -> None:
@@ -225,6 +257,15 @@ def _check_image(ids: Tensor, size: torch.Size, classes: Tensor, name: str, num_
             f"{name}: the map holds {low if low < 0 else high}, but its table has {len(classes)} rows: 0 is void, "
             "r + 1 is row r (PanopticTargets.from_maps takes any ids)."
         )
+
+
+def _tables(maps: Sequence[PanopticMap]) -> list[np.ndarray]:
+    """(R, 3) of id, class and crowd for each frame of a clip, the same in all."""
+    rows = list(dict.fromkeys((s.id, s.class_index, s.is_crowd) for m in maps for s in m.segments))
+    twice = [row[0] for row in rows if sum(other[0] == row[0] for other in rows) > 1] if len(maps) > 1 else []
+    if twice:
+        raise UserError(f"Segment {twice[0]} changes its class within a clip: an id is one thing in all frames.")
+    return [np.array(rows).reshape(-1, 3)] * len(maps)
 
 
 def _rows_of_ids(ids: np.ndarray, known: np.ndarray) -> np.ndarray:

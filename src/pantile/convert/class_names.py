@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Sequence
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 from pantile.data.classes import ade20k, ade20k_full, cityscapes, coco, coco_lvis, coco_stuff, mapillary, pascal_context
 
@@ -62,6 +63,21 @@ def name_classes(count: int, labels: Sequence[str] | None, source: str) -> Taxon
         )
     things = [name for name, label in zip(names, labels, strict=True) if is_thing.get(_plain(label), True)]
     return plain_taxonomy(names, things)
+
+
+def named_classes(count: int, labels: Sequence[str] | None, given: Taxonomy | None, source: str) -> Taxonomy:
+    """``given``, if there are so many classes; else those of ``name_classes``.
+
+    Raises:
+        UserError: another number is given.
+    """
+    if given is None:
+        return name_classes(count, labels, source)
+    if len(given) != count:
+        raise UserError(
+            f"It has {count} classes, the categories are {len(given)}; give the categories of its data set."
+        )
+    return given
 
 
 def _agree(names: Sequence[str], labels: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """A foreign checkpoint as one of ours: its network, its classes, and the recipe that it was trained by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.convert.class_names import name_classes
+from pantile.convert.class_names import name_classes, named_classes
+from pantile.convert.eomt import export_original_eomt, is_eomt, read_eomt
 from pantile.convert.foreign_folder import ForeignWeights, read_foreign
+from pantile.convert.huggingface_eomt import export_huggingface_eomt
 from pantile.convert.huggingface_mask2former import export_mask2former
 from pantile.convert.huggingface_maskformer import export_maskformer
 from pantile.convert.huggingface_upernet import import_upernet, is_upernet, upernet_config, with_new_names
@@ -57,7 +59,11 @@ class Family:
 
 
 def load_foreign(
-    path: Path, architecture: str | None = None, taxonomy: Taxonomy | None = None, recipe: str | None = None
+    path: Path,
+    architecture: str | None = None,
+    taxonomy: Taxonomy | None = None,
+    recipe: str | None = None,
+    base: Path | None = None,
 ) -> Checkpoint:
     """Reads weights of the original repository or of Hugging Face.
 
@@ -66,15 +72,18 @@ def load_foreign(
         architecture: of ``FAMILIES``, what it must be; None is any.
         taxonomy: its classes; None takes its own labels, or the data set with so many classes.
         recipe: for merging and sizes; None is the one of this backbone and of the data set with so many classes.
+        base: what the file is to be added to, where it holds deltas (EoMT with DINOv3).
 
     Raises:
         UserError: another architecture, tensors that do not fit, or another class count than the taxonomy's.
     """
     weights = read_foreign(path)
+    if base is not None:
+        weights = replace(weights, base=read_foreign(base).state)
     found = next((name for name, family in FAMILIES.items() if family.recognises(weights.state)), None)
     if found is None or architecture not in (None, found):
         wanted = architecture or " or ".join(FAMILIES)
-        raise UserError(f"{path}: its tensors are those of {found or 'another architecture'}, not of {wanted}.")
+        raise UserError(f"{path}: its tensors are those of {found or weights.kind}, not of {wanted}.")
     if recipe is not None and make_recipe(recipe).model.architecture != found:
         raise UserError(f"--recipe {recipe}: is for {make_recipe(recipe).model.architecture}, the file is of {found}.")
     try:
@@ -109,7 +118,7 @@ def _mask_transformer(
     ) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
         model, state = import_state(weights.state, weights.told)
         count = len(state["classifier.weight"]) - 1
-        taxonomy = _named(count, weights, taxonomy)
+        taxonomy = named_classes(count, weights.labels, taxonomy, str(weights.source))
         config = make_recipe(recipe or matching_recipe(architecture, model.backbone, count))
         config.model = model
         return config, taxonomy, state
@@ -117,22 +126,11 @@ def _mask_transformer(
     return read
 
 
-def _named(count: int, weights: ForeignWeights, taxonomy: Taxonomy | None) -> Taxonomy:
-    """The given classes, if there are so many; else those of the file."""
-    if taxonomy is None:
-        return name_classes(count, weights.labels, source=str(weights.source))
-    if len(taxonomy) != count:
-        raise UserError(
-            f"It has {count} classes, the categories are {len(taxonomy)}; give the categories of its data set."
-        )
-    return taxonomy
-
-
 def _read_segmenter(
     weights: ForeignWeights, taxonomy: Taxonomy | None, recipe: str | None
 ) -> tuple[RunConfig, Taxonomy, dict[str, Tensor]]:
     model, count = segmenter_config(weights.state), segmenter_classes(weights.state)
-    taxonomy = _named(count, weights, taxonomy)
+    taxonomy = named_classes(count, weights.labels, taxonomy, str(weights.source))
     config = make_recipe(recipe or matching_recipe("segmenter", model.backbone, count))
     config.model = model
     return config, taxonomy, import_segmenter(model, weights.state)
@@ -145,7 +143,7 @@ def _read_upernet(
     model = upernet_config(foreign, weights.told)
     state = import_upernet(model, foreign)
     count = len(state["classifier.weight"])
-    taxonomy = _named(count, weights, taxonomy)
+    taxonomy = named_classes(count, weights.labels, taxonomy, str(weights.source))
     config = make_recipe(recipe or matching_recipe("upernet", model.backbone, count))
     config.model = model
     return config, taxonomy, state
@@ -172,6 +170,7 @@ def _read_kmax(
 
 
 FAMILIES = {
+    "eomt": Family(is_eomt, read_eomt, export_original_eomt, export_huggingface_eomt),
     "kmax": Family(is_kmax, _read_kmax, export_kmax),
     "mask2former": Family(
         is_mask2former,

@@ -28,11 +28,19 @@ class ForeignWeights:
     source: the file or folder.
     state: tensors by name.
     told: Hugging Face's config.json, where there is one.
+    base: tensors by name that ``state`` is to be added to, where it holds deltas.
     """
 
     source: Path
     state: dict[str, Tensor]
     told: dict[str, Any] | None
+    base: dict[str, Tensor] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What config.json calls the network, for a message."""
+        named = (self.told or {}).get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else "another architecture"
 
     @property
     def labels(self) -> list[str] | None:
@@ -47,7 +55,7 @@ def is_huggingface_folder(path: Path) -> bool:
 
 def is_hub_name(text: str) -> bool:
     """``owner/name``, and neither a file nor a folder nor meant as one: with such a suffix, or in a folder of ours."""
-    files = (".ckpt", ".safetensors", *ORIGINAL_SUFFIXES)
+    files = (".ckpt", ".safetensors", ".bin", *ORIGINAL_SUFFIXES)
     return bool(HUB_NAME.fullmatch(text)) and not Path(text).parent.is_dir() and not text.endswith(files)
 
 

@@ -1,9 +1,11 @@
-"""Our Mask2Former and MaskFormer as a folder that ``transformers`` loads, of version 4 as well as 5.
+"""Our Mask2Former, MaskFormer and EoMT as a folder that ``transformers`` loads, of version 4 as well as 5.
 
 transformers itself writes the folder, so that its versions agree about names and fields.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from pantile.contracts.atomic import replacing_folder
 from pantile.contracts.errors import UserError
 from pantile.contracts.output_paths import telling
 from pantile.convert.foreign_checkpoint import FAMILIES
+from pantile.convert.huggingface_eomt_folder import (
+    eomt_network,
+    huggingface_eomt_processor,
+    huggingface_eomt_settings,
+)
 from pantile.convert.optional import require
 from pantile.convert.sizes import known_backbone
 from pantile.data import FitConfig
@@ -34,7 +41,7 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes config.json, model.safetensors and preprocessor_config.json.
 
     Args:
-        checkpoint: of a Mask2Former, or of a MaskFormer without encoder, on a ResNet or a Swin.
+        checkpoint: of an EoMT, or of a Mask2Former, or of a MaskFormer without encoder, on a ResNet or a Swin.
         folder: must be empty or not exist.
 
     Raises:
@@ -43,31 +50,35 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     transformers = require("transformers", version=5)
     architecture = checkpoint.config.model.architecture
     if architecture not in WRITERS:
+        *first, last = WRITERS
         raise UserError(
-            f"{checkpoint.path}: is of {architecture}; only {' and '.join(WRITERS)} have a counterpart in transformers."
+            f"{checkpoint.path}: is of {architecture}; only {', '.join(first)} and {last} have a counterpart in "
+            "transformers."
         )
+    writer = WRITERS[architecture]
     export_state = FAMILIES[architecture].to_huggingface
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--out {folder}: exists and has content; choose another folder.")
     model, state = checkpoint.config.model, checkpoint.part("model")
     if model.in_channels != 3:
         raise UserError(f"{checkpoint.path}: has {model.in_channels} bands, Hugging Face's processors know only 3.")
-    theirs = WRITERS[architecture](transformers, model, _backbone(transformers, checkpoint))
+    theirs = writer.settings(transformers, checkpoint)
     foreign = export_state(model, state)
     theirs.id2label = dict(enumerate(checkpoint.taxonomy.names))
     theirs.label2id = {name: index for index, name in theirs.id2label.items()}
-    network = getattr(transformers, NETWORKS[architecture])
+    network = getattr(transformers, writer.network(model))
     with torch.device("meta"):
         network = network(theirs)
     network.load_state_dict(foreign, assign=True)
     with telling(folder, SafetensorError), replacing_folder(folder) as temporary:
         network.save_pretrained(temporary)
-        _processor(transformers, checkpoint).save_pretrained(temporary)
+        writer.processor(transformers, checkpoint).save_pretrained(temporary)
 
 
-def _mask2former(transformers: Any, model: Any, backbone: Any) -> Any:
+def _mask2former(transformers: Any, checkpoint: Checkpoint) -> Any:
+    model = checkpoint.config.model
     return transformers.Mask2FormerConfig(
-        backbone_config=backbone,
+        backbone_config=_backbone(transformers, checkpoint),
         feature_size=model.channels,
         hidden_dim=model.channels,
         mask_feature_size=model.embed_channels,
@@ -80,7 +91,8 @@ def _mask2former(transformers: Any, model: Any, backbone: Any) -> Any:
     )
 
 
-def _maskformer(transformers: Any, model: Any, backbone: Any) -> Any:
+def _maskformer(transformers: Any, checkpoint: Checkpoint) -> Any:
+    model = checkpoint.config.model
     decoder = transformers.DetrConfig(
         d_model=model.channels,
         num_queries=model.num_queries,
@@ -90,16 +102,11 @@ def _maskformer(transformers: Any, model: Any, backbone: Any) -> Any:
         dropout=model.dropout,
     )
     return transformers.MaskFormerConfig(
-        backbone_config=backbone,
+        backbone_config=_backbone(transformers, checkpoint),
         decoder_config=decoder,
         fpn_feature_size=model.channels,
         mask_feature_size=model.embed_channels,
     )
-
-
-WRITERS: dict[str, Callable[[Any, Any, Any], Any]] = {"mask2former": _mask2former, "maskformer": _maskformer}
-NETWORKS = {"mask2former": "Mask2FormerForUniversalSegmentation", "maskformer": "MaskFormerForInstanceSegmentation"}
-PROCESSORS = {"mask2former": "Mask2FormerImageProcessor", "maskformer": "MaskFormerImageProcessor"}
 
 
 def _backbone(transformers: Any, checkpoint: Checkpoint) -> Any:
@@ -127,11 +134,11 @@ def _backbone(transformers: Any, checkpoint: Checkpoint) -> Any:
     )
 
 
-def _processor(transformers: Any, checkpoint: Checkpoint) -> Any:
+def _processor(name: str, transformers: Any, checkpoint: Checkpoint) -> Any:
     model, size = checkpoint.config.model, checkpoint.config.evaluation_size
     if not isinstance(size, FitConfig):
         size = FitConfig(short_side=min(size), long_side=max(size))
-    return getattr(transformers, PROCESSORS[model.architecture])(
+    return getattr(transformers, name)(
         size={"shortest_edge": size.short_side or size.long_side, "longest_edge": size.long_side or NO_LIMIT},
         size_divisor=size.multiple,
         image_mean=[value / 255 for value in model.image_mean],
@@ -139,3 +146,31 @@ def _processor(transformers: Any, checkpoint: Checkpoint) -> Any:
         ignore_index=255,
         num_labels=len(checkpoint.taxonomy),
     )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How an architecture is told to ``transformers``.
+
+    Attributes:
+        settings: (transformers, checkpoint) -> its config.
+        network: our model's config -> the name of its class.
+        processor: (transformers, checkpoint) -> its image processor.
+    """
+
+    settings: Callable[[Any, Checkpoint], Any]
+    network: Callable[[Any], str]
+    processor: Callable[[Any, Checkpoint], Any]
+
+
+WRITERS = {
+    "eomt": Writer(huggingface_eomt_settings, eomt_network, huggingface_eomt_processor),
+    "mask2former": Writer(
+        _mask2former,
+        lambda _: "Mask2FormerForUniversalSegmentation",
+        partial(_processor, "Mask2FormerImageProcessor"),
+    ),
+    "maskformer": Writer(
+        _maskformer, lambda _: "MaskFormerForInstanceSegmentation", partial(_processor, "MaskFormerImageProcessor")
+    ),
+}

@@ -4,7 +4,7 @@ The names are in ``maxdeeplab_names``; the two prefixes, of the backbone and of 
 the classes of queries things first, then stuff; here they come in the taxonomy's order. Its semantic head has void as
 channel 0 (COCO) or none (Cityscapes); here it is the last.
 
-With TensorFlow such a file is made by ``numpy.savez(path, **{v.name: v.numpy() for v in model.variables})``.
+With TensorFlow an ``.npz`` is made by ``numpy.savez(path, **{v.name: v.numpy() for v in model.variables})``.
 """
 
 import torch
@@ -14,7 +14,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.class_names import name_classes
 from pantile.convert.foreign_folder import ForeignWeights
-from pantile.convert.maxdeeplab_names import from_tensorflow, model_names
+from pantile.convert.maxdeeplab_names import model_names
+from pantile.convert.tensorflow_layout import from_tensorflow
 from pantile.engine.config import RunConfig
 from pantile.models import create_model
 from pantile.recipes import make_recipe

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pantile.contracts.errors import UserError
+from pantile.data.clip_config import ClipConfig
 
 
 @dataclass
@@ -132,6 +133,8 @@ class AugmentConfig:
         pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
             come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
             pasted by copy-paste may cover the segment.
+        clip: samples are clips of videos, whose frames are treated alike; batches count clips. None takes single
+            images, of videos each frame as an image.
     """
 
     crop: tuple[int, int] = (641, 641)
@@ -157,6 +160,7 @@ class AugmentConfig:
     filter_empty: bool = False
     part: PartConfig | None = None
     pairs: PairConfig | None = None
+    clip: ClipConfig | None = None
 
     def check(self) -> None:
         """Raises UserError for values that make no sense."""
@@ -197,3 +201,7 @@ class AugmentConfig:
                 raise UserError("augment.part may leave out what pairs and crop_on_thing must show: set part=null.")
         if self.pairs is not None:
             self.pairs.check(self.crop)
+        if self.clip is not None:
+            self.clip.check()
+            if self.copy_paste > 0 or self.pairs is not None or self.filter_empty:
+                raise UserError("augment.clip goes with neither copy_paste, pairs nor filter_empty: switch them off.")

@@ -60,8 +60,8 @@ def open_dataset(
 
     Args:
         source: a folder in one of ``layouts.LAYOUTS`` (for Mapillary Vistas with both versions: the config to use), or
-            ``"scenes"``, ``"scenes:N"`` for N generated images or ``"scenes:classes=K"``, see ``scene_source`` (write
-            ``./scenes`` for a folder of that name).
+            ``"scenes"``, ``"scenes:N"`` for N generated images or ``"scenes:classes=K"``, ``"video-scenes:N"`` for N
+            generated videos, see ``scene_source`` (write ``./scenes`` for a folder of that name).
         split: a split of the folder (``"val"`` also finds ``val2017`` and ``validation``); generated scenes of
             different splits share no image.
         skip_missing: images of which a file is missing are left out, with a warning that says how many.

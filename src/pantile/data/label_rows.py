@@ -26,7 +26,7 @@ class LabelRows:
 
     def areas(self) -> np.ndarray:
         """(R,) int64: pixels of each row."""
-        import torch  # its count of small numbers is fast; who reads and writes labels needs nothing of it
+        import torch  # numpy would make 64-bit numbers of the ids first; here, because who counts labels needs no torch
 
         flat = torch.from_numpy(np.ascontiguousarray(self.ids)).flatten()
         return torch.bincount(flat, minlength=len(self.classes) + 1)[1:].numpy()

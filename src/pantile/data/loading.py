@@ -6,6 +6,7 @@ from torch.utils.data import Sampler
 
 from pantile.contracts.errors import UserError
 from pantile.data.augment import AugmentConfig
+from pantile.data.clip_samples import ClipSamples, collate_clips
 from pantile.data.dataset import PanopticDataset
 from pantile.data.evaluation_samples import EvaluationSamples, collate_evaluation
 from pantile.data.filter_empty import images_with_things
@@ -34,6 +35,7 @@ def training_loader(
     """Endless batches of ``(images (B, C, H, W) uint8, PanopticTargets)``, of one size, or with ``config.pad`` "batch"
     each of its own.
 
+    With ``config.clip``, a batch holds ``batch_size`` clips: T times as many images, T neighbours to a clip.
     With ``config.pairs``, images 2i and 2i + 1 of a batch are partners. For these, and for ``config.filter_empty``, the
     labels may be read once beforehand.
     Sharding is done here: under Lightning, pass ``use_distributed_sampler=False`` to the Trainer.
@@ -48,13 +50,25 @@ def training_loader(
             batch.
     """
     _tell_ahead(dataset, workers)
+    multiple = config.pad_multiple if config.pad == "batch" else 1
+    if config.clip is not None:
+        clips = ClipSamples(dataset, config, seed)
+        return Loader(
+            clips,
+            batch_size=batch_size,
+            sampler=InfiniteSampler(len(clips), seed, start, rank, world_size),
+            collate_fn=partial(collate_clips, multiple=multiple),
+            num_workers=workers,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+        )
     if config.filter_empty:
         dataset = images_with_things(dataset, workers, tell=rank == 0)
     return Loader(
         TrainingSamples(dataset, config, seed),
         batch_size=batch_size,
         sampler=_sampler(dataset, config, batch_size, seed, start, rank, world_size, workers),
-        collate_fn=partial(collate, multiple=config.pad_multiple if config.pad == "batch" else 1),
+        collate_fn=partial(collate, multiple=multiple),
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

@@ -130,15 +130,19 @@ class Canvas:
             blotches = 1 + 0.5 * smooth_noise(self.rng, stencil.shape, (6, 6))
             self.fill(stencil > 0, rows, columns, blotches, np.full(3, 128, np.float32), VOID_ID)
 
-    def finish(self) -> tuple[np.ndarray, PanopticMap]:
-        """Light, noise, 8 bits; and the table of what is still to be seen."""
+    def finish(self, noise: np.random.Generator | None = None) -> tuple[np.ndarray, PanopticMap]:
+        """Light, noise, 8 bits; and the table of what is still to be seen.
+
+        Args:
+            noise: draws the noise, where it is to differ between images of one light; None is the image's own.
+        """
         rng = self.rng
         brightness = self.brightness * (1 + 0.18 * smooth_noise(rng, self.size, (2, 2)))
-        noise = rng.random((3, *self.size), dtype=np.float32)
-        noise = (noise - np.float32(0.5)) * np.float32(rng.uniform(6, 30))
+        grain = (rng if noise is None else noise).random((3, *self.size), dtype=np.float32)
+        grain = (grain - np.float32(0.5)) * np.float32(rng.uniform(6, 30))
         image = np.empty((*self.size, 3), dtype=np.uint8)
         for channel, paints in enumerate(np.array(self.paints).T):
-            image[..., channel] = (paints.take(self.paint) * brightness + noise[channel]).clip(0, 255)
+            image[..., channel] = (paints.take(self.paint) * brightness + grain[channel]).clip(0, 255)
         pixels = count_pixels(self.ids)
         visible = []
         for segment in self.segments:

@@ -93,12 +93,12 @@ class _Scene(Canvas):
     def paint_stuff(self) -> None:
         rng = self.rng
         chosen = rng.permutation(len(STUFF_NAMES))[: rng.integers(3, len(STUFF_NAMES) + 1)]
-        self.paint_grounds([_ground(stuff) for stuff in chosen.tolist()])
+        self.paint_grounds([stuff_ground(stuff) for stuff in chosen.tolist()])
 
     def paint_things(self, with_crowd: bool, with_void: bool, twins: int = 0) -> None:
         """Larger things tend to lie behind smaller ones; crowd and void patches lie anywhere between."""
         rng = self.rng
-        things = [self._random_thing() for _ in range(rng.integers(2, 8))]
+        things = [random_thing(self.rng, self.size) for _ in range(rng.integers(2, 8))]
         for _ in range(rng.integers(1, 3)):
             things += self._row_of_lookalikes()
         things += self._twins(twins)
@@ -112,25 +112,10 @@ class _Scene(Canvas):
             if position < len(things):
                 self.paint_thing(things[position], self.new_segment(things[position].class_index))
 
-    def _random_thing(self) -> Thing:
-        rng = self.rng
-        class_index = int(rng.integers(len(THING_NAMES)))
-        kind = THINGS[THING_NAMES[class_index]]
-        smallest, largest = kind.min_diameter / 2, max(min(self.size) / 4, kind.min_diameter / 2 + 1)
-        return Thing(
-            class_index,
-            kind,
-            center=(rng.uniform(0, self.size[0]), rng.uniform(0, self.size[1])),
-            radius=float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))),
-            angle=rng.uniform(0, 2 * np.pi),
-            color=random_color(rng, kind.hue, 0.09, saturation=(0.55, 0.95), value=(0.55, 1.0)),
-            outlined=rng.random() < 0.3,
-        )
-
     def _row_of_lookalikes(self) -> list[Thing]:
         """Two to five touching things of one class, colour and size."""
         rng = self.rng
-        first = self._random_thing()
+        first = random_thing(self.rng, self.size)
         radius = min(first.radius, min(self.size) / 8)
         direction = rng.uniform(0, 2 * np.pi)
         center, row = np.array(first.center), []
@@ -150,7 +135,7 @@ class _Scene(Canvas):
         if not count:
             return []
         rng = self.rng
-        first = self._random_thing()
+        first = random_thing(self.rng, self.size)
         radius = min(self.size) * rng.uniform(0.05, 0.08)
         return [
             replace(
@@ -181,7 +166,24 @@ class _Scene(Canvas):
             self.paint_thing(Thing(class_index, kind, center, radius, rng.uniform(0, 6.28), color, False), segment_id)
 
 
-def _ground(stuff: int) -> Ground:
+def random_thing(rng: np.random.Generator, size: tuple[int, int]) -> Thing:
+    """A thing of any class, anywhere in an image of (height, width), from tiny to half of it across."""
+    class_index = int(rng.integers(len(THING_NAMES)))
+    kind = THINGS[THING_NAMES[class_index]]
+    smallest, largest = kind.min_diameter / 2, max(min(size) / 4, kind.min_diameter / 2 + 1)
+    return Thing(
+        class_index,
+        kind,
+        center=(rng.uniform(0, size[0]), rng.uniform(0, size[1])),
+        radius=float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))),
+        angle=rng.uniform(0, 2 * np.pi),
+        color=random_color(rng, kind.hue, 0.09, saturation=(0.55, 0.95), value=(0.55, 1.0)),
+        outlined=rng.random() < 0.3,
+    )
+
+
+def stuff_ground(stuff: int) -> Ground:
+    """Of a position in ``STUFF_NAMES``."""
     texture, hue = STUFF[STUFF_NAMES[stuff]]
     color = partial(random_color, hue=hue, spread=0.07, saturation=(0.15, 0.5), value=(0.45, 0.85))
     return Ground(len(THING_NAMES) + stuff, texture, color)

@@ -6,6 +6,7 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.videos import Video
 from pantile.data.dataset import PanopticDataset
 from pantile.data.samples import Samples
 
@@ -20,6 +21,13 @@ class Subset(Samples):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def videos(self) -> tuple[Video, ...]:
+        """Of a data set of videos: what is left of them. AttributeError of one of images."""
+        place = {index: position for position, index in enumerate(self.indices)}
+        kept = (Video(v.name, [place[k] for k in v.frames if k in place]) for v in self.dataset.videos)
+        return tuple(video for video in kept if len(video))
 
     def name_of(self, index: int) -> str:
         return self.dataset.name_of(self.indices[index])

@@ -117,13 +117,13 @@ class TrainingSamples(Dataset):
         elif self.config.pairs is None and not self._told_small:
             self._tell_small(panoptic.size, self.dataset.name_of(dataset_index))
         if self.config.crop_on_thing and self.config.pairs is None:
-            box = _box_of_one(panoptic, self.dataset.taxonomy.thing_indices, rng)
+            box = box_of_one(panoptic, self.dataset.taxonomy.thing_indices, rng)
         return augment(image, rows, self.config, rng, scale_factor, box, canvas)
 
     def _focus_box(self, panoptic: PanopticMap, focus: Focus, rng: np.random.Generator, name: str) -> FocusBox:
         """A random segment of the class, never crowd."""
         info = self.dataset.taxonomy.classes[focus.class_index]
-        box = _box_of_one(panoptic, [focus.class_index], rng, focus.target_size if info.is_thing else None)
+        box = box_of_one(panoptic, [focus.class_index], rng, focus.target_size if info.is_thing else None)
         if box is None:
             raise UserError(
                 f"{name} shows no {info.name!r}, though it did when the labels were indexed: leave the labels alone "
@@ -150,7 +150,7 @@ class TrainingSamples(Dataset):
         )
 
 
-def _box_of_one(
+def box_of_one(
     panoptic: PanopticMap, classes: Sequence[int], rng: np.random.Generator, target_size: int | None = None
 ) -> FocusBox | None:
     """The box of a random segment of these classes, never crowd; None where there is none."""
@@ -164,8 +164,8 @@ def _box_of_one(
     return FocusBox(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1, target_size)
 
 
-def collate(samples: Sequence[TrainingSample], multiple: int = 1) -> tuple[Tensor, PanopticTargets]:
-    """A batch: (B, C, H, W) uint8 images and their targets.
+def collate(samples: Sequence[TrainingSample], multiple: int = 1, frames: int = 1) -> tuple[Tensor, PanopticTargets]:
+    """A batch: (B, C, H, W) uint8 images and their targets; of clips where ``frames`` is above 1.
 
     Images lie at the top left. H and W are those of the largest, rounded up to multiples of ``multiple``; what is left
     is padding and void.
@@ -174,7 +174,7 @@ def collate(samples: Sequence[TrainingSample], multiple: int = 1) -> tuple[Tenso
     heights, widths = zip(*(image.shape[-2:] for image in images), strict=True)
     height, width = (-(-max(sides) // multiple) * multiple for sides in (heights, widths))
     if min(heights) == height and min(widths) == width and all(padding is None for padding in paddings):
-        return torch.stack(images), collate_targets(ids, classes, crowd, names)
+        return torch.stack(images), collate_targets(ids, classes, crowd, names, frames=frames)
     canvas = images[0].new_full((len(images), images[0].shape[0], height, width), PAD_VALUE)
     maps = ids[0].new_zeros(len(images), height, width)
     padding = torch.ones(len(images), height, width, dtype=torch.bool)
@@ -182,4 +182,4 @@ def collate(samples: Sequence[TrainingSample], multiple: int = 1) -> tuple[Tenso
         canvas[number, :, :h, :w] = images[number]
         maps[number, :h, :w] = ids[number]
         padding[number, :h, :w] = False if paddings[number] is None else paddings[number]
-    return canvas, collate_targets(tuple(maps), classes, crowd, names, padding=padding)
+    return canvas, collate_targets(tuple(maps), classes, crowd, names, padding=padding, frames=frames)

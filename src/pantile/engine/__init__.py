@@ -1,1 +1,10 @@
 """Training and evaluation on Lightning."""
+
+from pantile.contracts.lazy_names import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "config": ("OptimizerConfig", "RunConfig", "TrainingConfig"),
+    },
+)

@@ -65,10 +65,13 @@ class Checkpoint:
         return f"{made}{chosen}: {self.path}"
 
 
+_TITLES = {"miou": "mIoU", "class_ap": "mAP", "image_ap": "AP of images"}
+
+
 def metric_title(name: str) -> str:
     """``pq_things`` -> "PQ things", ``miou`` -> "mIoU"."""
     first, *rest = name.split("_")
-    return " ".join([{"miou": "mIoU"}.get(first, first.upper()), *rest])
+    return _TITLES.get(name) or " ".join([first.upper(), *rest])
 
 
 def save_weights(

@@ -68,8 +68,10 @@ class OptimizerConfig:
     kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
-    # a transformer's block has this times the learning rate of the block behind it, the last one this of the decoder's
+    # a block of the backbone has this times the learning rate of the block behind it, its last this of the decoder's
     layer_decay: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
+    # parts of the model that do not learn, by their names: ["backbone"], ["backbone.model.layer1", "query_content"]
+    frozen: tuple[str, ...] = ()
     weight_decay: Amount = 0.05  # on convolution and linear kernels
     decay_biases: bool = False  # and on the biases of these layers (detectron2); those of norms never decay
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
@@ -82,7 +84,11 @@ class OptimizerConfig:
     )
     milestones: tuple[float, ...] = (0.85, 0.95)  # step schedule: fractions of the run
     step_factor: float = 0.1  # step schedule: multiply by this at each milestone
+    poly_after_warmup: bool = False  # poly counts from the end of the warm-up on (EoMT), not from the first step
     warmup: float = 5_000 / 150_000  # linear warm-up, fraction of the run
+    # the backbone's own linear warm-up, which begins where the other parameters' ends (EoMT): until then it stands
+    # still. Fraction of the run; null warms it up with the rest
+    backbone_warmup: Annotated[float, pydantic.Field(ge=0, le=1)] | None = None
     warmup_start: float = 0.001  # fraction of the learning rate at step 0
     gradient_clip: float | None = None  # None is no clipping
     # what gradient_clip limits: the norm of all gradients together, or each number (detectron2's "value")
@@ -97,10 +103,12 @@ class TrainingConfig:
     effective_batch: Positive = 64  # images per optimizer step over all devices and accumulation
     device_batch: Positive | None = None  # images per device at once; None: effective_batch / devices, no accumulation
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
+    # compute the activations of each block again in the backward pass: less memory, about a third more time
+    gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
+    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )
@@ -161,6 +169,9 @@ class RunConfig:
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
+    # 0..255, what images are padded with in inference, before the normalisation (EoMT: black); null pads with 0 after
+    # it, which is the mean colour. augment.pad_value is what training pads with
+    pad_value: Annotated[int, pydantic.Field(ge=0, le=255)] | None = None
     seed: int = 1
 
 

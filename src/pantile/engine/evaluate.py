@@ -13,7 +13,7 @@ from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
 from pantile.engine.loaders import evaluation_loader
-from pantile.engine.measures import measurable, per_class
+from pantile.engine.measures import main_metric, measurable, per_class, validation_tasks
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
@@ -33,11 +33,11 @@ def evaluate(
     tiling: Tiling | None = None,
     reading: Reading | None = None,
 ) -> Evaluation:
-    """How good a checkpoint is on a data set: panoptic quality, and what else ``tasks`` asks for.
+    """How good a checkpoint is on a data set: what ``tasks`` asks for, the run's main metric first.
 
     Args:
         limit: only the first images.
-        tasks: those that the model can be measured by are.
+        tasks: those that the model can be measured by are; where it is none of them, what a validation measures.
         views: scales and mirror images to average over; None is each image as it is.
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
         reading: of the images; None is what the data's ``dataset.yaml`` says, else what the model was trained with.
@@ -61,7 +61,8 @@ def evaluate(
         workers = checkpoint.config.training.workers
         loader = whole_image_loader(dataset, workers, world.rank, world.total, limit)
     config = checkpoint.config
-    task.meters = Meters(task.taxonomy, measurable(config, tasks), not per_class(config))
+    measured = measurable(config, tasks) or validation_tasks(config)
+    task.meters = Meters(task.taxonomy, measured, not per_class(config), main_metric(config))
     task.views = views or Views()
     task.tiling = tiling
     trainer.validate(task, loader, verbose=False)

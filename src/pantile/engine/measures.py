@@ -4,9 +4,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
 from pantile.engine.config import RunConfig
 from pantile.merge.registry import MERGERS, Merger
-
-#: metrics of a validation that come with a task beside "panoptic"
-_TASK_OF = {"miou": "semantic"}
+from pantile.metrics.registry import METRICS, metric_that_logs
 
 
 def measurable(config: RunConfig, tasks: frozenset[Task]) -> frozenset[Task]:
@@ -19,6 +17,26 @@ def per_class(config: RunConfig) -> bool:
     return "instance" not in _merger(config).tasks
 
 
+def check_segments(config: RunConfig, source: str) -> None:
+    """
+    Args:
+        source: the run, for the message.
+
+    Raises:
+        UserError: this run says nothing of pixels.
+    """
+    if not measurable(config, frozenset({"panoptic"})):
+        raise UserError(
+            f"{source}: merge.kind={config.merge.kind} says which classes an image shows and nothing of its pixels, so "
+            "there are no segments to predict: measure it with `pantile eval`."
+        )
+
+
+def main_metric(config: RunConfig) -> str:
+    """The name in ``METRICS`` of what the predictions of this run are ranked by."""
+    return metric_that_logs(_merger(config).main_metric)
+
+
 def best_metric(config: RunConfig) -> str:
     """The metric ``val/NAME`` by which the best weights are chosen; the larger, the better."""
     chosen = config.training.best_metric
@@ -26,19 +44,19 @@ def best_metric(config: RunConfig) -> str:
 
 
 def validation_tasks(config: RunConfig) -> frozenset[Task]:
-    """What a validation in training measures: panoptic quality, and what the best metric needs.
+    """What a validation in training measures: panoptic quality, where the run has any, and what the best metric needs.
 
     Raises:
         UserError: this merge gives nothing for it.
     """
     metric = best_metric(config)
-    wanted: frozenset[Task] = frozenset({"panoptic"}) | ({_TASK_OF[metric]} if metric in _TASK_OF else frozenset())
+    wanted = frozenset({METRICS[metric_that_logs(metric)].task})
     if missing := wanted - measurable(config, wanted):
         raise UserError(
             f"training.best_metric is {metric!r}, but merge.kind={config.merge.kind} gives no {', '.join(missing)} "
             "predictions: choose another, or auto."
         )
-    return wanted
+    return wanted | measurable(config, frozenset({"panoptic"}))
 
 
 def _merger(config: RunConfig) -> Merger:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
-from torchmetrics import Metric
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics import PanopticQualityResult, quality_of
+from pantile.metrics import PanopticQualityResult
 from pantile.metrics.evaluated_batch import EvaluatedBatch
 from pantile.metrics.registry import METRICS, TASKS, metrics_of
 
@@ -24,16 +23,30 @@ class Evaluation:
     Attributes:
         results: name in ``METRICS`` -> what that metric found, in the order in which they are shown; those of tasks
             that were not asked for are absent.
-        per_image: (dataset index, PQ of that image, NaN where it has no segment), sorted by index.
+        per_image: (dataset index, the main number of that image, such as its PQ; NaN where it has none), sorted by
+            index.
+        main: name in ``METRICS`` of what the run is measured by before all else.
     """
 
     results: Mapping[str, Any]
     per_image: list[tuple[int, float]] = field(default_factory=list)
+    main: str = "panoptic_quality"
 
     @property
     def quality(self) -> PanopticQualityResult:
         """Panoptic quality."""
         return self.results["panoptic_quality"]
+
+    @property
+    def main_label(self) -> str:
+        """How the main number is called, "PQ" for example."""
+        return METRICS[self.main].label
+
+    @property
+    def main_value(self) -> float:
+        """The main number over all images."""
+        (value_of, *_) = METRICS[self.main].validated.values()
+        return value_of(self.results[self.main])
 
     @property
     def confused(self) -> list[tuple[int, float]]:
@@ -57,8 +70,9 @@ class Meters(nn.Module):
     """
     Args:
         taxonomy: the classes.
-        tasks: what predictions hold; "panoptic" always.
+        tasks: what predictions hold.
         tells_things_apart: whether the model does; of one that does not, nothing is measured that is about things.
+        main: name in ``METRICS`` of what comes first and ranks images; where no task has it, the first that can.
 
     Attributes:
         metrics: by their names in ``METRICS``.
@@ -69,23 +83,28 @@ class Meters(nn.Module):
         taxonomy: Taxonomy,
         tasks: frozenset[Task] = frozenset({"panoptic"}),
         tells_things_apart: bool = True,
+        main: str = "panoptic_quality",
     ) -> None:
         super().__init__()
         self.taxonomy = taxonomy
         self.tasks = tasks
-        self._registered = metrics_of(tasks | {"panoptic"}, tells_things_apart)
+        measured = metrics_of(tasks, tells_things_apart)
+        able = [name for name, metric in measured.items() if metric.of_images]
+        self.main = main if main in able else able[0]
+        self._registered = {self.main: measured[self.main], **measured}
         self.metrics = nn.ModuleDict({name: metric.create(taxonomy) for name, metric in self._registered.items()})
-        self.per_image: list[tuple[int, float]] = []  # (dataset index, PQ), this process
+        self.per_image: list[tuple[int, float]] = []  # (dataset index, main number), this process
 
-    @property
-    def quality(self) -> Metric:
-        """The metric of panoptic quality."""
-        return self.metrics["panoptic_quality"]
-
-    @property
-    def semantic(self) -> Metric | None:
-        """The metric of classes, where it is asked for."""
-        return dict(self.metrics.items()).get("semantic_quality")
+    def validated(self) -> tuple[dict[str, float], dict[str, float]]:
+        """What a validation logs: every number by its name in the log, and the first of each metric by its label."""
+        logged, headline = {}, {}
+        for name, registered in self._registered.items():
+            if registered.validated:
+                result = self.metrics[name].compute()
+                values = {f"val/{key}": value_of(result) for key, value_of in registered.validated.items()}
+                logged |= values
+                headline[registered.label] = next(iter(values.values()))
+        return logged, headline
 
     def reset(self) -> None:
         for metric in self.metrics.values():
@@ -97,8 +116,9 @@ class Meters(nn.Module):
         batch = EvaluatedBatch(self.taxonomy, predictions, truths, indices)
         for name, metric in self.metrics.items():
             metric.update(*self._registered[name].arguments(batch))
-        self.per_image += [(i, quality_of(c.counts)) for i, c in zip(indices, batch.comparisons, strict=True)]
+        self.per_image += zip(indices, self._registered[self.main].of_images(batch), strict=True)
 
     def compute(self) -> Evaluation:
         """Numbers of all processes; ``per_image`` of this one."""
-        return Evaluation({name: metric.compute() for name, metric in self.metrics.items()}, self.per_image)
+        results = {name: metric.compute() for name, metric in self.metrics.items()}
+        return Evaluation(results, self.per_image, self.main)

@@ -46,14 +46,14 @@ def parameter_groups(model: nn.Module, others: nn.Module, config: OptimizerConfi
         others: modules that train with the model: a ``ModuleDict`` of techniques.
 
     Raises:
-        UserError: layer decay for a backbone that is not a row of blocks.
+        UserError: layer decay for a backbone that does not say which layers it has.
     """
     groups: dict[_Group, list[nn.Parameter]] = {}
     behind = model.layers_behind() if config.layer_decay < 1 else {}
     if config.layer_decay < 1 and not behind:
         raise UserError(
-            f"optimizer.layer_decay is {config.layer_decay:g}, but {type(model.backbone).__name__} is not a row of "
-            "blocks; set it to 1, or take a ViT or a BEiT."
+            f"optimizer.layer_decay is {config.layer_decay:g}, but {type(model.backbone).__name__} does not "
+            "say which layers it has (layers_behind); set it to 1, or take a backbone such as resnet50 or a ViT."
         )
 
     def put(module: nn.Module, exempt: set[str], backbone: str | None, scales: Mapping[str, ParameterScale]) -> None:
@@ -101,17 +101,28 @@ def make_optimizer(model: nn.Module, others: nn.Module, config: OptimizerConfig)
     return optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.eps, fused=True)
 
 
-def learning_rate_factor(step: int, steps: int, config: OptimizerConfig) -> float:
+def learning_rate_factor(step: int, steps: int, config: OptimizerConfig, in_backbone: bool = False) -> float:
     """What the learning rate of optimizer step ``step`` (0-based) of ``steps`` is multiplied with.
 
     Linear warm-up; after it the schedule's own value at this step, so that poly makes a small jump as the original
-    does (kMaX-DeepLab: ``base * (1 - step / total) ** 0.9``, not shifted).
+    does (kMaX-DeepLab: ``base * (1 - step / total) ** 0.9``, not shifted). With ``poly_after_warmup`` poly falls over
+    the steps that are left (EoMT).
+
+    Args:
+        in_backbone: of the backbone's parameters, whose warm-up may come after that of the others.
     """
-    warmup_steps = config.warmup * steps
-    if step < warmup_steps:
-        return config.warmup_start + (1.0 - config.warmup_start) * step / warmup_steps
+    warmup_from, warmup_steps = 0.0, config.warmup * steps
+    if in_backbone and config.backbone_warmup is not None:
+        warmup_from, warmup_steps = warmup_steps, config.backbone_warmup * steps
+    if step < warmup_from:
+        return 0.0
+    if step < warmup_from + warmup_steps:
+        return config.warmup_start + (1.0 - config.warmup_start) * (step - warmup_from) / warmup_steps
     progress = min(step / steps, 1.0)
     if config.schedule == "poly":
+        if config.poly_after_warmup:
+            behind = warmup_from + warmup_steps
+            progress = min((step - behind) / max(steps - behind, 1), 1.0)
         return config.poly_end + (1.0 - config.poly_end) * (1.0 - progress) ** config.poly_power
     if config.schedule == "step":
         return config.step_factor ** sum(progress >= milestone for milestone in config.milestones)

@@ -10,8 +10,9 @@ from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.config import RunConfig
 from pantile.models import create_model
 from pantile.models.cost import Cost, count_cost
+from pantile.models.registry import model_from_fields
 from pantile.techniques import build_techniques
-from pantile.techniques.base import rewrite_all
+from pantile.techniques.base import run_model
 
 
 def run_cost(config: RunConfig, is_thing: Sequence[bool], size: int | tuple[int, int]) -> Cost:
@@ -26,7 +27,7 @@ def run_cost(config: RunConfig, is_thing: Sequence[bool], size: int | tuple[int,
     taxonomy = plain_taxonomy(names, [name for name, thing in zip(names, is_thing, strict=True) if thing])
     with torch.device("meta"):
         model = create_model(replace(config.model, pretrained=False), len(is_thing), is_thing)
-        techniques = build_techniques(config.techniques, model, taxonomy)
+        techniques = build_techniques(config.techniques, model, taxonomy, model_from_fields)
     return count_cost(_Network(model, techniques), size)
 
 
@@ -46,4 +47,4 @@ class _Network(nn.Module):
         return (*(f"model.{name}" for name in of_model), *(f"techniques.{name}" for name in idle))
 
     def forward(self, images: Tensor) -> object:
-        return rewrite_all(self.techniques.values(), self.model(images))
+        return run_model(self.model, self.techniques.values(), images)

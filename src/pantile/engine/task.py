@@ -1,5 +1,6 @@
 """PanopticTask: one training step and one validation step of any model with any techniques, for Lightning."""
 
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -12,7 +13,7 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
 from pantile.engine.config import RunConfig, to_dict
-from pantile.engine.measures import per_class, validation_tasks
+from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
 from pantile.inference.images import predict_batch, predict_image
@@ -22,10 +23,13 @@ from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.models import create_model
+from pantile.models.freezing import freeze, rest
+from pantile.models.gradient_checkpointing import checkpoint_blocks
+from pantile.models.registry import model_from_fields
 from pantile.techniques import build_techniques
-from pantile.techniques.base import rewrite_all
+from pantile.techniques.base import run_model
 from pantile.techniques.ground_truth import ground_truth_shown
-from pantile.techniques.training_losses import losses_of
+from pantile.techniques.training_losses import clips_for, losses_of
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -45,32 +49,47 @@ class PanopticTask(L.LightningModule):
         self.config = config
         self.taxonomy = taxonomy
         self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
-        self.techniques = build_techniques(config.techniques, self.model, taxonomy)
+        self.techniques = build_techniques(config.techniques, self.model, taxonomy, model_from_fields)
+        freeze(self.model, config.optimizer.frozen)
+        if config.training.gradient_checkpointing:
+            checkpoint_blocks(self.model, self.techniques)
         self.criterion = create_criterion(config.criterion, taxonomy)
-        self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config))
+        self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config), main_metric(config))
         self.views = Views()  # what a validation averages over
         self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.model.image_std)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool) -> ModelOutput:
+    def train(self, mode: bool = True) -> "PanopticTask":
+        super().train(mode)
+        rest(self.model, self.config.optimizer.frozen)
+        return self
+
+    def forward(self, images: Tensor, padding: Tensor | None = None, **options: bool | int) -> ModelOutput:
         """Images as ``network_input`` takes them -> what merge takes. ``options`` go to the model."""
         return self.output_of(self.network_input(images, padding), **options)
 
     def network_input(self, images: Tensor, padding: Tensor | None) -> Tensor:
         """What the model sees; see ``normalise``."""
-        return normalise(images, padding, self.mean, self.std)
+        return normalise(images, padding, self.mean, self.std, self.config.pad_value)
 
-    def output_of(self, network_input: Tensor, **options: bool) -> ModelOutput:
+    def output_of(self, network_input: Tensor, **options: bool | int) -> ModelOutput:
         """Model and techniques on what ``network_input`` gave, at this or another size."""
-        return rewrite_all(self.techniques.values(), self.model(network_input, **options))
+        return run_model(self.model, self.techniques.values(), network_input, **options)
 
     @property
     def network(self) -> Network:
         """What inference needs, on the device where the task is now."""
         config = self.config
         return Network(
-            self.output_of, self.mean, self.std, self.taxonomy, config.evaluation_size, config.merge, config.windows
+            self.output_of,
+            self.mean,
+            self.std,
+            self.taxonomy,
+            config.evaluation_size,
+            config.merge,
+            config.windows,
+            config.pad_value,
         )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
@@ -98,8 +117,9 @@ class PanopticTask(L.LightningModule):
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
+        targets, clips = clips_for(self.model, targets)
         with ground_truth_shown(self.techniques.values(), targets):
-            output = self(images, targets.padding)
+            output = self(images, targets.padding, **clips)
         losses, result = losses_of(output, self.techniques, self.criterion, targets)
         return losses, _diagnostics(result)
 
@@ -108,6 +128,7 @@ class PanopticTask(L.LightningModule):
         generator = torch.Generator().manual_seed(self.config.seed)
         offset = torch.randint(2**40, (), generator=generator).item()
         torch.manual_seed(offset + self.global_batch * max(1, self.trainer.world_size) + self.global_rank)
+        self.model.set_progress(self.global_step / self.config.training.steps)
 
     @property
     def global_batch(self) -> int:
@@ -130,12 +151,7 @@ class PanopticTask(L.LightningModule):
         return predict_batch(network, batch.images, batch.placements, self.views, tasks)
 
     def on_validation_epoch_end(self) -> None:
-        result = self.meters.quality.compute()
-        shown = {"val/pq": result.all.pq, "val/pq_things": result.things.pq, "val/pq_stuff": result.stuff.pq}
-        shown |= {"val/sq": result.all.sq, "val/rq": result.all.rq}
-        headline = {"PQ": result.all.pq}
-        if (semantic := self.meters.semantic) is not None:
-            headline["mIoU"] = shown["val/miou"] = semantic.compute().miou
+        shown, headline = self.meters.validated()
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
         # StepProgress shows percent
         self.log_dict({k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False)
@@ -144,7 +160,16 @@ class PanopticTask(L.LightningModule):
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)
         steps = self.config.training.steps
         schedule = optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, steps, self.config.optimizer)
+            optimizer,
+            [
+                partial(
+                    learning_rate_factor,
+                    steps=steps,
+                    config=self.config.optimizer,
+                    in_backbone=group["name"].startswith("backbone"),
+                )
+                for group in optimizer.param_groups
+            ],
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

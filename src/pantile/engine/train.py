@@ -33,6 +33,7 @@ from pantile.engine.task import PanopticTask
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
+from pantile.techniques.base import settled_techniques
 
 CONFIG = "config.yaml"
 #: what a run folder holds before its first checkpoint
@@ -87,6 +88,8 @@ def train(
     if resume or init is not None:
         config = without_download(config)
     config = replace(config, model=with_named_weights(config.model))
+    if not resume:
+        config = replace(config, techniques=settled_techniques(config.techniques, load_checkpoint))
     if world.rank == 0 and not resume and init is None:
         Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
     task = PanopticTask(config, training_set.taxonomy)
@@ -95,6 +98,9 @@ def train(
         if world.rank == 0:
             _tell_start(run, start, problem, finished_steps, config.training.steps)
             set_aside_later_logs(run, finished_steps)
+    else:
+        for technique in task.techniques.values():
+            technique.start(load_checkpoint)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
     if init is not None and not resume:
@@ -251,3 +257,4 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*is deprecated.*", module="lightning")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # on purpose, where any are

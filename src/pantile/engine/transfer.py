@@ -1,9 +1,11 @@
 """Loading weights into a model of other classes or another number of queries.
 
-Heads are matched by class name, query embeddings are cut or extended, everything else is matched by tensor name.
+Heads are matched by class name, query embeddings are cut or extended, learned positions are resized, everything else is
+matched by tensor name.
 ``check_share`` refuses files of which next to nothing fits: such a training would start from random numbers.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.layers.position_table import resize_positions
 
 _RowNames = list[str | None] | None
 
@@ -29,13 +32,14 @@ class TransferReport:
 
     loaded: list[str] = field(default_factory=list)
     adapted: list[str] = field(default_factory=list)  # class heads whose rows were matched by class name
-    resized: list[str] = field(default_factory=list)  # query embeddings, cut or extended
+    resized: list[str] = field(default_factory=list)  # query embeddings, cut or extended; positions of another grid
     new: list[str] = field(default_factory=list)  # in the model, not in the file, or of another shape
     dropped: list[str] = field(default_factory=list)  # in the file, not in the model
     kept_classes: list[str] = field(default_factory=list)
     new_classes: list[str] = field(default_factory=list)
     dropped_classes: list[str] = field(default_factory=list)
     queries: tuple[int, int] | None = None  # (in the file, in the model) where they differ
+    misfits: list[str] = field(default_factory=list)  # of the stem, with both shapes
     filled: int = 0  # numbers of the model that come from the file
     numbers: int = 0  # all numbers of the model: parameters, and statistics of batch norms
 
@@ -71,7 +75,8 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     initialisation. A class head is a tensor of ``model.class_heads()``: its first dimension is the classes, with or
     without one more row for no-object or void at the end, or what ``model.class_rows(is_thing)`` says. Of query
     embeddings (``model.query_embeddings()``, where the model has queries) of another number, the first entries are
-    copied and further ones keep the model's initialisation.
+    copied and further ones keep the model's initialisation. Tables of learned positions
+    (``model.position_tables()``) of another grid of patches are resized.
 
     Args:
         state: tensors by the model's names.
@@ -82,6 +87,8 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     report.new_classes = [name for name in taxonomy.names if name not in source.names]
     report.dropped_classes = [name for name in source.names if name not in taxonomy.names]
     heads = model.class_heads()
+    stem = model.stem() if hasattr(model, "stem") else set()
+    tables = model.position_tables() if hasattr(model, "position_tables") else {}
     queries: dict[str, int] = model.query_embeddings() if hasattr(model, "query_embeddings") else {}
     same_classes = taxonomy.names == source.names and (
         not hasattr(model, "class_rows") or taxonomy.fingerprint == source.fingerprint
@@ -105,8 +112,14 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
             report.resized.append(name)
             report.filled += copied
             report.queries = (given.shape[queries[name]], tensor.shape[queries[name]])
+        elif name in tables and (table := _on_grid(given, tensor, tables[name])) is not None:
+            tensor.copy_(table)
+            report.resized.append(name)
+            report.filled += tensor.numel()
         else:
             report.new.append(name)
+            if name in stem and _but_bands(given) != _but_bands(tensor):
+                report.misfits.append(f"{name} is {tuple(given.shape)} there and {tuple(tensor.shape)} here")
     report.dropped = [name for name in state if name not in own]
     return report
 
@@ -119,8 +132,13 @@ def check_share(report: TransferReport, least: float, source: str) -> None:
         source: the file, for the message.
 
     Raises:
-        UserError: less does.
+        UserError: less does, or the file is of another patch size or the like.
     """
+    if report.misfits and least > 0:
+        raise UserError(
+            f"{source} is of another network: {'; '.join(report.misfits)}. Set the fields of model as it was trained "
+            "with (patch size, registers), or say --init-min-share 0 to start from the rest."
+        )
     if report.share < least:
         raise UserError(
             f"{source} fills {100 * report.share:.1f} % of the model (of its {_tensors(report)} tensors "
@@ -148,6 +166,24 @@ def _copy_first(tensor: Tensor, given: Tensor, dim: int) -> int:
     count = min(tensor.shape[dim], given.shape[dim])
     tensor.narrow(dim, 0, count).copy_(given.narrow(dim, 0, count))
     return count * (tensor.numel() // tensor.shape[dim])
+
+
+def _on_grid(given: Tensor, wanted: Tensor, grid: tuple[int, int]) -> Tensor | None:
+    """A table of positions for another grid; None where it has other channels, or patches that are no square and no
+    multiple of the wanted grid."""
+    others = wanted.shape[-2] - math.prod(grid)
+    scale = math.sqrt(max(given.shape[-2] - others, 0) / math.prod(grid))
+    square = math.isqrt(max(given.shape[-2] - others, 0))
+    candidates = [(round(scale * grid[0]), round(scale * grid[1])), (square, square)]
+    source = next((c for c in candidates if math.prod(c) == given.shape[-2] - others > 0), None)
+    if source is None or given.ndim != 3 or given.shape[-1] != wanted.shape[-1]:
+        return None
+    return resize_positions(given, source, grid, "bicubic")
+
+
+def _but_bands(tensor: Tensor) -> tuple[int, ...]:
+    """The shape, of a kernel (out, bands, height, width) without its bands."""
+    return _without(tensor.shape, 1) if tensor.ndim == 4 else tuple(tensor.shape)
 
 
 def _without(shape: Sequence[int], dim: int) -> tuple[int, ...]:

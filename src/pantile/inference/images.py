@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pantile.contracts.outputs import ModelOutput
+from pantile.contracts.outputs import MaskOutput, ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
 from pantile.data.raster_file import RasterImage
@@ -68,11 +68,7 @@ def predict_image(
     windows, placement = plan.layout.windows, plan.placement
 
     def output_of(window: Window) -> ModelOutput:
-        pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
-        crop = resize_image(pixels, placement.content)
-        tensor = pad_bottom_right(crop, placement.padded)[None].to(network.device)
-        with torch.inference_mode():
-            return _output(network, tensor, [placement], views)
+        return _window_output(network, image, window, placement, views)
 
     if len(windows) == 1:
         return merge(output_of(windows[0]), network.taxonomy, network.merge, [placement], tasks)[0]
@@ -86,6 +82,30 @@ def predict_image(
 
     with torch.no_grad():
         return stitch(predictions(), plan.layout, network.taxonomy, limits)
+
+
+def predict_frame(
+    network: Network, image: np.ndarray, views: Views, tiling: Tiling | None = None
+) -> tuple[Prediction, np.ndarray | None]:
+    """``predict_image`` of a frame, and (N, D) float32 embeddings of its queries for tracking; None where there are no
+    queries, or several tiles."""
+    plan = plan_tiles((image.shape[0], image.shape[1]), tiling, network.evaluation_size)
+    if len(plan.layout.windows) > 1:
+        return predict_image(network, image, views, tiling), None
+    output = _window_output(network, image, plan.layout.windows[0], plan.placement, views)
+    (prediction,) = merge(output, network.taxonomy, network.merge, [plan.placement])
+    embed = output.query_embed if isinstance(output, MaskOutput) else None
+    return prediction, None if embed is None else embed[0].float().cpu().numpy()
+
+
+def _window_output(
+    network: Network, image: np.ndarray | RasterImage | Tensor, window: Window, placement: Placement, views: Views
+) -> ModelOutput:
+    pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
+    crop = resize_image(pixels, placement.content)
+    tensor = pad_bottom_right(crop, placement.padded)[None].to(network.device)
+    with torch.inference_mode():
+        return _output(network, tensor, [placement], views)
 
 
 def _output(network: Network, images: Tensor, placements: Sequence[Placement], views: Views) -> ModelOutput:

@@ -18,13 +18,14 @@ class Network:
     """A function from images to outputs, and what it was trained for.
 
     Attributes:
-        forward: (B, C, H, W) float, normalised and 0 where there is padding, of any size the architecture takes, to
+        forward: (B, C, H, W) float, normalised, padding too or 0 there, of any size the architecture takes, to
             what ``merge`` takes.
         mean, std: (C, 1, 1) of 0..255, on the device where ``forward`` runs.
         taxonomy: its classes.
         evaluation_size: (H, W) to fit images into, or a rule for each image.
         merge: how its outputs become predictions.
         windows: of its input that the network sees one by one; None is the input as a whole.
+        pad_value: 0..255, what padding is before the normalisation; None is 0 after it.
     """
 
     forward: Callable[..., ModelOutput]
@@ -34,6 +35,7 @@ class Network:
     evaluation_size: tuple[int, int] | FitConfig
     merge: MergeConfig
     windows: Windows | None = None
+    pad_value: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -41,20 +43,23 @@ class Network:
 
     def normalised(self, images: Tensor, padding: Tensor | None) -> Tensor:
         """What ``forward`` takes, of pixels; see ``normalise``."""
-        return normalise(images, padding, self.mean, self.std)
+        return normalise(images, padding, self.mean, self.std, self.pad_value)
 
     def output_of(self, images: Tensor) -> ModelOutput:
         """``forward``, averaged over windows where there are any."""
         return self.forward(images) if self.windows is None else forward_windows(self.forward, images, self.windows)
 
 
-def normalise(images: Tensor, padding: Tensor | None, mean: Tensor, std: Tensor) -> Tensor:
-    """What networks see: normalised, then exactly 0 where there is padding, whatever the mean.
+def normalise(
+    images: Tensor, padding: Tensor | None, mean: Tensor, std: Tensor, pad_value: int | None = None
+) -> Tensor:
+    """What networks see: normalised, and where there is padding exactly 0, whatever the mean, or a colour normalised.
 
     Args:
         images: (B, C, H, W) uint8 or float of 0..255, on the device of ``mean``.
         padding: (B, H, W) bool, true where there is no image, on any device; None is nowhere.
         mean, std: (C, 1, 1)
+        pad_value: 0..255, of the padding before the normalisation; None is 0 after it.
 
     Returns:
         (B, C, H, W) float32
@@ -62,4 +67,7 @@ def normalise(images: Tensor, padding: Tensor | None, mean: Tensor, std: Tensor)
     normalised = (images.float() - mean) / std
     if padding is None:
         return normalised
-    return normalised.masked_fill(padding[:, None].to(normalised.device, non_blocking=True), 0.0)
+    where = padding[:, None].to(normalised.device, non_blocking=True)
+    if pad_value is None:
+        return normalised.masked_fill(where, 0.0)
+    return torch.where(where, (pad_value - mean) / std, normalised)

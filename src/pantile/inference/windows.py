@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
-from pantile.merge.tile_layout import lay_windows
-from pantile.merge.windows import average_windows
+from pantile.merge.tile_layout import lay_tiles, lay_windows
+from pantile.merge.windows import Average, average_windows
 
 
 @dataclass
@@ -30,9 +30,11 @@ class Windows:
         size: (height, width) of a window, in pixels of the network's input.
         stride: (y, x) from one window to the next, at most ``size``; None is ``size``: no overlap but at the far
             borders.
-        average: of "logits" (Segmenter, mmseg), or of "probabilities" after a softmax.
+        average: of "logits" (Segmenter, mmseg), or of "probabilities" after a softmax; of models with queries only of
+            "votes" for classes (EoMT), which go with merge.kind "query_votes".
         smaller_images: "enlarge" an input until a window fits in (Segmenter), or "shrink" the window along a side where
             the input is shorter (mmseg).
+        spread: as few windows as cover the input, evenly spread, in place of ``stride`` (EoMT).
 
     Raises:
         UserError: numbers that make no sense.
@@ -40,10 +42,13 @@ class Windows:
 
     size: tuple[int, int] = (512, 512)
     stride: tuple[int, int] | None = None
-    average: Literal["logits", "probabilities"] = "logits"
+    average: Average = "logits"
     smaller_images: Literal["enlarge", "shrink"] = "enlarge"
+    spread: bool = False
 
     def __post_init__(self) -> None:
+        if self.spread and self.stride is not None:
+            raise UserError(f"windows.stride is {list(self.stride)}, but windows.spread chooses it: set one of them.")
         if min(self.size) < 1:
             raise UserError(f"windows.size is {list(self.size)}: give a height and a width of at least 1 pixel.")
         if not all(1 <= step <= side for step, side in zip(self.steps, self.size, strict=True)):
@@ -78,6 +83,9 @@ def forward_windows(forward: Callable[[Tensor], ModelOutput], images: Tensor, wi
     height, width = windows.input_size((images.shape[2], images.shape[3]))
     if images.shape[2:] != (height, width):
         images = F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
-    layout = lay_windows((height, width), windows.size, windows.steps)
+    if windows.spread:
+        layout = lay_tiles((height, width), windows.size, (0, 0))
+    else:
+        layout = lay_windows((height, width), windows.size, windows.steps)
     outputs = (forward(images[..., *window.slices]) for window in layout.windows)
     return average_windows(next(outputs), outputs, layout, windows.average)

@@ -112,8 +112,8 @@ class _AttendLines(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g_content: Tensor, g_position: Tensor):
-        q, k, v, scale, *tables = ctx.saved_tensors[:7]
-        content, position, *kept = ctx.saved_tensors[7:]
+        q, k, v, scale, *rest = ctx.saved_tensors  # asked for once: checkpointing recomputes them at each request
+        tables, (content, position, *kept) = rest[:3], rest[3:]
         rq, rk, rv = (r.to(v.dtype) for r in tables)
         heads = q.shape[2]
         gq, gk, gv = (v.new_empty(x.shape) for x in (q, k, v))

@@ -19,6 +19,7 @@ from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.chunked_cross_entropy import cross_entropy_sum
 from pantile.losses.criterion import CRITERIA, Criterion
+from pantile.losses.nearest_cross_entropy import nearest_cross_entropy_sum
 from pantile.losses.result import CriterionResult
 
 
@@ -103,11 +104,19 @@ class SemanticCriterion(Criterion):
         selected = labelled if output.classes is None else (channels >= 0).sum()
         over = {"labelled": labelled, "selected": selected, "all": labelled.new_tensor(labels.numel())}
 
-        def term(logits: Tensor, target: Tensor) -> Tensor:
-            total = cross_entropy_sum(logits, target, config.align_corners, config.chunk_rows)
+        resizing = (config.align_corners, config.chunk_rows)
+
+        def mean(total: Tensor) -> Tensor:
             return total / over[config.mean_over].clamp(min=1)
 
-        losses = {"semantic": config.semantic_weight * term(output.class_logits, channels)}
+        def term(logits: Tensor, target: Tensor) -> Tensor:
+            return mean(cross_entropy_sum(logits, target, *resizing))
+
+        main = term(output.class_logits, channels)
+        if (near := output.neighbours) is not None:
+            among = nearest_cross_entropy_sum(output.class_logits, channels, near.count, *resizing, near.published)
+            main = (1 - near.weight) * main + near.weight * mean(among)
+        losses = {"semantic": config.semantic_weight * main}
         if config.auxiliary_weight and output.auxiliary:
             losses["auxiliary"] = config.auxiliary_weight * sum(term(logits, labels) for logits in output.auxiliary)
         counts = {"labelled_pixels": labelled}

@@ -1,7 +1,8 @@
 """Class probabilities of several views of the same images, which may select different classes."""
 
-import torch
 from torch import Tensor
+
+from pantile.merge.class_union import in_union, union_of
 
 _LEAST = 1e-12  # a mean probability, so that its logarithm is finite
 
@@ -30,26 +31,16 @@ class ClassAverage:
             logits: (B, k, h, w) float32, of one size for all views.
             classes, presence_logits: as those of ``SemanticOutput``.
         """
-        every = torch.arange(self.num_classes, device=logits.device)
-        chosen = every if classes is None else classes.unique()
-        chosen = chosen[chosen >= 0]
-        union = chosen if self.total is None else torch.cat([chosen, self._union(every)]).unique()
-        place = torch.full((self.num_classes + 1,), len(union), device=logits.device)  # the last is for no class
-        place[union] = torch.arange(len(union), device=logits.device)
-        total = logits.new_zeros(len(logits), len(union) + 1, *logits.shape[-2:])
+        union = union_of([classes] if self.total is None else [classes, self.classes])
+        total = in_union(logits.softmax(dim=1), classes, union, self.num_classes, 0.0)
         if self.total is not None:
-            total[:, place[self._union(every)]] = self.total
-        channel = place[every if classes is None else classes].expand(len(logits), -1)
-        total.scatter_add_(1, channel[..., None, None].expand_as(logits), logits.softmax(dim=1))
-        self.total = total[:, :-1]
-        self.classes = None if len(union) == self.num_classes else union.expand(len(logits), -1)
+            total = total + in_union(self.total, self.classes, union, self.num_classes, 0.0)
+        self.total = total
+        self.classes = None if union is None else union.expand(len(logits), -1)
         if presence_logits is not None:
             probability = presence_logits.float().sigmoid()
             self.presence = probability if self.presence is None else self.presence + probability
         self.views += 1
-
-    def _union(self, every: Tensor) -> Tensor:
-        return every if self.classes is None else self.classes[0]
 
     def logits(self) -> Tensor:
         """(B, U, h, w), logarithms of mean probabilities."""

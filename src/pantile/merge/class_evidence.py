@@ -28,6 +28,8 @@ from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.nearest_pixels import corners_aligned
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
+from pantile.merge.query_votes import vote_tiles
+from pantile.merge.query_votes_config import QueryVotesConfig
 from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
@@ -99,6 +101,17 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
         with autocast_off(masks.device):
             votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
         return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu().numpy()
+
+    return evidence
+
+
+@register_evidence(QueryVotesConfig)
+def _of_votes(output: MaskOutput | SemanticOutput, placement: Placement, config: QueryVotesConfig) -> ClassEvidence:
+    votes = torch.cat([tile.votes.cpu() for tile in vote_tiles(output, 0, placement, config)])
+    shares = (votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-12)).transpose(0, 1)  # (K, H, W)
+
+    def evidence(window: Window) -> Tensor:
+        return shares[:, *window.slices].float()
 
     return evidence
 

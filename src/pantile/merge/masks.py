@@ -6,6 +6,7 @@ with their shares.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -92,20 +93,21 @@ def _predict_one(
     tasks: frozenset[Task],
 ) -> Prediction:
     """(N, K+1) and (N, h, w) to the prediction of one image."""
-    panoptic = _merge_one(class_logits, mask_logits, taxonomy, config, placement)
+    prediction = _merge_one(class_logits, mask_logits, taxonomy, config, placement)
     exact = class_logits if class_logits.dtype == torch.float64 else class_logits.float()
     class_probability = exact.softmax(dim=-1)[:, :-1]
     grid = original_grid(mask_logits.shape[-2:], placement, corners_aligned(placement))
-    return Prediction(
-        panoptic,
-        _instances(mask_logits, class_probability, grid, taxonomy, config) if "instance" in tasks else None,
-        _classes(mask_logits, class_probability, grid, config) if "semantic" in tasks else None,
-    )
+    instances = semantic = None
+    if "instance" in tasks:
+        instances = _instances(mask_logits, class_probability, grid, taxonomy, config)
+    if "semantic" in tasks:
+        semantic = _classes(mask_logits, class_probability, grid, config)
+    return replace(prediction, instances=instances, semantic=semantic)
 
 
 def _merge_one(
     class_logits: Tensor, mask_logits: Tensor, taxonomy: Taxonomy, config: MaskMergeConfig, placement: Placement
-) -> PanopticMap:
+) -> Prediction:
     size = (mask_logits.shape[-2], mask_logits.shape[-1])
     if config.resize_order == "logits_first":
         grid = original_grid(size, placement, corners_aligned(placement))
@@ -115,7 +117,7 @@ def _merge_one(
     canvas = _MERGERS[config.kind](mask_logits, scores, grid, config).without_small(taxonomy, config)
     if config.resize_order == "ids_last":
         canvas = Canvas(ids_to_original(canvas.ids, placement), canvas.segments)
-    return canvas.to_map()
+    return canvas.to_prediction()
 
 
 def _instances(

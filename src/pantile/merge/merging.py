@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import UnionType
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
@@ -32,9 +35,16 @@ def merge(
         tasks: what to fill beside the panoptic map, which always comes.
 
     Raises:
-        UserError: the numbers of images or of classes disagree.
+        UserError: the config is for another kind of output, or the numbers of images or of classes disagree.
     """
-    predictions = MERGERS.find(config.kind, "merge.kind").predict(output, taxonomy, config, placements, tasks)
+    merger = MERGERS.find(config.kind, "merge.kind")
+    if not isinstance(output, merger.takes):
+        raise UserError(
+            f"merge.kind={config.kind} takes a {_names(merger.takes)}, but there is a {type(output).__name__}: name "
+            "the merge of this kind of output. Queries that are averaged over `windows` are classes of pixels, for "
+            "merge.kind=query_votes."
+        )
+    predictions = merger.predict(output, taxonomy, config, placements, tasks)
     presence, selected = (getattr(output, name, None) for name in ("presence_logits", "classes"))
     if presence is None and selected is None:
         return predictions
@@ -50,3 +60,7 @@ def _rows(values: Tensor | None, count: int) -> list[np.ndarray] | list[None]:
     if values is None:
         return [None] * count
     return list((values.float() if values.is_floating_point() else values).cpu().numpy())
+
+
+def _names(kinds: type | UnionType) -> str:
+    return " or a ".join(kind.__name__ for kind in get_args(kinds) or [kinds])

@@ -23,6 +23,7 @@ What the paper's code leaves open or does for one image only, here:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -105,8 +106,8 @@ def _predict_one(
     semantic = None
     if "semantic" in tasks:
         semantic = np.array([-1, *(s.class_index for s in canvas.segments)], np.int32)[canvas.ids]
-    panoptic = canvas.without_small(taxonomy, config).to_map()
-    return Prediction(panoptic, instances if "instance" in tasks else None, semantic)
+    prediction = canvas.without_small(taxonomy, config).to_prediction()
+    return replace(prediction, instances=instances if "instance" in tasks else None, semantic=semantic)
 
 
 class _Candidates(NamedTuple):
@@ -235,7 +236,7 @@ def _paint_things(
             ids = canvas.ids[box.slices]
             free = mask & (ids == 0)
             if (area - int(free.sum())) / area <= config.overlap_threshold:
-                canvas.segments.append(PastedSegment(thing.class_index, thing.score))
+                canvas.segments.append(PastedSegment(thing.class_index, thing.score, thing.queries[0]))
                 ids[free] = len(canvas.segments)
     return tuple(instances)
 
@@ -249,7 +250,7 @@ def _paint_stuff(canvas: Canvas, regions: list[_Region], masks: _MeanMasks, tile
     layers = [*of_no_class] or [[]]  # zeros where there is none
     maps = torch.stack([masks.of(queries) for queries in [*layers, *(region.queries for region in stuff)]])
     first_id = len(canvas.segments) + 1
-    canvas.segments.extend(PastedSegment(region.class_index, region.score) for region in stuff)
+    canvas.segments.extend(PastedSegment(r.class_index, r.score, r.queries[0]) for r in stuff)
     for tile, values in tiles.tiles(maps, tiles.whole):
         winner = _first_of_best(values).cpu().numpy()
         ids = canvas.ids[tile.slices]

@@ -73,7 +73,8 @@ def _paste(
         segment_id = id_of_stuff.get(class_index)
         if segment_id is None:
             segment_id = len(segments) + 1
-            segments.append(PastedSegment(class_index, float(scores.probability[query] * mask_scores[candidate])))
+            score = float(scores.probability[query] * mask_scores[candidate])
+            segments.append(PastedSegment(class_index, score, query))
             if not scores.is_thing[query]:
                 id_of_stuff[class_index] = segment_id
         id_of_candidate[candidate] = segment_id

@@ -9,6 +9,7 @@ also by models without instances (those originals resize the sums of votes inste
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -87,14 +88,14 @@ def _predict_one(
     grid = original_grid(mask_logits.shape[-2:], placement, aligned=False)
     probability = (class_logits if class_logits.dtype == torch.float64 else class_logits.float()).softmax(dim=-1)
     survivors = _survivors(probability, config)
-    panoptic = _paint(mask_logits, survivors, grid, taxonomy, config).to_map()
+    prediction = _paint(mask_logits, survivors, grid, taxonomy, config).to_prediction()
     instances = semantic = None
     if "instance" in tasks:
         instances = _instances(mask_logits, probability[:, :-1], grid, taxonomy, config)
     if "semantic" in tasks:
         tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid))
         semantic = most_voted_classes(tiles, probability[:, :-1], grid.size)
-    return Prediction(panoptic, instances, semantic)
+    return replace(prediction, instances=instances, semantic=semantic)
 
 
 class _Survivors(NamedTuple):
@@ -140,7 +141,9 @@ def _paint(
         window = (slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns))
         winners[window] = number.to(torch.int16).cpu().numpy()
 
-    chosen = Winners(winners, mask_areas.cpu().numpy(), survivors.class_index, survivors.score.tolist())
+    chosen = Winners(
+        winners, mask_areas.cpu().numpy(), survivors.query.tolist(), survivors.class_index, survivors.score.tolist()
+    )
     return paint_winners(chosen, taxonomy, config)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Protocol, TypeVar, get_args, get_type_hints
 
 import numpy as np
@@ -12,7 +13,7 @@ from pantile.merge.tile_layout import Window
 
 Function = TypeVar("Function", bound=Callable)
 
-ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic"})
+ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic", "presence"})
 
 #: window of the image -> (K, height, width) float32, 0..1
 ClassEvidence = Callable[[Window], np.ndarray]
@@ -32,12 +33,14 @@ class Merger:
         predict: ``(output, taxonomy, config, placements, tasks)`` to a prediction per image; see ``merge``.
         tasks: what its predictions can be measured by. Without "instance", things are not told apart.
         main_metric: by which a training chooses its best weights, of those that ``training.best_metric`` knows.
+        takes: the kind of output, or a union of kinds: the annotation of ``predict``'s ``output``.
     """
 
     config_class: type
     predict: Callable[..., list[Prediction]]
     tasks: frozenset[Task] = ALL_TASKS
     main_metric: str = "pq"
+    takes: type | UnionType = object
 
 
 MERGERS: Registry[Merger] = Registry("merge", "pantile.merge")
@@ -53,7 +56,8 @@ def register_merge(
 
     def add(predict: Function) -> Function:
         for kind in _kinds(config_class):
-            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric))
+            takes = get_type_hints(predict).get("output", object)
+            MERGERS.register(kind, home)(Merger(config_class, predict, tasks, main_metric, takes))
         return predict
 
     return add

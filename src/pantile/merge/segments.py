@@ -5,16 +5,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pantile.contracts.panoptic import PanopticMap, Segment
+from pantile.contracts.predictions import Prediction
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.mask_config import MaskMergeConfig
 
 
 @dataclass(frozen=True)
 class PastedSegment:
-    """A segment on the canvas; its id is its position in the list plus one."""
+    """A segment on the canvas; its id is its position in the list plus one.
+
+    Attributes:
+        query: the best of the queries whose segment it is; -1 where segments are not those of queries.
+    """
 
     class_index: int
     score: float
+    query: int = -1
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,15 @@ class Canvas:
 
     def to_map(self) -> PanopticMap:
         """Segments without a pixel leave the table; ids become 1..S in the order of pasting."""
+        return self.to_prediction().panoptic
+
+    def to_prediction(self) -> Prediction:
+        """The same map, and the query of each segment where there are queries."""
         canvas = self._keep(self._areas() > 0)
         rows = (Segment(number + 1, s.class_index, score=s.score) for number, s in enumerate(canvas.segments))
-        return PanopticMap(canvas.ids, tuple(rows))
+        queries = np.array([s.query for s in canvas.segments], dtype=np.int64)
+        panoptic = PanopticMap(canvas.ids, tuple(rows))
+        return Prediction(panoptic, queries=None if (queries < 0).any() else queries)
 
     def _areas(self) -> np.ndarray:
         return np.bincount(self.ids.reshape(-1), minlength=len(self.segments) + 1)[1:]

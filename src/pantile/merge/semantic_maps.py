@@ -23,7 +23,7 @@ from pantile.merge.semantic import most_likely_classes
 from pantile.merge.semantic_config import SemanticMergeConfig
 
 
-@register_merge(SemanticMergeConfig, tasks=frozenset({"panoptic", "semantic"}), main_metric="miou")
+@register_merge(SemanticMergeConfig, tasks=frozenset({"panoptic", "semantic", "presence"}), main_metric="miou")
 @torch.no_grad()
 def predict_classes(
     output: SemanticOutput,
@@ -73,6 +73,20 @@ def _predict_one(
     """(k, h, w), the classes (k,) of those channels and the least areas (K,) to the prediction of one image."""
     grid = original_grid(logits.shape[-2:], placement, config.align_corners)
     classes, probability = most_likely_classes(logits, grid, config.chunk_rows, selection, config.resize)
+    return prediction_of_classes(classes, probability, limits, with_classes)
+
+
+def prediction_of_classes(
+    classes: np.ndarray, probability: np.ndarray, limits: np.ndarray, with_classes: bool
+) -> Prediction:
+    """A segment for each class of an image.
+
+    Args:
+        classes: (H, W) int32 class index.
+        probability: (H, W) of that class.
+        limits: (K,) pixels; a class with fewer becomes void in the panoptic map.
+        with_classes: give the class map, too.
+    """
     flat = classes.reshape(-1)
     area = np.bincount(flat, minlength=len(limits))
     score = np.bincount(flat, probability.reshape(-1), minlength=len(limits)) / np.maximum(area, 1)

@@ -10,6 +10,8 @@ overlap so much in any strip stays several.
 *Models that only classify pixels* (``Prediction.per_class``) have one segment per class, of things too; a pixel's class
 is that of the largest averaged evidence, whether or not a tile alone says so.
 
+*Classes of the image as a whole* (``classes_of_tiles``) are those of any tile.
+
 *Pixels* that several tiles see: where the tiles agree, that is the answer. Where they do not, it is the label, among
 those that the tiles give, with the most class evidence, averaged over all tiles with weights that grow from a tile's
 border inwards; the evidence of a tile that sees another thing of the class there does not count for a thing. A pixel
@@ -30,6 +32,7 @@ from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Prediction
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.area_limits import AreaLimits
+from pantile.merge.classes_of_tiles import ClassesOfTiles
 from pantile.merge.joining import SAME_THING, Groups
 from pantile.merge.registry import ClassEvidence
 from pantile.merge.tile_layout import Cell, TileLayout, Window
@@ -113,6 +116,7 @@ class _Mosaic:
         self.classes: np.ndarray | None = None
         self.instances: InstanceJoiner | None = None
         self.per_class = False
+        self.of_image = ClassesOfTiles()
         self.groups = Groups(self.first_thing)
         self.class_of = [-1, *range(taxonomy.num_classes)]
         self.weighted_score = [0.0] * self.first_thing
@@ -130,6 +134,7 @@ class _Mosaic:
             raise ValueError(f"tile {number} is {tile.prediction.panoptic.size}, its window {window.size}")
         self.added += 1
         self.per_class = tile.prediction.per_class
+        self.of_image.add(tile.prediction)
         new = _Pending(
             window,
             self._number(tile.prediction),
@@ -245,7 +250,9 @@ class _Mosaic:
             PanopticMap(self.nodes, tuple(segments)),
             None if self.instances is None else self.instances.finish(),
             self.classes,
-            per_class=self.per_class,
+            self.of_image.presence,
+            self.of_image.selected,
+            self.per_class,
         )
 
 

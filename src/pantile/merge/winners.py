@@ -16,12 +16,14 @@ class Winners:
     Attributes:
         number: (H, W) int16: c + 1 where candidate c wins and the pixel lies in its mask, -c - 1 where it does not.
         mask_areas: (C,) int64, pixels in each mask.
+        query: C entries.
         class_index: C entries.
         score: C entries, 0..1.
     """
 
     number: np.ndarray
     mask_areas: np.ndarray
+    query: list[int]
     class_index: list[int]
     score: list[float]
 
@@ -52,11 +54,11 @@ def _number(winners: Winners, accepted: np.ndarray, taxonomy: Taxonomy) -> tuple
         class_index, score = winners.class_index[candidate], winners.score[candidate]
         segment_id = id_of_stuff.get(class_index)
         if segment_id is None:
-            segments.append(PastedSegment(class_index, score))
+            segments.append(PastedSegment(class_index, score, winners.query[candidate]))
             segment_id = len(segments)
             if not taxonomy.classes[class_index].is_thing:
                 id_of_stuff[class_index] = segment_id
         elif score > segments[segment_id - 1].score:
-            segments[segment_id - 1] = PastedSegment(class_index, score)
+            segments[segment_id - 1] = PastedSegment(class_index, score, winners.query[candidate])
         ids[candidate] = segment_id
     return ids, segments

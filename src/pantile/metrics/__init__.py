@@ -3,36 +3,34 @@
 The names below load on first use: what only counts arrays (``pantile.score``) does not import torch.
 """
 
-import importlib
-from typing import Any
+from pantile.contracts.lazy_names import lazy_names
 
-_HOME = {
-    "AveragePrecisionResult": "pantile.metrics.average_precision",
-    "Comparison": "pantile.metrics.comparison",
-    "MaskAveragePrecision": "pantile.metrics.average_precision",
-    "PairCounts": "pantile.metrics.pair_counts",
-    "PanopticQuality": "pantile.metrics.panoptic_quality",
-    "PanopticQualityResult": "pantile.metrics.quality",
-    "PresenceQuality": "pantile.metrics.presence_quality",
-    "PresenceQualityResult": "pantile.metrics.presence_quality",
-    "SemanticQuality": "pantile.metrics.semantic_quality",
-    "SemanticQualityResult": "pantile.metrics.semantic_quality",
-    "ThingQuality": "pantile.metrics.thing_quality",
-    "ThingQualityResult": "pantile.metrics.thing_result",
-    "WorstConfused": "pantile.metrics.worst_confused",
-    "compare_maps": "pantile.metrics.comparison",
-    "count_pair": "pantile.metrics.pair_counts",
-    "image_quality": "pantile.metrics.quality",
-    "instances_of": "pantile.contracts.run_lengths",
-    "map_of_instances": "pantile.metrics.instance_map",
-    "quality_of": "pantile.metrics.quality",
-    "semantic_of": "pantile.metrics.semantic_quality",
-}
-
-__all__ = [*_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'pantile.metrics' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "average_precision": ("MaskAveragePrecision",),
+        "average_precision_result": ("AveragePrecisionResult",),
+        "class_maps": ("semantic_of",),
+        "comparison": ("Comparison", "compare_maps"),
+        "consistency_result": ("VideoConsistencyResult",),
+        "evaluated_batch": ("instances_of",),
+        "instance_map": ("map_of_instances",),
+        "mask_tracks": ("MaskTrack", "tracks_of"),
+        "pair_counts": ("PairCounts", "count_pair"),
+        "panoptic_quality": ("PanopticQuality",),
+        "presence_quality": ("PresenceQuality", "PresenceQualityResult"),
+        "quality": ("PanopticQualityResult", "image_quality", "quality_of"),
+        "segmentation_tracking_quality": ("SegmentationTrackingQuality",),
+        "semantic_quality": ("SemanticQuality",),
+        "semantic_result": ("SemanticQualityResult",),
+        "stq_result": ("StqResult",),
+        "thing_quality": ("ThingQuality",),
+        "thing_result": ("ThingQualityResult",),
+        "track_average_precision": ("TrackAveragePrecision",),
+        "track_rows": ("TrackAveragePrecisionResult",),
+        "video_consistency": ("VideoConsistency",),
+        "video_panoptic_quality": ("VideoPanopticQuality",),
+        "vpq_result": ("VideoPanopticQualityResult",),
+        "worst_confused": ("WorstConfused",),
+    },
+)

@@ -10,8 +10,8 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.predictions import Instance, Prediction
 from pantile.contracts.run_lengths import instances_of
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.metrics.class_maps import semantic_of
 from pantile.metrics.comparison import Comparison, compare_maps
-from pantile.metrics.semantic_quality import semantic_of
 
 
 @dataclass(frozen=True)

@@ -14,27 +14,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MapPair:
-    """Two maps of one image, and what their pixels share.
+class SegmentOverlaps:
+    """The segments of a prediction and of its ground truth, and the pixels that they share: in one image, or summed
+    over several.
 
     Attributes:
-        pred: the prediction.
-        gt: the ground truth.
         overlaps: (ground-truth id, predicted id, shared pixels) for each pair that shares at least one pixel, sorted;
             void takes part with its id 0.
         gt_areas: pixels of each id of the ground truth, void included.
         pred_areas: pixels of each id of the prediction, void included.
-        gt_rows: the ground truth's table by id.
-        pred_rows: the prediction's table by id.
+        gt_rows: the ground truth's table by id, in its order.
+        pred_rows: the prediction's table by id, in its order.
     """
 
-    pred: PanopticMap
-    gt: PanopticMap
     overlaps: list[tuple[int, int, int]]
     gt_areas: dict[int, int]
     pred_areas: dict[int, int]
     gt_rows: dict[int, Segment]
     pred_rows: dict[int, Segment]
+
+
+@dataclass(frozen=True)
+class MapPair(SegmentOverlaps):
+    """Two maps of one image, and what their pixels share.
+
+    Attributes:
+        pred: the prediction.
+        gt: the ground truth.
+    """
+
+    pred: PanopticMap
+    gt: PanopticMap
 
 
 def compare(pred: PanopticMap, gt: PanopticMap) -> MapPair:
@@ -52,7 +62,7 @@ def compare(pred: PanopticMap, gt: PanopticMap) -> MapPair:
     gt_areas, pred_areas = areas_of(overlaps)
     gt_rows = _checked_rows(gt, gt_areas, "ground truth")
     pred_rows = _checked_rows(pred, pred_areas, "prediction")
-    return MapPair(pred, gt, overlaps, gt_areas, pred_areas, gt_rows, pred_rows)
+    return MapPair(overlaps, gt_areas, pred_areas, gt_rows, pred_rows, pred=pred, gt=gt)
 
 
 def shared_pixels(gt_ids: np.ndarray, pred_ids: np.ndarray) -> list[tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
-from pantile.metrics.map_pair import MapPair, as_array, compare
+from pantile.metrics.map_pair import SegmentOverlaps, as_array, compare
 
 __all__ = ["CROWD_RULES", "CrowdRule", "Match", "PairCounts", "as_array", "count_pair", "match_segments"]
 
@@ -66,12 +66,12 @@ def count_pair(pred: PanopticMap, gt: PanopticMap, crowd: CrowdRule = "all") -> 
 
 
 def match_segments(
-    pair: MapPair, refine: Callable[[int, int, float], float] | None = None, crowd: CrowdRule = "all"
+    pair: SegmentOverlaps, refine: Callable[[int, int, float], float] | None = None, crowd: CrowdRule = "all"
 ) -> PairCounts:
-    """``count_pair`` of maps that are compared already.
+    """``count_pair`` of what is compared already.
 
     Args:
-        pair: the maps.
+        pair: the segments of an image, or of several whose pixels are added up.
         refine: (ground-truth id, predicted id, mask IoU) to the IoU that decides instead, not above the mask IoU;
             only asked where the mask IoU exceeds 0.5.
         crowd: see ``CrowdRule``.
@@ -103,16 +103,16 @@ def match_segments(
 
     matched_gt = {m.gt.id for m in matches}
     matched_pred = {m.pred.id for m in matches}
-    missed = tuple(s for s in pair.gt.segments if not s.is_crowd and s.id not in matched_gt)
+    missed = tuple(s for s in pair.gt_rows.values() if not s.is_crowd and s.id not in matched_gt)
     spurious, ignored = [], []
-    for segment in pair.pred.segments:
+    for segment in pair.pred_rows.values():
         if segment.id not in matched_pred:
             mostly_sheltered = sheltered.get(segment.id, 0) / pair.pred_areas[segment.id] > 0.5
             (ignored if mostly_sheltered else spurious).append(segment)
     return PairCounts(tuple(matches), missed, tuple(spurious), tuple(ignored))
 
 
-def rules_differ(pair: MapPair) -> bool:
+def rules_differ(pair: SegmentOverlaps) -> bool:
     """Whether the two rules about crowd count the segments of an image differently."""
     if all(len(ids) < 2 for ids in _crowds(pair, "all").values()):
         return False
@@ -128,11 +128,11 @@ def check_rule(crowd: str) -> None:
         raise UserError(f"The rule about crowd is {crowd!r}: choose {' or '.join(CROWD_RULES)}.")
 
 
-def _crowds(pair: MapPair, rule: CrowdRule) -> dict[int, set[int]]:
+def _crowds(pair: SegmentOverlaps, rule: CrowdRule) -> dict[int, set[int]]:
     """Class index -> ids of the crowd regions that excuse a prediction of that class."""
     check_rule(rule)
     crowds: dict[int, set[int]] = {}
-    for segment in pair.gt.segments:
+    for segment in pair.gt_rows.values():
         if segment.is_crowd:
             before = crowds.get(segment.class_index, set()) if rule == "all" else set()
             crowds[segment.class_index] = before | {segment.id}

@@ -19,12 +19,23 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
 from pantile.metrics.printing import print_quality
-from pantile.metrics.quality import PanopticQualityResult, summarise
+from pantile.metrics.quality import PanopticQualityResult, quality_of, summarise
 from pantile.metrics.registry import register_metric
 
 
 @register_metric(
-    "panoptic_quality", arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons), show=print_quality
+    "panoptic_quality",
+    arguments=lambda batch: (batch.maps, batch.truths, batch.comparisons),
+    show=print_quality,
+    validated={
+        "pq": lambda result: result.all.pq,
+        "pq_things": lambda result: result.things.pq,
+        "pq_stuff": lambda result: result.stuff.pq,
+        "sq": lambda result: result.all.sq,
+        "rq": lambda result: result.all.rq,
+    },
+    label="PQ",
+    of_images=lambda batch: [quality_of(comparison.counts) for comparison in batch.comparisons],
 )
 class PanopticQuality(Metric):
     """PQ, SQ and RQ over a dataset; adds up over batches and processes.

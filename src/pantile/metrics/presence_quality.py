@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.evaluated_batch import EvaluatedBatch
-from pantile.metrics.printing import print_fractions
+from pantile.metrics.printing import print_classes, print_fractions
 from pantile.metrics.ranking import average_precision
 from pantile.metrics.registry import register_metric
 from pantile.metrics.without_nan import without_nan
@@ -77,11 +77,27 @@ def _arguments(batch: EvaluatedBatch) -> tuple:
     return batch.presence_logits, pixels, batch.selected_classes, batch.indices
 
 
+def _show_classes(result: PresenceQualityResult) -> None:
+    print_classes("AP", result.per_class)
+
+
+def _of_images(batch: EvaluatedBatch) -> list[float]:
+    """Average precision of the ranked classes of each image."""
+    return [
+        math.nan if logits is None else float(average_precision(logits[None], pixels[None] > 0)[0])
+        for logits, pixels in zip(batch.presence_logits, batch.class_pixels, strict=True)
+    ]
+
+
 @register_metric(
     "presence_quality",
-    task="semantic",
+    task="presence",
     arguments=_arguments,
     show=_show,
+    validated={"class_ap": lambda result: result.class_ap, "image_ap": lambda result: result.image_ap},
+    label="mAP",
+    of_images=_of_images,
+    show_classes=_show_classes,
 )
 class PresenceQuality(Metric):
     """Average precision of presence scores, recall and precision of the selection; adds up over batches and processes.

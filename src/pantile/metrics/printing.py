@@ -1,5 +1,6 @@
 """Results in words: percent with one digit, as every verb prints them."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,24 @@ def print_fractions(of: str, values: Mapping, labels: Mapping[str, str]) -> None
         labels: key -> how it is called; only these are printed.
     """
     print(f"{of}: " + ", ".join(f"{label} {percent(values[key])}" for key, label in labels.items()))
+
+
+def print_classes(of: str, values: Mapping[str, float]) -> None:
+    """A table of the classes that have a value.
+
+    Args:
+        of: what was measured, in a word.
+        values: class name -> fraction of 1, NaN where there is none.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", of)
+    table.columns[1].justify = "right"
+    for name, value in values.items():
+        if not math.isnan(value):
+            table.add_row(name, percent(value))
+    Console().print(table)
 
 
 def print_things(of: str, group: Mapping) -> None:

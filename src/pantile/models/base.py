@@ -51,12 +51,16 @@ class PanopticModel(nn.Module):
             num_classes, is_thing)``.
         training_only: names of submodules that inference never runs; exported files lack them.
         segment_limit: how many segments it can tell apart in an image; None is any number.
+        reads_clips: whether ``forward`` takes ``frames``: T neighbours of the batch are then the frames of a clip in
+            their order (``PanopticTargets.frames``), and so are those of the output. B must be a multiple of T, which
+            may be another in every call, and 1.
     """
 
     config_class: ClassVar[type]
     reads_thing_flags: ClassVar[bool] = False
     training_only: tuple[str, ...] = ()
     segment_limit: int | None = None
+    reads_clips: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,6 +84,14 @@ class PanopticModel(nn.Module):
         mean, std = (torch.tensor(v, device=device) for v in (self.config.image_mean, self.config.image_std))
         return (images.to(device).float() - mean[:, None, None]) / std[:, None, None]
 
+    def set_progress(self, progress: float) -> None:
+        """Told before each training step, whatever part of the run was before it: a model whose training changes in
+        the course of a run makes all that does follow from this, so that a resumed run repeats.
+
+        Args:
+            progress: 0..1, which fraction of the run's steps is done.
+        """
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters without weight decay: by default all but convolution and linear kernels."""
         return names_without_weight_decay(self)
@@ -96,8 +108,18 @@ class PanopticModel(nn.Module):
         no-object or void: where weights of other classes are loaded, their rows are matched by class name."""
         return set()
 
+    def stem(self) -> set[str]:
+        """Names of the tensors that say what all others mean, such as the projection of patches: weights in which one
+        of them has another shape, but for the bands of images, are those of another network."""
+        return set()
+
     def query_embeddings(self) -> dict[str, int]:
         """{name of a tensor: its dimension that is the queries}: cut or extended where their number differs."""
+        return {}
+
+    def position_tables(self) -> dict[str, tuple[int, int]]:
+        """{name of a tensor (1, T + h w, C): the grid (h, w) of its patches}, T tokens that are no patches first:
+        resized where weights of another grid are loaded."""
         return {}
 
 

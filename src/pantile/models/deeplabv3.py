@@ -125,10 +125,11 @@ class DeepLabV3(SemanticModel):
             Maps of (ceil(H / s), ceil(W / s)) at the output stride s; ``auxiliary`` in training mode only.
         """
         features = self.backbone(images)
-        selection = self.selector.select(features["res5"], self.classifier.weight)
+        top = self.refine(features["res5"])
+        selection = self.selector.select(top, self.classifier.weight)
         head = self.auxiliary_head if self.training else None
         auxiliary = () if head is None else (head(features["res4"]),)
-        pixels = self.dropout(self.aspp(features["res5"]))
+        pixels = self.dropout(self.aspp(top))
         return self.classified(pixels, selection, self.classifier.bias, auxiliary)
 
     def class_heads(self) -> set[str]:

@@ -1,9 +1,16 @@
 """From a config, or the name of a small one, to a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pantile.contracts.errors import UserError
 from pantile.models.base import ARCHITECTURES, PanopticModel
+
+
+def model_from_fields(fields: Mapping[str, Any], num_classes: int) -> PanopticModel:
+    """``create_model`` of a config's fields, as a file has them."""
+    architecture = ARCHITECTURES.find(fields["architecture"], "architecture")
+    return create_model(architecture.config_class(**fields), num_classes)
 
 
 def create_model(config: object, num_classes: int, is_thing: Sequence[bool] | None = None) -> PanopticModel:

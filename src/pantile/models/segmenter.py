@@ -57,6 +57,7 @@ class SegmenterConfig:
         decoder: "mask" or "linear". Of what follows, the linear one uses nothing.
         decoder_layers: blocks that patches and classes pass together.
         channels: D of patches and classes in the decoder; None is the backbone's.
+        embed_channels: of the space in which they are compared; None is D.
         num_heads: None is D / 64.
         ffn_channels: inner width of a block's feed-forward part; None is 4 D.
         dropout: of attention weights and of what a block adds, 0..1.
@@ -78,6 +79,7 @@ class SegmenterConfig:
     decoder: Literal["mask", "linear"] = "mask"
     decoder_layers: int = 2
     channels: int | None = None
+    embed_channels: int | None = None
     num_heads: int | None = None
     ffn_channels: int | None = None
     dropout: float = 0.1
@@ -146,7 +148,7 @@ class Segmenter(SemanticModel):
         Returns:
             Maps of (ceil(H / p), ceil(W / p)) for patches of p pixels.
         """
-        return self.decoder(self.backbone(images), self)
+        return self.decoder(self.refine(self.backbone(images)), self)
 
     def class_heads(self) -> set[str]:
         return {
@@ -207,8 +209,9 @@ class MaskDecoder(nn.Module):
             )
         )
         self.norm = nn.LayerNorm(channels)
-        self.patch_projection = nn.Linear(channels, channels, bias=False)
-        self.class_projection = nn.Linear(channels, channels, bias=False)
+        embed_channels = config.embed_channels or channels
+        self.patch_projection = nn.Linear(channels, embed_channels, bias=False)
+        self.class_projection = nn.Linear(channels, embed_channels, bias=False)
         self.apply(_start)
         trunc_normal_(self.class_embed, std=0.02)
         for projection in (self.patch_projection, self.class_projection):

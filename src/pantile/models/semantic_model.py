@@ -29,6 +29,7 @@ class AllClasses(nn.Module):
 class SemanticModel(PanopticModel):
     """A model that gives ``SemanticOutput``. Its class logits come from ``self.selector`` and nowhere else:
 
+        feature = self.refine(...)                               # the coarsest map
         selection = self.selector.select(feature, class_embed)   # the classes that compete
         ...                                                      # pixel embeddings, refined class embeddings
         return self.classified(pixel_embed, selection)
@@ -49,6 +50,11 @@ class SemanticModel(PanopticModel):
         if "selector" in self._modules:
             del self.selector
         self.selector = selector
+
+    def refine(self, feature: Tensor) -> Tensor:
+        """What is decoded in place of the backbone's coarsest map, (B, C, h, w) to the same. A technique may set this
+        attribute to a function of its own, whose weights stay its own."""
+        return feature
 
     def classified(
         self,

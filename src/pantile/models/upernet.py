@@ -133,6 +133,7 @@ class UPerNet(SemanticModel):
         """
         features = self.backbone(images)
         maps = [features[name] for name in LEVELS]
+        maps[-1] = self.refine(maps[-1])
         selection = self.selector.select(maps[-1], self.classifier.weight)
         head = self.auxiliary_head if self.training else None
         auxiliary = () if head is None else (head(maps[2]),)

@@ -66,6 +66,14 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class _Read:
+    """What the network is to see, and the stamp that its file had before it was read."""
+
+    stamp: list[int]
+    source: Any
+
+
+@dataclass(frozen=True)
 class _Plan:
     """What the first process found out: images still to do, who is bad already, and what is done."""
 
@@ -108,16 +116,17 @@ def predict_files(
         progress.start(len(share))
         for image, read in zip(share, _read_ahead(predictor, share), strict=True):
             found = read if bad and not options.skip_bad else _result_of(predictor, read, progress)
+            if isinstance(found, PanopticResult):
+                found = _write(found, image, read.stamp, plan.log.ids[image.name], folder, classes, options, predictor)
             if isinstance(found, UserError):
                 bad.append(BadImage(image.name, str(found)))
                 if not options.skip_bad:
                     progress.describe("looking for more bad images")
                     if predictor.tiling:
                         break  # its images are large: they are not decoded to be looked at
-            elif isinstance(found, PanopticResult):
-                own_id = plan.log.ids[image.name]
-                done.append(_write(found, image, own_id, folder, classes, options, predictor.orientation))
-                folder.append(done[-1], rank)
+            elif isinstance(found, Done):
+                done.append(found)
+                folder.append(found, rank)
             progress.advance()
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
     if bad and not options.skip_bad:
@@ -141,7 +150,7 @@ def _prepare(
         folder.refuse_existing()
     if options.like is not None:
         images = _like().name_like(images, options.like)
-    settings = _settings(predictor, options)
+    settings = decisive_settings(predictor, options.like)
     old = folder.read() if options.existing == "resume" else None
     if old is not None:
         refuse_other_settings(old.settings, settings, folder.out)
@@ -174,27 +183,29 @@ def _ids_of(images: Sequence[ImageFile], truth: "GroundTruth") -> dict[str, int 
     return {image.name: truth.ids[image.name] for image in images}
 
 
-def _settings(predictor: ImagePredictor, options: PredictOptions) -> dict:
+def decisive_settings(predictor: ImagePredictor, like: "GroundTruth | None") -> dict:
     """What decides a prediction: a job that differs in any of it is another job."""
     return predictor.settings() | {
         "orientation": predictor.orientation,
         "images": json.loads(json.dumps(asdict(predictor.reading))),
         "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
-        "like": None if options.like is None else options.like.digest,
+        "like": None if like is None else like.digest,
     }
 
 
-def _read_ahead(predictor: ImagePredictor, images: Sequence[ImageFile]) -> Iterator[Any]:
+def _read_ahead(predictor: ImagePredictor, images: Sequence[ImageFile]) -> Iterator[_Read | UserError]:
     """Pixels, or the UserError of a file that does not decode; one image ahead of the network.
 
     Whoever cuts images into tiles has large ones, of which two may not fit into memory: those are given as paths.
     """
-    if predictor.tiling:
-        yield from (image.path for image in images)
-        return
 
-    def read(image: ImageFile) -> Any:
-        return _attempt(lambda: predictor.open(image.path))
+    def read(image: ImageFile) -> _Read | UserError:
+        source = (lambda path: path) if predictor.tiling else predictor.open
+        return _attempt(lambda: _Read(stamp_of(image.path), source(image.path)))
+
+    if predictor.tiling:
+        yield from map(read, images)
+        return
 
     with ThreadPoolExecutor(1) as pool:
         ahead = None
@@ -206,10 +217,10 @@ def _read_ahead(predictor: ImagePredictor, images: Sequence[ImageFile]) -> Itera
             yield ahead.result()
 
 
-def _result_of(predictor: ImagePredictor, read: Any, progress: Progress) -> PanopticResult | UserError:
+def _result_of(predictor: ImagePredictor, read: _Read | UserError, progress: Progress) -> PanopticResult | UserError:
     if isinstance(read, UserError):
         return read
-    return _attempt(lambda: predictor(read, track=progress.tiles))
+    return _attempt(lambda: predictor(read.source, track=progress.tiles))
 
 
 def _attempt(function: Callable[[], Any]) -> Any:
@@ -222,23 +233,26 @@ def _attempt(function: Callable[[], Any]) -> Any:
 def _write(
     result: PanopticResult,
     image: ImageFile,
+    stamp: list[int],
     image_id: int | str,
     folder: JobFolder,
     classes: Taxonomy,
     options: PredictOptions,
-    frame: str,
-) -> Done:
+    predictor: ImagePredictor,
+) -> Done | UserError:
     """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
-    png = folder.png(image.stem)
+    png, named = folder.png(image.stem), replace(result, taxonomy=classes)
+    target = folder.geotiff(image.stem)
+    placed = _attempt(lambda: write_georeferenced(image.path, named, target, predictor.orientation))
+    if isinstance(placed, UserError):
+        return placed
     save_ids(result.map, png)
     if options.overlays:
         save_image(_overlay(result), folder.overlay(image.stem))
-    named = replace(result, taxonomy=classes)
-    write_georeferenced(image.path, named, folder.geotiff(image.stem), frame)
     height, width = result.map.shape
     return Done(
         image.name,
-        stamp_of(image.path),
+        stamp,
         png.stat().st_size,
         {"id": image_id, "file_name": image.name, "height": height, "width": width},
         {
@@ -246,6 +260,7 @@ def _write(
             "file_name": f"{image.stem}.png",
             "segments_info": named.to_coco(),
         },
+        placed is not None,
     )
 
 

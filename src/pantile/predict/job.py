@@ -31,6 +31,7 @@ class Done:
         stamp: [bytes, nanoseconds] of the image file: its size and when it was last changed.
         png_bytes: size of its PNG.
         image, annotation: its rows of the JSON.
+        placed: a GeoTIFF was written, too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Done:
     png_bytes: int
     image: dict
     annotation: dict
+    placed: bool = False
 
 
 @dataclass
@@ -155,8 +157,10 @@ class JobFolder:
         """Whether the image is the one that was predicted, and all that is wanted of it is there."""
         try:
             whole = self.png(image.stem).stat().st_size == done.png_bytes
-            return done.stamp == stamp_of(image.path) and whole and (not overlays or self.overlay(image.stem).is_file())
-        except OSError:
+            drawn = not overlays or self.overlay(image.stem).is_file()
+            placed = not done.placed or self.geotiff(image.stem).is_file()
+            return done.stamp == stamp_of(image.path) and whole and drawn and placed
+        except (OSError, UserError):
             return False
 
     def _logs(self) -> list[Path]:
@@ -169,7 +173,14 @@ class JobFolder:
 
 
 def stamp_of(path: Path) -> list[int]:
-    status = path.stat()
+    """
+    Raises:
+        UserError: the file is gone.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: restore the file.") from None
     return [status.st_size, status.st_mtime_ns]
 
 

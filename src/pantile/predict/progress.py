@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pantile.merge.tile_layout import Window
+
+if TYPE_CHECKING:
+    import rich.progress
 
 FEW_TILES = 4  # up to so many have no bar of their own
 
@@ -65,6 +68,12 @@ def progress_bars() -> Iterator[Progress]:
     if find_spec("rich") is None:
         yield Progress()
         return
+    with rich_bars() as bars:
+        yield _Bars(bars)
+
+
+def rich_bars() -> "rich.progress.Progress":
+    """Bars with a description, how many are done, and the time that is left; on stderr, gone at the end."""
     from rich import progress
     from rich.console import Console
 
@@ -74,5 +83,4 @@ def progress_bars() -> Iterator[Progress]:
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield _Bars(bars)
+    return progress.Progress(*columns, console=Console(stderr=True), transient=True)

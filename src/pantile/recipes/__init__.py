@@ -1,6 +1,11 @@
 """Recipes: Python functions that return a complete RunConfig, named after the rows of the papers."""
 
-from pantile.recipes.model_by_name import create_model
-from pantile.recipes.registry import list_recipes, make_recipe
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = ["create_model", "list_recipes", "make_recipe"]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "model_by_name": ("create_model",),
+        "registry": ("list_recipes", "make_recipe"),
+    },
+)

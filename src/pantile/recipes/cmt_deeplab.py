@@ -6,24 +6,25 @@ with the pixel-wise merge) and ImageNet-22k pretraining. What it does not say is
 three months later, in deeplab2's reading of data and merge.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from pantile import engine, models
 from pantile.data import FitConfig
-from pantile.engine.config import RunConfig
 from pantile.merge import mask_config as presets
-from pantile.models import CMTDeepLabConfig, cmt_nano_config
 from pantile.recipes.kmax import BACKBONES, kmax_coco, kmax_nano
 from pantile.recipes.registry import ALL_RECIPES
 from pantile.recipes.remax import follow_deeplab2
 
 
-def cmt_coco(backbone: str, recursive: bool = False, steps: int = 100_000) -> RunConfig:
+def cmt_coco(backbone: str, recursive: bool = False, steps: int = 100_000) -> engine.RunConfig:
     """COCO panoptic, steps of 64 images. Published PQ: Axial-R50 53.0, R104 54.1, its RFN 55.1 (200 k steps 55.3)."""
     name = BACKBONES.get(backbone, backbone)
     config = follow_deeplab2(kmax_coco(), presets.coco("tensorflow"))
-    config.model = CMTDeepLabConfig(
+    config.model = models.CMTDeepLabConfig(
         backbone=name,
         first_backbone=name if recursive else None,
         pretrained=backbone in BACKBONES,
@@ -35,7 +36,7 @@ def cmt_coco(backbone: str, recursive: bool = False, steps: int = 100_000) -> Ru
     return config
 
 
-def cmt_cityscapes(backbone: str) -> RunConfig:
+def cmt_cityscapes(backbone: str) -> engine.RunConfig:
     """Cityscapes, 60 k steps of 32 images. Published PQ: Axial-R50 64.6."""
     config = cmt_coco(backbone, steps=60_000)
     config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
@@ -48,14 +49,14 @@ def cmt_cityscapes(backbone: str) -> RunConfig:
     return config
 
 
-def cmt_nano() -> RunConfig:
+def cmt_nano() -> engine.RunConfig:
     """Small enough for two CPU cores; everything but the network is kmax_nano's."""
     config = kmax_nano()
-    config.model = cmt_nano_config()
+    config.model = models.cmt_nano_config()
     return config
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     "cmt_deeplab_axial_r50_coco": partial(cmt_coco, "axial_r50"),
     "cmt_deeplab_axial_r104_coco": partial(cmt_coco, "axial_r104"),
     "cmt_deeplab_axial_r104_rfn_coco": partial(cmt_coco, "axial_r104", recursive=True),

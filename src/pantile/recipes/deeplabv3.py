@@ -4,14 +4,14 @@ a nano size.
 RankSeg's numbers of the plain model, 45.19 and 38.42, are those that MMSegmentation published for 80 k and 20 k steps.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
+from pantile import engine, losses, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses.semantic_criterion import SemanticCriterionConfig
 from pantile.merge.semantic_config import SemanticMergeConfig
-from pantile.models import DeepLabV3Config, deeplabv3_nano_config
 from pantile.recipes.mask2former import small_run
 from pantile.recipes.registry import ALL_RECIPES
 from pantile.recipes.segmenter import mmseg_augmentation
@@ -24,19 +24,19 @@ STEPS = {"ade20k": 80_000, "coco_stuff10k": 20_000, "coco_lvis": 320_000}
 SIDE = 512
 
 
-def deeplabv3(backbone: str, dataset: str) -> RunConfig:
+def deeplabv3(backbone: str, dataset: str) -> engine.RunConfig:
     """
     Args:
         backbone: of ``BACKBONES``.
         dataset: of ``STEPS``.
     """
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=DeepLabV3Config(backbone=BACKBONES[backbone], pretrained=True),
+        model=models.DeepLabV3Config(backbone=BACKBONES[backbone], pretrained=True),
         augment=mmseg_augmentation(SIDE, SIDE),
-        criterion=SemanticCriterionConfig(mean_over="all"),
+        criterion=losses.SemanticCriterionConfig(mean_over="all"),
         merge=SemanticMergeConfig(),
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             kind="sgd",
             learning_rate=1e-2,
             backbone_multiplier=1.0,
@@ -46,19 +46,19 @@ def deeplabv3(backbone: str, dataset: str) -> RunConfig:
             poly_end=0.01,
             warmup=0.0,
         ),
-        training=TrainingConfig(steps=STEPS[dataset], effective_batch=16, precision="fp32"),
+        training=engine.TrainingConfig(steps=STEPS[dataset], effective_batch=16, precision="fp32"),
         evaluation_size=FitConfig(short_side=SIDE, long_side=4 * SIDE, multiple=1),
     )
 
 
-def deeplabv3_nano() -> RunConfig:
+def deeplabv3_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     config = small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=deeplabv3_nano_config(),
+            model=models.deeplabv3_nano_config(),
             augment=AugmentConfig(),
-            criterion=SemanticCriterionConfig(),
+            criterion=losses.SemanticCriterionConfig(),
             merge=SemanticMergeConfig(),
         )
     )
@@ -67,7 +67,7 @@ def deeplabv3_nano() -> RunConfig:
     return config
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"deeplabv3_r101_{dataset}": partial(deeplabv3, "r101", dataset) for dataset in STEPS},
     **{f"deeplabv3_r50_{dataset}": partial(deeplabv3, "r50", dataset) for dataset in ("ade20k", "coco_stuff10k")},
 }

@@ -9,15 +9,15 @@ augment.redraws=0 augment.min_labelled_pixels=1 merge.resize_order=ids_last merg
 merge.thing_area_limit=400 merge.stuff_area_limit=6400``. ``recipes.remax`` takes it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from pantile import engine, losses, models
 from pantile.data import AugmentConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses import KMaXCriterionConfig
 from pantile.merge import mask_config as presets
-from pantile.models import KMaXConfig, kmax_nano_config
 from pantile.recipes.registry import ALL_RECIPES
 
 #: timm names with the weights nearest to the original's: torchvision's first ResNet-50 (ImageNet-1k; what timm itself
@@ -38,14 +38,14 @@ DROP_PATH_CITYSCAPES = {"convnext_tiny": 0.2, "convnext_small": 0.3, "convnext_b
 DROP_PATH_ADE20K = {"convnext_large": 0.7}
 
 
-def kmax_coco(backbone: str = "r50") -> RunConfig:
+def kmax_coco(backbone: str = "r50") -> engine.RunConfig:
     """COCO panoptic at 1281x1281: 150 k steps of 64 images.
 
     Published PQ: R50 53.0, ConvNeXt T/S/B/L 55.3/56.3/57.2/57.9.
     """
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=KMaXConfig(
+        model=models.KMaXConfig(
             backbone=BACKBONES[backbone], pretrained=True, backbone_drop_path=DROP_PATH_COCO.get(backbone, 0.0)
         ),
         augment=AugmentConfig(
@@ -56,15 +56,15 @@ def kmax_coco(backbone: str = "r50") -> RunConfig:
             copy_paste=1.0,
             min_labelled_pixels=4096 * 16,
         ),
-        criterion=KMaXCriterionConfig(),
+        criterion=losses.KMaXCriterionConfig(),
         merge=presets.coco(),
-        optimizer=OptimizerConfig(learning_rate=5e-4, weight_decay=0.05, warmup=5_000 / 150_000),
-        training=TrainingConfig(steps=150_000, effective_batch=64),
+        optimizer=engine.OptimizerConfig(learning_rate=5e-4, weight_decay=0.05, warmup=5_000 / 150_000),
+        training=engine.TrainingConfig(steps=150_000, effective_batch=64),
         evaluation_size=(1281, 1281),
     )
 
 
-def kmax_cityscapes(backbone: str = "r50") -> RunConfig:
+def kmax_cityscapes(backbone: str = "r50") -> engine.RunConfig:
     """Cityscapes at 1025x2049: 60 k steps of 32 images. Published PQ: R50 63.5 (PyTorch), 64.3 (TensorFlow)."""
     config = kmax_coco(backbone)
     config.model.backbone_drop_path = DROP_PATH_CITYSCAPES.get(backbone, 0.0)
@@ -72,15 +72,15 @@ def kmax_cityscapes(backbone: str = "r50") -> RunConfig:
     config.model.decoder_blocks = (*config.model.decoder_blocks, 1)
     config.model.auxiliary_head = "plain"
     config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
-    config.criterion = KMaXCriterionConfig(instance_sampling_temperature=0.6, semantic_pixels="plain")
+    config.criterion = losses.KMaXCriterionConfig(instance_sampling_temperature=0.6, semantic_pixels="plain")
     config.merge = presets.cityscapes()
-    config.optimizer = OptimizerConfig(learning_rate=3e-4, weight_decay=0.05, warmup=5_000 / 60_000)
-    config.training = TrainingConfig(steps=60_000, effective_batch=32)
+    config.optimizer = engine.OptimizerConfig(learning_rate=3e-4, weight_decay=0.05, warmup=5_000 / 60_000)
+    config.training = engine.TrainingConfig(steps=60_000, effective_batch=32)
     config.evaluation_size = (1025, 2049)
     return config
 
 
-def kmax_ade20k(backbone: str = "r50", size: Literal[641, 1281] = 1281) -> RunConfig:
+def kmax_ade20k(backbone: str = "r50", size: Literal[641, 1281] = 1281) -> engine.RunConfig:
     """ADE20K: 100 k steps of 64 images. Published PQ: R50 41.5 at 641, 42.3 at 1281; ConvNeXt-L 48.7 and 50.9."""
     config = kmax_coco(backbone)
     config.model.backbone_drop_path = DROP_PATH_ADE20K.get(backbone, 0.0)
@@ -95,27 +95,27 @@ def kmax_ade20k(backbone: str = "r50", size: Literal[641, 1281] = 1281) -> RunCo
     return config
 
 
-def kmax_nano() -> RunConfig:
+def kmax_nano() -> engine.RunConfig:
     """Small enough for two CPU cores: learns the generated scenes in minutes. Any data set works."""
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=kmax_nano_config(),
+        model=models.kmax_nano_config(),
         augment=AugmentConfig(
             crop=(193, 193), scale_range=(0.7, 1.4), ssd_jitter=True, copy_paste=0.0, pad_position="bottom_right"
         ),
         merge=presets.ade20k(),
-        criterion=KMaXCriterionConfig(instance_samples=512, semantic_samples=512),
-        optimizer=OptimizerConfig(
+        criterion=losses.KMaXCriterionConfig(instance_samples=512, semantic_samples=512),
+        optimizer=engine.OptimizerConfig(
             learning_rate=3e-3, backbone_multiplier=1.0, weight_decay=0.02, warmup=0.05, warmup_start=0.01
         ),
-        training=TrainingConfig(
+        training=engine.TrainingConfig(
             steps=1_200, effective_batch=4, workers=1, validate_every=0.25, validation_images=50, checkpoint_minutes=2.0
         ),
         evaluation_size=(193, 193),
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{
         f"kmax_{name}_coco": partial(kmax_coco, name)
         for name in ("r50", "convnext_tiny", "convnext_small", "convnext_base", "convnext_large")

@@ -7,18 +7,17 @@ leave out images without things.
 The original ran in fp16 with loss scaling; here it is bf16, which needs none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from pantile import engine, losses, models, techniques
 from pantile.data import AugmentConfig, FitConfig, PairConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses.set_criterion import SetCriterionConfig
 from pantile.merge import query_config as presets
-from pantile.models import Mask2FormerConfig, mask2former_nano_config
 from pantile.recipes.registry import ALL_RECIPES
-from pantile.techniques import IntraBatchConfig
 
 #: timm names with the originals' weights: ResNets start from torchvision's first ones; Swin-T and -S from ImageNet-1k,
 #: Swin-B and -L from 22k, ``swin_b_in1k`` from 1k.
@@ -39,7 +38,7 @@ MAPILLARY_PAIRS = PairConfig(min_short_side=1024, max_short_side=6192, max_long_
 Task = Literal["panoptic", "instance", "semantic"]
 
 
-def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"] = "panoptic") -> RunConfig:
+def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"] = "panoptic") -> engine.RunConfig:
     """COCO panoptic or instance with large-scale jittering at 1024: 50 epochs, Swin-L 100, of 16 images a step.
 
     Published PQ: R50 51.9, R101 52.6, Swin-T 53.2, S 54.6, B 55.1 and 56.4 (22k), L 57.8.
@@ -48,13 +47,13 @@ def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"
     large = backbone == "swin_l"
     steps = 737_500 if large else 368_750
     milestones = (655_556, 710_184) if large else (327_778, 355_092)
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
         model=_model(backbone, num_queries=200 if large else 100),
         augment=replace(large_scale_jittering(), filter_empty=task == "instance"),
-        criterion=SetCriterionConfig(),
+        criterion=losses.SetCriterionConfig(),
         merge=presets.mask2former("coco"),
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             learning_rate=1e-4,
             backbone_multiplier=0.1,
             weight_decay=0.05,
@@ -64,12 +63,12 @@ def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"
             warmup=0.0,
             gradient_clip=0.01,
         ),
-        training=TrainingConfig(steps=steps, effective_batch=16),
+        training=engine.TrainingConfig(steps=steps, effective_batch=16),
         evaluation_size=FitConfig(short_side=800, long_side=1333),
     )
 
 
-def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
     """ADE20K: 160 k steps of 16 images at 640, semantic at 512 but for Swin-B and -L.
 
     Published PQ: R50 39.7, Swin-L 48.1. Instance AP: R50 26.4, Swin-L 34.9.
@@ -87,7 +86,7 @@ def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> RunCon
     return _poly(config, steps=160_000)
 
 
-def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
     """Cityscapes: 90 k steps of 16 crops of 512x1024; batch norms are trained.
 
     Published PQ: R50 62.1, R101 62.4, Swin-T 63.9, S 64.8, B 66.1, L 66.6.
@@ -104,7 +103,7 @@ def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> Ru
     return _poly(config, steps=90_000)
 
 
-def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> RunConfig:
+def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
     """Mapillary Vistas: 300 k steps of 16 crops of 1024.
 
     Published PQ: R50 36.3, and 41.5 where segments outside the crop are dropped, as here; Swin-L 45.5 without.
@@ -119,7 +118,7 @@ def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> Run
     return _poly(config, steps=300_000)
 
 
-def mask2former_ibs_cityscapes() -> RunConfig:
+def mask2former_ibs_cityscapes() -> engine.RunConfig:
     """With Intra-Batch Supervision (de Geus and Dubbelman, WACV 2023). Published PQ: 62.4, without 62.1.
 
     The weight is the published code's; the paper says 100.
@@ -127,7 +126,7 @@ def mask2former_ibs_cityscapes() -> RunConfig:
     return _with_intra_batch(mask2former_cityscapes(), weight=50.0, pairs=CITYSCAPES_PAIRS)
 
 
-def mask2former_ibs_mapillary(task: Task = "panoptic", supervised: bool = True) -> RunConfig:
+def mask2former_ibs_mapillary(task: Task = "panoptic", supervised: bool = True) -> engine.RunConfig:
     """As above: 300 k steps of 16 crops of 1024 from images of 1024 to 2048 pixels.
 
     Published PQ: 42.2, without 41.5. Published instance AP: 18.1, without 17.4.
@@ -137,31 +136,31 @@ def mask2former_ibs_mapillary(task: Task = "panoptic", supervised: bool = True) 
     return _with_intra_batch(config, weight=100.0, pairs=MAPILLARY_PAIRS) if supervised else config
 
 
-def _with_intra_batch(config: RunConfig, weight: float, pairs: PairConfig) -> RunConfig:
-    config.techniques.intra_batch = IntraBatchConfig(weight=weight, partner="pairs")
+def _with_intra_batch(config: engine.RunConfig, weight: float, pairs: PairConfig) -> engine.RunConfig:
+    config.techniques.intra_batch = techniques.IntraBatchConfig(weight=weight, partner="pairs")
     config.augment.pairs = replace(pairs)
     return config
 
 
-def mask2former_nano() -> RunConfig:
+def mask2former_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     return small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=mask2former_nano_config(),
+            model=models.mask2former_nano_config(),
             augment=AugmentConfig(),
-            criterion=SetCriterionConfig(points=1024),
+            criterion=losses.SetCriterionConfig(points=1024),
             merge=presets.QueryMergeConfig(object_threshold=0.5, overlap_threshold=0.5),
         )
     )
 
 
-def small_run(config: RunConfig) -> RunConfig:
+def small_run(config: engine.RunConfig) -> engine.RunConfig:
     """Length, rates and sizes of the nano recipes."""
     config.augment = AugmentConfig(
         crop=(193, 193), scale_range=(0.7, 1.4), ssd_jitter=True, copy_paste=0.0, pad_position="bottom_right"
     )
-    config.optimizer = OptimizerConfig(
+    config.optimizer = engine.OptimizerConfig(
         learning_rate=1e-3,
         backbone_multiplier=1.0,
         weight_decay=0.02,
@@ -169,7 +168,7 @@ def small_run(config: RunConfig) -> RunConfig:
         warmup_start=0.01,
         gradient_clip=0.01,
     )
-    config.training = TrainingConfig(
+    config.training = engine.TrainingConfig(
         steps=1_200, effective_batch=4, workers=1, validate_every=0.25, validation_images=50, checkpoint_minutes=2.0
     )
     config.evaluation_size = (193, 193)
@@ -204,8 +203,8 @@ def short_side_recipe(size: int, crop: tuple[int, int]) -> AugmentConfig:
     )
 
 
-def _model(backbone: str, num_queries: int) -> Mask2FormerConfig:
-    return Mask2FormerConfig(
+def _model(backbone: str, num_queries: int) -> models.Mask2FormerConfig:
+    return models.Mask2FormerConfig(
         backbone=BACKBONES[backbone],
         pretrained=True,
         backbone_drop_path=DROP_PATH_SWIN if backbone.startswith("swin") else 0.0,
@@ -213,7 +212,7 @@ def _model(backbone: str, num_queries: int) -> Mask2FormerConfig:
     )
 
 
-def _poly(config: RunConfig, steps: int) -> RunConfig:
+def _poly(config: engine.RunConfig, steps: int) -> engine.RunConfig:
     config.optimizer.schedule = "poly"
     config.training.steps = steps
     return config
@@ -223,7 +222,7 @@ _ALL = ("r50", "r101", "swin_t", "swin_s", "swin_b_in1k", "swin_b", "swin_l")
 _WITHOUT_IN1K = ("r50", "r101", "swin_t", "swin_s", "swin_b", "swin_l")
 _TWO = ("r50", "swin_l")
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"mask2former_{name}_coco": partial(mask2former_coco, name) for name in _ALL},
     **{f"mask2former_{name}_coco_instance": partial(mask2former_coco, name, "instance") for name in _ALL},
     **{f"mask2former_{name}_ade20k": partial(mask2former_ade20k, name) for name in _TWO},

@@ -6,15 +6,15 @@ Swin has none, a learning rate of its own and the same rate in its backbone.
 In fp32, as the original; ``--set training.precision=bf16`` is faster on GPUs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from pantile import engine, losses, models
 from pantile.data import AugmentConfig, FitConfig, PartConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses.set_criterion import maskformer_criterion
 from pantile.merge import query_config as presets
-from pantile.models import MaskFormerConfig, maskformer_nano_config
 from pantile.recipes import mask2former
 from pantile.recipes.mask2former import DROP_PATH_SWIN, short_side_recipe, small_run
 from pantile.recipes.registry import ALL_RECIPES
@@ -23,7 +23,7 @@ from pantile.recipes.registry import ALL_RECIPES
 BACKBONES = {**mask2former.BACKBONES, "r101c": "resnet101s.gluon_in1k"}
 
 
-def maskformer_coco(backbone: str = "r50") -> RunConfig:
+def maskformer_coco(backbone: str = "r50") -> engine.RunConfig:
     """COCO panoptic: 554,400 steps of 64 images.
 
     DETR's augmentation: the shorter side becomes 480 to 800, for half of the samples of a random part of the image; the
@@ -31,7 +31,7 @@ def maskformer_coco(backbone: str = "r50") -> RunConfig:
 
     Published PQ: R50 46.5, R101 47.6, Swin-T 47.7, S 49.7, B 51.8, L 52.7.
     """
-    config = RunConfig(
+    config = engine.RunConfig(
         recipe="",
         model=_model(backbone, encoder_layers=0 if backbone.startswith("swin") else 6),
         augment=AugmentConfig(
@@ -46,17 +46,17 @@ def maskformer_coco(backbone: str = "r50") -> RunConfig:
             copy_paste=0.0,
             redraws=0,
         ),
-        criterion=maskformer_criterion(),
+        criterion=losses.maskformer_criterion(),
         merge=presets.maskformer("coco"),
         optimizer=_optimizer(backbone, steps=554_400),
-        training=TrainingConfig(steps=554_400, effective_batch=64, precision="fp32"),
+        training=engine.TrainingConfig(steps=554_400, effective_batch=64, precision="fp32"),
         evaluation_size=FitConfig(short_side=800, long_side=1333, multiple=1),
     )
     config.optimizer.schedule, config.optimizer.milestones = "step", (369_600 / 554_400,)
     return config
 
 
-def maskformer_ade20k(backbone: str = "r50", task: Literal["panoptic", "semantic"] = "panoptic") -> RunConfig:
+def maskformer_ade20k(backbone: str = "r50", task: Literal["panoptic", "semantic"] = "panoptic") -> engine.RunConfig:
     """ADE20K with 16 images a step: panoptic 720 k steps at 640, semantic 160 k at 512, Swin-B and -L at 640.
 
     Published PQ: R50 34.7, R101 35.7.
@@ -73,26 +73,26 @@ def maskformer_ade20k(backbone: str = "r50", task: Literal["panoptic", "semantic
     )
 
 
-def maskformer_cityscapes_semantic(backbone: str = "r101") -> RunConfig:
+def maskformer_cityscapes_semantic(backbone: str = "r101") -> engine.RunConfig:
     """Cityscapes: 90 k steps of 16 crops of 512x1024. Published mIoU: R101 78.5, R101c 79.7."""
     augment = short_side_recipe(1024, crop=(512, 1024))
     return _short_side_run(backbone, 0, augment, 90_000, FitConfig(short_side=1024, long_side=2048))
 
 
-def maskformer_mapillary_semantic(backbone: str = "r50") -> RunConfig:
+def maskformer_mapillary_semantic(backbone: str = "r50") -> engine.RunConfig:
     """Mapillary Vistas: 300 k steps of 16 crops of 1280. Published mIoU: R50 53.1."""
     augment = short_side_recipe(2048, crop=(1280, 1280))
     return _short_side_run(backbone, 0, augment, 300_000, FitConfig(short_side=2048, long_side=2048))
 
 
-def maskformer_nano() -> RunConfig:
+def maskformer_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     return small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=maskformer_nano_config(),
+            model=models.maskformer_nano_config(),
             augment=AugmentConfig(),
-            criterion=maskformer_criterion(),
+            criterion=losses.maskformer_criterion(),
             merge=presets.QueryMergeConfig(object_threshold=0.5, overlap_threshold=0.5, pixel_test=False),
         )
     )
@@ -100,21 +100,21 @@ def maskformer_nano() -> RunConfig:
 
 def _short_side_run(
     backbone: str, encoder_layers: int, augment: AugmentConfig, steps: int, evaluation_size: FitConfig
-) -> RunConfig:
-    return RunConfig(
+) -> engine.RunConfig:
+    return engine.RunConfig(
         recipe="",
         model=_model(backbone, encoder_layers),
         augment=augment,
-        criterion=maskformer_criterion(),
+        criterion=losses.maskformer_criterion(),
         merge=presets.maskformer("ade20k"),
         optimizer=_optimizer(backbone, steps),
-        training=TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
+        training=engine.TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
         evaluation_size=evaluation_size,
     )
 
 
-def _model(backbone: str, encoder_layers: int) -> MaskFormerConfig:
-    return MaskFormerConfig(
+def _model(backbone: str, encoder_layers: int) -> models.MaskFormerConfig:
+    return models.MaskFormerConfig(
         backbone=BACKBONES[backbone],
         pretrained=True,
         backbone_drop_path=DROP_PATH_SWIN if backbone.startswith("swin") else 0.0,
@@ -122,9 +122,9 @@ def _model(backbone: str, encoder_layers: int) -> MaskFormerConfig:
     )
 
 
-def _optimizer(backbone: str, steps: int) -> OptimizerConfig:
+def _optimizer(backbone: str, steps: int) -> engine.OptimizerConfig:
     swin = backbone.startswith("swin")
-    return OptimizerConfig(
+    return engine.OptimizerConfig(
         learning_rate=6e-5 if swin else 1e-4,
         backbone_multiplier=1.0 if swin else 0.1,
         weight_decay=0.01 if swin else 1e-4,
@@ -137,7 +137,7 @@ def _optimizer(backbone: str, steps: int) -> OptimizerConfig:
 
 _SWINS = ("swin_t", "swin_s", "swin_b", "swin_l")
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"maskformer_{name}_coco": partial(maskformer_coco, name) for name in ("r50", "r101", *_SWINS)},
     **{f"maskformer_{name}_ade20k": partial(maskformer_ade20k, name) for name in ("r50", "r101")},
     **{

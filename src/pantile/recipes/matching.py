@@ -14,6 +14,7 @@ BACKBONES = {
     **dict.fromkeys(("vit_small", "deit_small_distilled"), "s"),
     **dict.fromkeys(("vit_base", "deit_base_distilled"), "b"),
     "vit_large": "l",
+    "vit_giant": "g",
     "beit_base": "beit_l",
     "beit_large": "beit_l",
     **{f"convnext_{size}": f"convnext_{size}" for size in ("tiny", "small", "base", "large")},
@@ -34,6 +35,11 @@ DATASETS = {
 }
 
 
+def short_name(backbone: str) -> str:
+    """Of a timm name, in names of recipes."""
+    return BACKBONES.get(backbone.partition(".")[0].partition("_patch")[0], "r50")
+
+
 def matching_recipe(architecture: str, backbone: str, classes: int) -> str:
     """The recipe of this backbone for the data set with so many classes; else ResNet-50's, else one for COCO, else of
     another backbone for this data set, else any.
@@ -43,7 +49,7 @@ def matching_recipe(architecture: str, backbone: str, classes: int) -> str:
         backbone: timm name.
         classes: K.
     """
-    short = BACKBONES.get(backbone.partition(".")[0].partition("_patch")[0], "r50")
+    short = short_name(backbone)
     datasets = DATASETS.get(classes, ())
     names = [
         f"{architecture}_{size}_{dataset}"

@@ -10,20 +10,20 @@ On Cityscapes they are those of CMT-DeepLab's supplement, which trained MaX-Deep
 learning rate 3e-4, 1025 x 2049, pixel-wise merge. What it does not say is as in deeplab2's kMaX-DeepLab there.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from pantile import engine, losses, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses import KMaXCriterionConfig
 from pantile.merge import mask_config as presets
-from pantile.models import MaXDeepLabConfig, max_deeplab_l_config, max_nano_config
 from pantile.recipes.kmax import kmax_nano
 from pantile.recipes.registry import ALL_RECIPES
 
 
-def max_deeplab_coco(size: str = "s", side: int = 641) -> RunConfig:
+def max_deeplab_coco(size: str = "s", side: int = 641) -> engine.RunConfig:
     """COCO panoptic, 100 k steps of 64 images. Published PQ (other recipe): S 48.4, L 51.1.
 
     Args:
@@ -31,9 +31,9 @@ def max_deeplab_coco(size: str = "s", side: int = 641) -> RunConfig:
         side: 641 or 1025 pixels.
     """
     large = size == "l"
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=max_deeplab_l_config() if large else MaXDeepLabConfig(),
+        model=models.max_deeplab_l_config() if large else models.MaXDeepLabConfig(),
         augment=AugmentConfig(
             crop=(side, side),
             scale_range=(0.5, 1.5),
@@ -45,44 +45,44 @@ def max_deeplab_coco(size: str = "s", side: int = 641) -> RunConfig:
             redraws=0,
             min_labelled_pixels=1,
         ),
-        criterion=KMaXCriterionConfig(
+        criterion=losses.KMaXCriterionConfig(
             instance_loss="mask_mean", semantic_pixels="plain", small_thing_weight=3.0 if large else 1.0
         ),
         merge=presets.max_deeplab(side),
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             learning_rate=3e-4 if large else 1e-3,
             weight_decay=0.0,
             warmup=5_000 / 100_000,
             warmup_start=0.0,
             eps=1e-7,
         ),
-        training=TrainingConfig(steps=100_000, effective_batch=64),
+        training=engine.TrainingConfig(steps=100_000, effective_batch=64),
         evaluation_size=(side, side),
     )
 
 
-def max_deeplab_cityscapes(size: str = "s") -> RunConfig:
+def max_deeplab_cityscapes(size: str = "s") -> engine.RunConfig:
     """Cityscapes at 1025 x 2049. Published PQ: S 61.7."""
     config = max_deeplab_coco(size)
     config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
     config.augment.scale_relative_to = "native"
     config.merge = replace(config.merge, thing_area_limit=256, stuff_area_limit=2048)
     config.optimizer.learning_rate, config.optimizer.warmup = 3e-4, 5_000 / 60_000
-    config.training = TrainingConfig(steps=60_000, effective_batch=32)
+    config.training = engine.TrainingConfig(steps=60_000, effective_batch=32)
     config.evaluation_size = FitConfig(short_side=1024, long_side=2048, remainder=1)
     return config
 
 
-def max_nano() -> RunConfig:
+def max_nano() -> engine.RunConfig:
     """Small enough for two CPU cores; data, schedule and merge are kmax_nano's, the losses MaX-DeepLab's."""
     config = kmax_nano()
-    config.model = max_nano_config()
+    config.model = models.max_nano_config()
     config.criterion = replace(config.criterion, instance_loss="mask_mean", semantic_pixels="plain")
     config.merge = replace(config.merge, kind="pixel_wise")
     return config
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     "max_deeplab_s_coco": partial(max_deeplab_coco, "s", 641),
     "max_deeplab_s_1025_coco": partial(max_deeplab_coco, "s", 1025),
     "max_deeplab_l_coco": partial(max_deeplab_coco, "l", 1025),

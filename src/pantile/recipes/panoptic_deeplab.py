@@ -6,16 +6,16 @@ zero. timm has no weights of these backbones: the paper's results start from Ima
 unless ``model.backbone_weights`` names a file.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from pantile import engine, losses, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses import CenterCriterionConfig
 from pantile.merge import center_config as presets
-from pantile.models import PanopticDeepLabConfig, SWideRNetConfig, panoptic_deeplab_nano_config
 from pantile.recipes.registry import ALL_RECIPES
 
 #: Scaling factors of Table 4 at 641 pixels, and of the fast models of Tables 5 and 12.
@@ -24,7 +24,9 @@ FAST = ("0.25_0.25_0.75", "0.25_0.35_0.75", "0.25_0.35_1", "0.25_0.5_1", "0.25_0
 DROP_PATH = 0.2  # survival rate 0.8
 
 
-def panoptic_deeplab_coco(model: PanopticDeepLabConfig, size: int = 641, autoaugment: bool = False) -> RunConfig:
+def panoptic_deeplab_coco(
+    model: models.PanopticDeepLabConfig, size: int = 641, autoaugment: bool = False
+) -> engine.RunConfig:
     """COCO panoptic: 500 k steps of 64 images.
 
     Published PQ at 641: WR-41 39.6, with multi-grid 40.1, with SAC 40.8; SWideRNet-(1,1,1) 41.4, separable 41.2,
@@ -32,7 +34,7 @@ def panoptic_deeplab_coco(model: PanopticDeepLabConfig, size: int = 641, autoaug
     AutoAugment, (1,1,6) 44.0, (1,1.5,2) 43.7, (1,1.5,3) 44.1; at 1025 with AutoAugment (1,1,3) 44.7, (1,1,4) 45.3.
     Fast models in the order of ``FAST``: 31.5, 34.3, 36.0, 38.1, 40.1.
     """
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
         model=model,
         augment=AugmentConfig(
@@ -44,15 +46,15 @@ def panoptic_deeplab_coco(model: PanopticDeepLabConfig, size: int = 641, autoaug
             copy_paste=0.0,
             redraws=0,
         ),
-        criterion=CenterCriterionConfig(),
+        criterion=losses.CenterCriterionConfig(),
         merge=presets.center_coco(),
-        optimizer=OptimizerConfig(learning_rate=1e-4, backbone_multiplier=1.0, weight_decay=0.0, warmup=0.0),
-        training=TrainingConfig(steps=500_000, effective_batch=64),
+        optimizer=engine.OptimizerConfig(learning_rate=1e-4, backbone_multiplier=1.0, weight_decay=0.0, warmup=0.0),
+        training=engine.TrainingConfig(steps=500_000, effective_batch=64),
         evaluation_size=(size, size),
     )
 
 
-def panoptic_deeplab_cityscapes(model: PanopticDeepLabConfig) -> RunConfig:
+def panoptic_deeplab_cityscapes(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
     """Cityscapes, fine annotations, at 1025x2049: 60 k steps of 32 images.
 
     Published PQ: SWideRNet-(1,1,4.5) 66.4; fast models in the order of ``FAST`` 58.4, 59.8, 61.6, 62.7, 63.8.
@@ -62,11 +64,11 @@ def panoptic_deeplab_cityscapes(model: PanopticDeepLabConfig) -> RunConfig:
     config.augment.scale_range = (0.5, 2.0)
     config.augment.scale_relative_to = "native"
     config.merge = presets.center_cityscapes()
-    config.training = TrainingConfig(steps=60_000, effective_batch=32)
+    config.training = engine.TrainingConfig(steps=60_000, effective_batch=32)
     return config
 
 
-def panoptic_deeplab_mapillary(model: PanopticDeepLabConfig) -> RunConfig:
+def panoptic_deeplab_mapillary(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
     """Mapillary Vistas, longer side 2049, 1025x2049 crops: 300 k steps of 32 images.
 
     Published PQ: SWideRNet-(1,1,4.5) 42.7.
@@ -79,7 +81,7 @@ def panoptic_deeplab_mapillary(model: PanopticDeepLabConfig) -> RunConfig:
     return config
 
 
-def panoptic_deeplab_ade20k(model: PanopticDeepLabConfig) -> RunConfig:
+def panoptic_deeplab_ade20k(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
     """ADE20K at 641: 180 k steps of 64 images. Published PQ: SWideRNet-(1,1,4) 37.53, (1,1.5,3) 36.93."""
     config = panoptic_deeplab_coco(model)
     config.augment.scale_range = (0.5, 2.0)
@@ -88,7 +90,7 @@ def panoptic_deeplab_ade20k(model: PanopticDeepLabConfig) -> RunConfig:
     return config
 
 
-def panoptic_deeplab_r50_coco() -> RunConfig:
+def panoptic_deeplab_r50_coco() -> engine.RunConfig:
     """COCO with ResNet-50 and deeplab2's settings: 200 k steps, the colour policy. Published PQ: 35.1 at 641 pixels.
 
     Published at 77.8 G multiply-adds, which an ordinary ASPP would exceed by 30 G: so it is separable here.
@@ -100,49 +102,51 @@ def panoptic_deeplab_r50_coco() -> RunConfig:
     return config
 
 
-def panoptic_deeplab_r50_cityscapes() -> RunConfig:
+def panoptic_deeplab_r50_cityscapes() -> engine.RunConfig:
     """Cityscapes with ResNet-50 and the paper's schedule."""
     return panoptic_deeplab_cityscapes(_resnet50())
 
 
-def panoptic_deeplab_nano() -> RunConfig:
+def panoptic_deeplab_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
-    config = panoptic_deeplab_coco(panoptic_deeplab_nano_config())
+    config = panoptic_deeplab_coco(models.panoptic_deeplab_nano_config())
     config.augment.crop = config.evaluation_size = (193, 193)
     config.augment.scale_range, config.augment.scale_step = (0.7, 1.4), 0.0
     config.augment.pad_position = "bottom_right"
-    config.criterion = CenterCriterionConfig(sigma=4.0, small_area=256)  # things are smaller, too
+    config.criterion = losses.CenterCriterionConfig(sigma=4.0, small_area=256)  # things are smaller, too
     config.merge = replace(presets.center_coco(), stuff_area_limit=0, nms_kernel=13)
     config.optimizer.learning_rate, config.optimizer.warmup = 1e-3, 0.05
-    config.training = TrainingConfig(
+    config.training = engine.TrainingConfig(
         steps=1_200, effective_batch=4, workers=1, validate_every=0.25, validation_images=50, checkpoint_minutes=2.0
     )
     return config
 
 
-def _resnet50() -> PanopticDeepLabConfig:
-    return PanopticDeepLabConfig(backbone="resnet50.tv_in1k", pretrained=True, regime="fast", separable_norm=True)
+def _resnet50() -> models.PanopticDeepLabConfig:
+    return models.PanopticDeepLabConfig(
+        backbone="resnet50.tv_in1k", pretrained=True, regime="fast", separable_norm=True
+    )
 
 
-def swidernet_model(factors: str, regime: Literal["strong", "fast"] = "strong") -> PanopticDeepLabConfig:
+def swidernet_model(factors: str, regime: Literal["strong", "fast"] = "strong") -> models.PanopticDeepLabConfig:
     """The paper's Panoptic-DeepLab on SWideRNet; ``factors`` such as "1_1_4.5" are w1, w2 and l."""
-    return PanopticDeepLabConfig(backbone=f"swidernet_{factors}", backbone_drop_path=DROP_PATH, regime=regime)
+    return models.PanopticDeepLabConfig(backbone=f"swidernet_{factors}", backbone_drop_path=DROP_PATH, regime=regime)
 
 
-def _wr41(multi_grid: bool = False) -> PanopticDeepLabConfig:
-    options = SWideRNetConfig(multi_grid=multi_grid, drop_path=DROP_PATH)
-    return PanopticDeepLabConfig(backbone="wr41", swidernet=options, backbone_drop_path=DROP_PATH)
+def _wr41(multi_grid: bool = False) -> models.PanopticDeepLabConfig:
+    options = models.SWideRNetConfig(multi_grid=multi_grid, drop_path=DROP_PATH)
+    return models.PanopticDeepLabConfig(backbone="wr41", swidernet=options, backbone_drop_path=DROP_PATH)
 
 
-def _wr41_with_sac() -> PanopticDeepLabConfig:
+def _wr41_with_sac() -> models.PanopticDeepLabConfig:
     """SWideRNet-(1, 1, 1) is WR-41 with SAC and SE."""
-    options = SWideRNetConfig(squeeze_excite=False, drop_path=DROP_PATH)
-    return PanopticDeepLabConfig(backbone="swidernet_1_1_1", swidernet=options, backbone_drop_path=DROP_PATH)
+    options = models.SWideRNetConfig(squeeze_excite=False, drop_path=DROP_PATH)
+    return models.PanopticDeepLabConfig(backbone="swidernet_1_1_1", swidernet=options, backbone_drop_path=DROP_PATH)
 
 
-def _rows() -> dict[str, Callable[[], RunConfig]]:
+def _rows() -> dict[str, Callable[[], engine.RunConfig]]:
     """Names without the family's prefix."""
-    rows: dict[str, Callable[[], RunConfig]] = {
+    rows: dict[str, Callable[[], engine.RunConfig]] = {
         "r50_coco": panoptic_deeplab_r50_coco,
         "r50_cityscapes": panoptic_deeplab_r50_cityscapes,
         "nano": panoptic_deeplab_nano,
@@ -168,11 +172,13 @@ def _rows() -> dict[str, Callable[[], RunConfig]]:
     return rows
 
 
-def _of(recipe: Callable[[PanopticDeepLabConfig], RunConfig], factors: str, regime: str) -> RunConfig:
+def _of(
+    recipe: Callable[[models.PanopticDeepLabConfig], engine.RunConfig], factors: str, regime: str
+) -> engine.RunConfig:
     return recipe(swidernet_model(factors, regime))
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     f"panoptic_deeplab_{name}".replace(".", ""): recipe for name, recipe in _rows().items()
 }
 ALL_RECIPES.register_all(RECIPES)

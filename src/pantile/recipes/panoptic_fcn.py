@@ -11,19 +11,18 @@ High-Resolution Images" (WACV 2023), Tables 1 to 3. The weight of its loss is th
 the weight of the mask losses: 4 on Cityscapes, 15 on Mapillary Vistas; the paper says 1, and that 0.5 to 5 work alike.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from pantile import engine, losses, models, techniques
 from pantile.data import AugmentConfig, FitConfig, PairConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.losses import PanopticFCNCriterionConfig
 from pantile.merge import panoptic_fcn_config as presets
-from pantile.models import PanopticFCNConfig, panoptic_fcn_nano_config
 from pantile.recipes.mask2former import CITYSCAPES_PAIRS, MAPILLARY_PAIRS, small_run
 from pantile.recipes.registry import ALL_RECIPES
-from pantile.techniques import IntraBatchConfig
 
 #: torchvision's weights. The original starts from MSRA's, which timm has not: their ResNet halves the size in the first
 #: convolution of a block, torchvision's in the second.
@@ -42,33 +41,35 @@ COCO_SIZES = {
 }
 
 
-def panoptic_fcn_coco(size: int = 800, steps: int = 270_000, star: bool = False, fast: bool = False) -> RunConfig:
+def panoptic_fcn_coco(
+    size: int = 800, steps: int = 270_000, star: bool = False, fast: bool = False
+) -> engine.RunConfig:
     """COCO: 16 images a step, 90 k steps (1x) or 270 k (3x)."""
     short_sides, longest, longest_at_test, kernels = COCO_SIZES[size]
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=PanopticFCNConfig(
+        model=models.PanopticFCNConfig(
             backbone=BACKBONE, pretrained=True, embed_channels=256 if star else 64, deformable_encoder=star
         ),
         augment=_whole_images(longest, tuple(short_sides)),
-        criterion=PanopticFCNCriterionConfig(kernels_per_object=kernels),
+        criterion=losses.PanopticFCNCriterionConfig(kernels_per_object=kernels),
         merge=presets.coco(fast),
         optimizer=_sgd(0.01, steps, warmup_steps=1_000, clip=35.0),
-        training=TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
+        training=engine.TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
         evaluation_size=FitConfig(short_side=size, long_side=longest_at_test),
     )
 
 
-def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
+def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> engine.RunConfig:
     """Cityscapes: 65 k steps of 32 crops of 512x1024, or 100 k of 4 whole images.
 
     Published PQ: full 57.2, crop 59.5, ibs 60.8.
     """
     full = sampling == "full"
     steps, batch, rate = (100_000, 4, 0.005) if full else (65_000, 32, 0.02)
-    config = RunConfig(
+    config = engine.RunConfig(
         recipe="",
-        model=PanopticFCNConfig(
+        model=models.PanopticFCNConfig(
             backbone=BACKBONE, pretrained=True, embed_channels=256, candidates=100, thing_regions="by_class"
         ),
         augment=AugmentConfig(
@@ -82,16 +83,16 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> RunConfig:
             pad_position="bottom_right",
             pad="batch" if full else "crop",
         ),
-        criterion=PanopticFCNCriterionConfig(level_ranges=CITYSCAPES_RANGES, segment_weight=4.0),
+        criterion=losses.PanopticFCNCriterionConfig(level_ranges=CITYSCAPES_RANGES, segment_weight=4.0),
         merge=presets.cityscapes(),
         optimizer=_sgd(rate, steps, warmup_steps=1_000, clip=5.0),
-        training=TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
+        training=engine.TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
         evaluation_size=FitConfig(short_side=1024, long_side=2048),
     )
     return _supervised(config, sampling, weight=4.0, pairs=CITYSCAPES_PAIRS)
 
 
-def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> RunConfig:
+def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> engine.RunConfig:
     """Mapillary Vistas: 150 k steps of 32 crops of 1024, or of 8 whole images.
 
     Published PQ: full 32.7, crop 35.5, ibs_random 35.9, ibs 36.3.
@@ -99,27 +100,29 @@ def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> RunConfig:
     full = sampling == "full"
     steps, batch, rate = (150_000, 8, 0.005) if full else (150_000, 32, 0.02)
     short_sides = tuple(range(1024, 2049, 128))
-    config = RunConfig(
+    config = engine.RunConfig(
         recipe="",
         model=_model(embed_channels=256, candidates=100),
         augment=_whole_images(4096, short_sides) if full else _crops(short_sides),
-        criterion=PanopticFCNCriterionConfig(level_ranges=MAPILLARY_RANGES, kernels_per_object=3),
+        criterion=losses.PanopticFCNCriterionConfig(level_ranges=MAPILLARY_RANGES, kernels_per_object=3),
         merge=presets.mapillary(),
         optimizer=_sgd(rate, steps, warmup_steps=2_000, clip=5.0),
-        training=TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
+        training=engine.TrainingConfig(steps=steps, effective_batch=batch, precision="fp32"),
         evaluation_size=FitConfig(short_side=2048, long_side=2048),
     )
     return _supervised(config, sampling, weight=15.0, pairs=MAPILLARY_PAIRS)
 
 
-def panoptic_fcn_nano() -> RunConfig:
+def panoptic_fcn_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     config = small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=panoptic_fcn_nano_config(),
+            model=models.panoptic_fcn_nano_config(),
             augment=AugmentConfig(),
-            criterion=PanopticFCNCriterionConfig(level_ranges=((1, 64), (32, 128), (64, 2048)), kernels_per_object=3),
+            criterion=losses.PanopticFCNCriterionConfig(
+                level_ranges=((1, 64), (32, 128), (64, 2048)), kernels_per_object=3
+            ),
             merge=presets.PanopticFCNMergeConfig(stuff_area_limit=256),
         )
     )
@@ -127,19 +130,19 @@ def panoptic_fcn_nano() -> RunConfig:
     return config
 
 
-def _supervised(config: RunConfig, sampling: Sampling, weight: float, pairs: PairConfig) -> RunConfig:
+def _supervised(config: engine.RunConfig, sampling: Sampling, weight: float, pairs: PairConfig) -> engine.RunConfig:
     """With the loss and, for "ibs", its sampling."""
     if sampling.startswith("ibs"):
         paired = sampling == "ibs"
-        config.techniques.intra_batch = IntraBatchConfig(
+        config.techniques.intra_batch = techniques.IntraBatchConfig(
             weight=weight, points=0, partner="pairs" if paired else "random"
         )
         config.augment.pairs = replace(pairs) if paired else None
     return config
 
 
-def _model(**options: object) -> PanopticFCNConfig:
-    return PanopticFCNConfig(backbone=BACKBONE, pretrained=True, **options)
+def _model(**options: object) -> models.PanopticFCNConfig:
+    return models.PanopticFCNConfig(backbone=BACKBONE, pretrained=True, **options)
 
 
 def _whole_images(long_side: int, short_sides: tuple[int, ...]) -> AugmentConfig:
@@ -169,8 +172,8 @@ def _crops(short_sides: tuple[int, ...]) -> AugmentConfig:
     )
 
 
-def _sgd(learning_rate: float, steps: int, warmup_steps: int, clip: float) -> OptimizerConfig:
-    return OptimizerConfig(
+def _sgd(learning_rate: float, steps: int, warmup_steps: int, clip: float) -> engine.OptimizerConfig:
+    return engine.OptimizerConfig(
         kind="sgd",
         learning_rate=learning_rate,
         backbone_multiplier=1.0,
@@ -183,7 +186,7 @@ def _sgd(learning_rate: float, steps: int, warmup_steps: int, clip: float) -> Op
     )
 
 
-def _coco_rows() -> dict[str, Callable[[], RunConfig]]:
+def _coco_rows() -> dict[str, Callable[[], engine.RunConfig]]:
     rows = {
         "1x": partial(panoptic_fcn_coco, steps=90_000),
         "3x": panoptic_fcn_coco,
@@ -195,7 +198,7 @@ def _coco_rows() -> dict[str, Callable[[], RunConfig]]:
     return rows | {f"{name}_fast": partial(recipe, fast=True) for name, recipe in rows.items()}
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"panoptic_fcn_r50_{name}_coco": recipe for name, recipe in _coco_rows().items()},
     **{
         f"panoptic_fcn_r50_{name}": partial(recipe, sampling)

@@ -9,13 +9,14 @@ By the paper's section 4.1, Table 10 and Appendix H. Where its published configu
 Weights and k of UPerNet on COCO-Stuff and COCO+LVIS are those of the other hosts; the paper does not say.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
-from pantile.engine.config import RunConfig
+from pantile import engine, techniques
 from pantile.recipes import deeplabv3, mask2former, segmenter, upernet, vit_adapter
 from pantile.recipes.registry import ALL_RECIPES
-from pantile.techniques import RankSegConfig, TechniquesConfig
 
 #: data set: k, weight
 VOCABULARIES = {
@@ -27,18 +28,18 @@ VOCABULARIES = {
 }
 
 
-def add_rankseg(base: Callable[[], RunConfig], **settings: object) -> RunConfig:
+def add_rankseg(base: Callable[[], engine.RunConfig], **settings: object) -> engine.RunConfig:
     """
     Args:
         base: makes the run without ranking.
         settings: fields of ``RankSegConfig``.
     """
     config = base()
-    config.techniques = TechniquesConfig(rankseg=RankSegConfig(**settings))
+    config.techniques = techniques.TechniquesConfig(rankseg=techniques.RankSegConfig(**settings))
     return config
 
 
-def mask2former_rankseg(base: Callable[[], RunConfig], **settings: object) -> RunConfig:
+def mask2former_rankseg(base: Callable[[], engine.RunConfig], **settings: object) -> engine.RunConfig:
     """All classes, sorted, and cosines in place of the linear classifier.
 
     Args:
@@ -50,7 +51,9 @@ def mask2former_rankseg(base: Callable[[], RunConfig], **settings: object) -> Ru
     return config
 
 
-def ranked(bases: dict[str, Callable[[], RunConfig]], **settings: object) -> dict[str, Callable[[], RunConfig]]:
+def ranked(
+    bases: dict[str, Callable[[], engine.RunConfig]], **settings: object
+) -> dict[str, Callable[[], engine.RunConfig]]:
     """Recipes of one family, whose names end in the data set.
 
     Args:
@@ -64,7 +67,7 @@ def ranked(bases: dict[str, Callable[[], RunConfig]], **settings: object) -> dic
     return recipes
 
 
-def halved(base: Callable[[], RunConfig]) -> RunConfig:
+def halved(base: Callable[[], engine.RunConfig]) -> engine.RunConfig:
     """The smaller weight with which, and a smaller learning rate, the head of Swin-B does not overfit (Appendix H)."""
     config = base()
     config.techniques.rankseg.weight /= 2
@@ -72,7 +75,7 @@ def halved(base: Callable[[], RunConfig]) -> RunConfig:
 
 
 _UPERNET = upernet.RECIPES
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **ranked(segmenter.RECIPES, decay_factor=100.0),
     **ranked(deeplabv3.RECIPES),
     **ranked({name: _UPERNET[name] for name in _UPERNET if "swin" in name}, learning_rate_factor=0.1),

@@ -1,9 +1,18 @@
-"""Finding a recipe by its name."""
+"""Finding a recipe by its name.
+
+Names are listed without torch: modules of recipes import the rooms of models, losses and techniques, whose names load
+on first use, and make their configs when a recipe is called.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pantile.contracts.registry import Registry
-from pantile.engine.config import RunConfig
+
+if TYPE_CHECKING:
+    from pantile.engine.config import RunConfig
 
 #: functions without arguments that return a fresh config
 ALL_RECIPES: Registry[Callable[[], RunConfig]] = Registry(

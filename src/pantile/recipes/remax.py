@@ -31,32 +31,35 @@ augment.pad_position=bottom_right augment.redraws=10 augment.min_labelled_pixels
 merge.strict=true merge.thing_area_limit=0 merge.stuff_area_limit=0``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from pantile import engine, techniques
 from pantile.data import FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig
 from pantile.merge import MaskMergeConfig
 from pantile.merge import mask_config as presets
 from pantile.recipes.kmax import BACKBONES, kmax_ade20k, kmax_cityscapes, kmax_coco, kmax_nano
 from pantile.recipes.registry import ALL_RECIPES
-from pantile.techniques import ReClassConfig, ReMaskConfig, TechniquesConfig
 
 
-def add_remax(config: RunConfig, learning_rate: float, weight_decay: float, semantic_weight: float = 0.5) -> RunConfig:
+def add_remax(
+    config: engine.RunConfig, learning_rate: float, weight_decay: float, semantic_weight: float = 0.5
+) -> engine.RunConfig:
     """Turns a kMaX run into a ReMaX run.
 
     Four of six layers are relaxed; with one layer per stride two of three, those at strides 32 and 16.
     """
     layers = sum(config.model.transformer_layers)
     config.criterion.mask_activation = "sigmoid"
-    config.techniques = TechniquesConfig(
-        remask=ReMaskConfig(stages=4 if layers == 6 else 2, weight=semantic_weight),
-        reclass=ReClassConfig(eta=0.1),
+    config.techniques = techniques.TechniquesConfig(
+        remask=techniques.ReMaskConfig(stages=4 if layers == 6 else 2, weight=semantic_weight),
+        reclass=techniques.ReClassConfig(eta=0.1),
     )
-    config.optimizer = OptimizerConfig(
+    config.optimizer = engine.OptimizerConfig(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         schedule="step",
@@ -68,7 +71,9 @@ def add_remax(config: RunConfig, learning_rate: float, weight_decay: float, sema
     return config
 
 
-def follow_deeplab2(config: RunConfig, merge: MaskMergeConfig, policy_magnitude: float = 1.0) -> RunConfig:
+def follow_deeplab2(
+    config: engine.RunConfig, merge: MaskMergeConfig, policy_magnitude: float = 1.0
+) -> engine.RunConfig:
     """Data and merge of deeplab2 in place of the PyTorch port's."""
     config.augment = replace(
         config.augment,
@@ -83,7 +88,7 @@ def follow_deeplab2(config: RunConfig, merge: MaskMergeConfig, policy_magnitude:
     return config
 
 
-def remax_coco(backbone: str, size: int, steps: int, efficient: bool) -> RunConfig:
+def remax_coco(backbone: str, size: int, steps: int, efficient: bool) -> engine.RunConfig:
     """COCO panoptic. Published PQ: T 40.4, S 44.6, M 49.1 (641 pixels), B 54.2 (1281 pixels, 200 k steps)."""
     config = kmax_coco(backbone)
     if efficient:
@@ -100,7 +105,7 @@ def remax_coco(backbone: str, size: int, steps: int, efficient: bool) -> RunConf
     return add_remax(config, learning_rate=6e-3, weight_decay=0.02 if steps > 100_000 else 0.005)
 
 
-def remax_cityscapes(backbone: str) -> RunConfig:
+def remax_cityscapes(backbone: str) -> engine.RunConfig:
     """Cityscapes. Published PQ: R50 65.4, MobileNetV3-L 62.5, MobileNetV3-S 57.7."""
     config = kmax_cityscapes("r50")
     config.model.backbone = BACKBONES[backbone]
@@ -112,13 +117,13 @@ def remax_cityscapes(backbone: str) -> RunConfig:
     return add_remax(config, learning_rate=3e-3, weight_decay=0.02, semantic_weight=1.0)
 
 
-def remax_ade20k(size: Literal[641, 1281]) -> RunConfig:
+def remax_ade20k(size: Literal[641, 1281]) -> engine.RunConfig:
     """ADE20K, ResNet-50, 100 k steps. Published PQ: 41.9 at 641, 43.4 at 1281."""
     config = follow_deeplab2(kmax_ade20k("r50", size), presets.ade20k("tensorflow"))
     return add_remax(config, learning_rate=6e-3, weight_decay=0.005)
 
 
-def remax_nano() -> RunConfig:
+def remax_nano() -> engine.RunConfig:
     """kmax_nano with both techniques; learning rate, schedule and weight decay stay those of kmax_nano.
 
     Softmax in place of the paper's sigmoid: the sigmoid loss spends the first thousands of steps on switching masks
@@ -134,7 +139,7 @@ def remax_nano() -> RunConfig:
     return config
 
 
-def _efficient_decoder(config: RunConfig) -> None:
+def _efficient_decoder(config: engine.RunConfig) -> None:
     """The decoders of Table 13 with one layer per stride; T and S also have one block per stride, M five at 16."""
     blocks = config.model.decoder_blocks
     light = "mobilenetv3" in config.model.backbone
@@ -142,7 +147,7 @@ def _efficient_decoder(config: RunConfig) -> None:
     config.model.transformer_layers = (1, 1, 1)
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     "remax_t_coco": partial(remax_coco, "mnv3_small", 641, 150_000, efficient=True),
     "remax_s_coco": partial(remax_coco, "mnv3_large", 641, 150_000, efficient=True),
     "remax_m_coco": partial(remax_coco, "r50", 641, 150_000, efficient=True),

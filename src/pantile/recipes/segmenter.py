@@ -6,16 +6,15 @@ RankSeg's code is a port of Segmenter to MMSegmentation, which is followed where
 published scores are of ViT-B and ViT-L.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from pantile import engine, inference, losses, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.inference.windows import Windows
-from pantile.losses.semantic_criterion import SemanticCriterionConfig
 from pantile.merge.semantic_config import SemanticMergeConfig
-from pantile.models import SegmenterConfig, segmenter_nano_config
 from pantile.recipes.mask2former import small_run
 from pantile.recipes.registry import ALL_RECIPES
 
@@ -60,7 +59,7 @@ SCHEDULES = {
 }
 
 
-def segmenter(backbone: str, dataset: str) -> RunConfig:
+def segmenter(backbone: str, dataset: str) -> engine.RunConfig:
     """A row of RankSeg's tables without ranking.
 
     Args:
@@ -70,9 +69,9 @@ def segmenter(backbone: str, dataset: str) -> RunConfig:
     schedule = SCHEDULES[dataset]
     crop = schedule.large_crop if backbone == "l" else schedule.crop
     short_side = schedule.short_side or crop
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=SegmenterConfig(
+        model=models.SegmenterConfig(
             backbone=BACKBONES[backbone],
             pretrained=True,
             image_size=(crop, crop),
@@ -80,9 +79,9 @@ def segmenter(backbone: str, dataset: str) -> RunConfig:
             norm_eps=1e-6,
         ),
         augment=mmseg_augmentation(crop, short_side),
-        criterion=SemanticCriterionConfig(mean_over="all"),
+        criterion=losses.SemanticCriterionConfig(mean_over="all"),
         merge=SemanticMergeConfig(),
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             kind="sgd",
             learning_rate=1e-3,
             backbone_multiplier=1.0,
@@ -92,20 +91,20 @@ def segmenter(backbone: str, dataset: str) -> RunConfig:
             poly_end=0.01,
             warmup=0.0,
         ),
-        training=TrainingConfig(steps=schedule.steps, effective_batch=8, precision="fp32"),
+        training=engine.TrainingConfig(steps=schedule.steps, effective_batch=8, precision="fp32"),
         evaluation_size=FitConfig(short_side=short_side, long_side=schedule.long_side or 4 * short_side, multiple=1),
-        windows=Windows(size=(crop, crop), smaller_images="shrink"),
+        windows=inference.Windows(size=(crop, crop), smaller_images="shrink"),
     )
 
 
-def segmenter_nano() -> RunConfig:
+def segmenter_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     config = small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=segmenter_nano_config(),
+            model=models.segmenter_nano_config(),
             augment=AugmentConfig(),
-            criterion=SemanticCriterionConfig(),
+            criterion=losses.SemanticCriterionConfig(),
             merge=SemanticMergeConfig(),
         )
     )
@@ -129,7 +128,7 @@ def mmseg_augmentation(crop: int, short_side: int) -> AugmentConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     f"segmenter_{backbone}_{dataset}": partial(segmenter, backbone, dataset)
     for backbone in BACKBONES
     for dataset in SCHEDULES

@@ -1,9 +1,11 @@
 """The two grids that SWideRNet's paper searches (equations 3 and 4)."""
 
+from __future__ import annotations
+
 from itertools import product
 
+from pantile import engine
 from pantile.contracts.errors import UserError
-from pantile.engine.config import RunConfig
 from pantile.recipes.panoptic_deeplab import panoptic_deeplab_coco, swidernet_model
 
 #: w1, w2 and l of each space: 45 and 21 candidates
@@ -13,7 +15,7 @@ SPACES = {
 }
 
 
-def grid_candidates(space: str) -> dict[str, RunConfig]:
+def grid_candidates(space: str) -> dict[str, engine.RunConfig]:
     """A COCO run of every candidate, by its name such as ``swidernet_0.25_0.5_1``, the smallest factors first.
 
     Args:

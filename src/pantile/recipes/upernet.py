@@ -4,15 +4,14 @@ with them (Table 7), the others as MMSegmentation does, on ADE20K; and a nano si
 The configuration of BEiT-L counts 320 k iterations of 8 images, two of which make a step.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
+from pantile import engine, inference, losses, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.inference.windows import Windows
-from pantile.losses.semantic_criterion import SemanticCriterionConfig
 from pantile.merge.semantic_config import SemanticMergeConfig
-from pantile.models import UPerNetConfig, upernet_nano_config
 from pantile.recipes.mask2former import BACKBONES, small_run
 from pantile.recipes.registry import ALL_RECIPES
 from pantile.recipes.segmenter import mmseg_augmentation
@@ -22,7 +21,7 @@ from pantile.recipes.segmenter import mmseg_augmentation
 STEPS = {"ade20k": 160_000, "coco_stuff10k": 40_000, "coco_lvis": 320_000}
 
 
-def upernet_swin(size: str, dataset: str) -> RunConfig:
+def upernet_swin(size: str, dataset: str) -> engine.RunConfig:
     """Published mIoU on ADE20K, single scale and several: Swin-T 44.41 and 45.79, S 47.72 and 49.24, B 50.76 and 52.4.
     Of Swin-L there is a configuration at this crop, but no score.
 
@@ -31,10 +30,10 @@ def upernet_swin(size: str, dataset: str) -> RunConfig:
         dataset: of ``STEPS``.
     """
     return _run(
-        UPerNetConfig(backbone=BACKBONES[f"swin_{size}"], pretrained=True),
+        models.UPerNetConfig(backbone=BACKBONES[f"swin_{size}"], pretrained=True),
         side=512,
         steps=STEPS[dataset],
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             learning_rate=6e-5,
             backbone_multiplier=1.0,
             weight_decay=0.01,
@@ -46,7 +45,7 @@ def upernet_swin(size: str, dataset: str) -> RunConfig:
     )
 
 
-def upernet_beit_l(dataset: str) -> RunConfig:
+def upernet_beit_l(dataset: str) -> engine.RunConfig:
     """
     Args:
         dataset: of ``STEPS``.
@@ -54,16 +53,16 @@ def upernet_beit_l(dataset: str) -> RunConfig:
     return _beit("large", channels=1024, drop_path=0.2, learning_rate=2e-5, layer_decay=0.95, steps=STEPS[dataset])
 
 
-def upernet_beit_b_ade20k() -> RunConfig:
+def upernet_beit_b_ade20k() -> engine.RunConfig:
     """Published mIoU: 53.08, with several scales 53.84."""
     return _beit("base", channels=768, drop_path=0.1, learning_rate=3e-5, layer_decay=0.9, steps=STEPS["ade20k"])
 
 
 def _beit(
     size: str, *, channels: int, drop_path: float, learning_rate: float, layer_decay: float, steps: int
-) -> RunConfig:
+) -> engine.RunConfig:
     config = _run(
-        UPerNetConfig(
+        models.UPerNetConfig(
             backbone=f"beit_{size}_patch16_224.in22k_ft_in22k",
             pretrained=True,
             backbone_drop_path=drop_path,
@@ -72,7 +71,7 @@ def _beit(
         ),
         side=640,
         steps=steps,
-        optimizer=OptimizerConfig(
+        optimizer=engine.OptimizerConfig(
             learning_rate=learning_rate,
             backbone_multiplier=1.0,
             layer_decay=layer_decay,
@@ -82,18 +81,18 @@ def _beit(
             warmup_start=1e-6,
         ),
     )
-    config.windows = Windows(size=(640, 640), stride=(426, 426), smaller_images="shrink")
+    config.windows = inference.Windows(size=(640, 640), stride=(426, 426), smaller_images="shrink")
     return config
 
 
-def upernet_nano() -> RunConfig:
+def upernet_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     config = small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=upernet_nano_config(),
+            model=models.upernet_nano_config(),
             augment=AugmentConfig(),
-            criterion=SemanticCriterionConfig(),
+            criterion=losses.SemanticCriterionConfig(),
             merge=SemanticMergeConfig(),
         )
     )
@@ -102,20 +101,20 @@ def upernet_nano() -> RunConfig:
     return config
 
 
-def _run(model: UPerNetConfig, side: int, steps: int, optimizer: OptimizerConfig) -> RunConfig:
-    return RunConfig(
+def _run(model: models.UPerNetConfig, side: int, steps: int, optimizer: engine.OptimizerConfig) -> engine.RunConfig:
+    return engine.RunConfig(
         recipe="",
         model=model,
         augment=mmseg_augmentation(side, side),
-        criterion=SemanticCriterionConfig(mean_over="all"),
+        criterion=losses.SemanticCriterionConfig(mean_over="all"),
         merge=SemanticMergeConfig(),
         optimizer=optimizer,
-        training=TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
+        training=engine.TrainingConfig(steps=steps, effective_batch=16, precision="fp32"),
         evaluation_size=FitConfig(short_side=side, long_side=4 * side, multiple=1),
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"upernet_swin_b_{dataset}": partial(upernet_swin, "b", dataset) for dataset in STEPS},
     **{f"upernet_swin_{size}_ade20k": partial(upernet_swin, size, "ade20k") for size in ("t", "s", "l")},
     **{f"upernet_beit_l_{dataset}": partial(upernet_beit_l, dataset) for dataset in STEPS},

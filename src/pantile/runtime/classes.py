@@ -60,4 +60,4 @@ def _evidence(maps: Maps, placement: Placement, config: SemanticMergeConfig, num
     return evidence_of_classes(logits, grid, maps.get("classes"), num_classes, config.resize == "logits")
 
 
-register(SemanticMergeConfig, predict_classes, _evidence, frozenset({"panoptic", "semantic"}))
+register(SemanticMergeConfig, predict_classes, _evidence, frozenset({"panoptic", "semantic", "presence"}))

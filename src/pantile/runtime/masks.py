@@ -1,6 +1,7 @@
 """Masks of queries that compete for each pixel to predictions, with numpy: ``merge.masks``."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def predict_masks(
     if "semantic" in tasks:
         tiles = likelihood_tiles(mask_logits, np.arange(len(mask_logits)), at_original, config.chunk_rows)
         semantic = most_voted_classes(tiles, probability, at_original.size)
-    return Prediction(canvas.to_map(), instances, semantic)
+    return replace(canvas.to_prediction(), instances=instances, semantic=semantic)
 
 
 def _mask_wise(mask_logits: np.ndarray, scores: QueryScores, grid: Grid, config: MaskMergeConfig) -> Canvas:

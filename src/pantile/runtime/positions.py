@@ -1,5 +1,6 @@
 """Kernels found at positions to predictions, with numpy: ``merge.panoptic_fcn``, which tells the rules."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ def predict_positions(
     semantic = None
     if "semantic" in tasks:
         semantic = np.array([-1, *(s.class_index for s in canvas.segments)], np.int32)[canvas.ids]
-    panoptic = canvas.without_small(taxonomy, config).to_map()
-    return Prediction(panoptic, instances if "instance" in tasks else None, semantic)
+    prediction = canvas.without_small(taxonomy, config).to_prediction()
+    return replace(prediction, instances=instances if "instance" in tasks else None, semantic=semantic)
 
 
 def _read_queries(
@@ -113,7 +114,7 @@ def _paint_things(
         if thing.score >= config.object_threshold:
             free = mask & (canvas.ids == 0)
             if (area - int(free.sum())) / area <= config.overlap_threshold:
-                canvas.segments.append(PastedSegment(thing.class_index, thing.score))
+                canvas.segments.append(PastedSegment(thing.class_index, thing.score, thing.queries[0]))
                 canvas.ids[free] = len(canvas.segments)
     return tuple(instances)
 
@@ -144,7 +145,7 @@ def _paint_stuff(canvas: Canvas, regions: list[_Segment], logits: np.ndarray, gr
     layers = [*of_no_class] or [[]]  # zeros where there is none
     maps = np.stack([_mean_mask(logits, queries) for queries in [*layers, *(region.queries for region in stuff)]])
     first_id = len(canvas.segments) + 1
-    canvas.segments.extend(PastedSegment(region.class_index, region.score) for region in stuff)
+    canvas.segments.extend(PastedSegment(r.class_index, r.score, r.queries[0]) for r in stuff)
     for top, left, values in resized_tiles(maps, grid, *_TILE):
         winner = first_of_best(values, values.max(axis=1))
         rows, columns = winner.shape

@@ -1,6 +1,7 @@
 """Independent masks of queries to predictions, with numpy: ``merge.query_argmax``."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def predict_queries(
     class_logits, mask_logits = maps["class_logits"], maps["mask_logits"]
     grid = original_grid(mask_logits.shape[-2:], placement, aligned=False)
     probability = softmax(at_least_float32(class_logits), axis=-1)
-    panoptic = _paint(mask_logits, probability, grid, taxonomy, config).to_map()
+    prediction = _paint(mask_logits, probability, grid, taxonomy, config).to_prediction()
     instances = semantic = None
     if "instance" in tasks:
 
@@ -35,7 +36,7 @@ def predict_queries(
     if "semantic" in tasks:
         tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows)
         semantic = most_voted_classes(tiles, probability[:, :-1], grid.size)
-    return Prediction(panoptic, instances, semantic)
+    return replace(prediction, instances=instances, semantic=semantic)
 
 
 def _paint(
@@ -55,7 +56,9 @@ def _paint(
         winner = first_of_best(weighted, weighted.max(axis=1))
         lies_inside = np.take_along_axis(inside, winner[:, None], axis=1)[:, 0]
         number[tile.slices] = np.where(lies_inside, winner + 1, -winner - 1)
-    return paint_winners(Winners(number, mask_areas, best[query].tolist(), score[query].tolist()), taxonomy, config)
+    return paint_winners(
+        Winners(number, mask_areas, query.tolist(), best[query].tolist(), score[query].tolist()), taxonomy, config
+    )
 
 
 def _evidence(maps: Maps, placement: Placement, config: QueryMergeConfig, num_classes: int) -> Evidence:

@@ -1,17 +1,12 @@
 """Scoring files that anybody wrote: every label format that is read, worker processes, and all numbers at once."""
 
-from pantile.score.result import Score
-from pantile.score.run import Job, score, usable_cores
-from pantile.score.sources import CocoMaps, LabelPngs, MapSource, open_predictions, open_truth
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = [
-    "CocoMaps",
-    "Job",
-    "LabelPngs",
-    "MapSource",
-    "Score",
-    "open_predictions",
-    "open_truth",
-    "score",
-    "usable_cores",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "result": ("Score",),
+        "run": ("Job", "score", "usable_cores"),
+        "sources": ("CocoMaps", "LabelPngs", "MapSource", "open_predictions", "open_truth"),
+    },
+)

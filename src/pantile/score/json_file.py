@@ -27,7 +27,7 @@ def _flag(value: Any) -> bool:
     raise ValueError("it should be 0 or 1")
 
 
-def _image_id(value: Any) -> int | str:
+def image_id_of(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("it should be a whole number or a text")
     return value
@@ -49,33 +49,33 @@ Text = Annotated[str, Strict()]
 FileName = Annotated[str, Strict(), BeforeValidator(_inside_folder)]
 
 
-class _PredictedSegment(TypedDict):
+class PredictedSegment(TypedDict):
     id: Whole
     category_id: Whole
 
 
-class _TrueSegment(_PredictedSegment):
+class TrueSegment(PredictedSegment):
     iscrowd: NotRequired[Flag]
 
 
 class _Prediction(TypedDict):
-    image_id: Annotated[int | str, PlainValidator(_image_id)]
+    image_id: Annotated[int | str, PlainValidator(image_id_of)]
     file_name: FileName
-    segments_info: list[_PredictedSegment]
+    segments_info: list[PredictedSegment]
 
 
 class _Truth(_Prediction):
-    segments_info: list[_TrueSegment]
+    segments_info: list[TrueSegment]
 
 
-class _Category(TypedDict):
+class Category(TypedDict):
     id: Whole
     name: Text
     isthing: Flag
 
 
 class _Categories(TypedDict):
-    categories: list[_Category]
+    categories: list[Category]
 
 
 class _TruthFile(_Categories):
@@ -84,6 +84,7 @@ class _TruthFile(_Categories):
 
 
 class _PredictionFile(TypedDict):
+    info: NotRequired[Any]
     images: NotRequired[Any]
     annotations: list[_Prediction]
     categories: NotRequired[Any]
@@ -101,6 +102,7 @@ class PanopticTable:
         image_ids: of each annotation.
         png_names: of each annotation, inside the folder of PNGs.
         image_names: of the photo of each annotation; None unless ``images`` names all of them.
+        per_class: whether ``info.segments`` is "per class": a segment is all pixels of its class, of things too.
 
     Raises:
         UserError: two annotations of one image, an id twice in one image, an id outside 1..2**24-1, or a category that
@@ -111,8 +113,10 @@ class PanopticTable:
         annotations = content["annotations"]
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.png_names = [annotation["file_name"] for annotation in annotations]
-        self._segments = [_segments(path, annotation, taxonomy) for annotation in annotations]
+        self._segments = [segment_rows(path, annotation, taxonomy) for annotation in annotations]
         self.image_names = _image_names(content.get("images"), self.image_ids)
+        info = content.get("info")
+        self.per_class = isinstance(info, dict) and info.get("segments") == "per class"
         seen: set[int | str] = set()
         for image_id in self.image_ids:
             if image_id in seen:
@@ -129,8 +133,8 @@ def read_truth(path: Path) -> tuple[Taxonomy, PanopticTable]:
     Raises:
         UserError: the file is not COCO-panoptic, or see ``PanopticTable``.
     """
-    content = _read(path, _TRUTH)
-    taxonomy = _taxonomy(path, content["categories"])
+    content = read_as(path, _TRUTH)
+    taxonomy = taxonomy_of(path, content["categories"])
     return taxonomy, PanopticTable(path, content, taxonomy)
 
 
@@ -140,8 +144,8 @@ def read_predictions(path: Path, taxonomy: Taxonomy) -> PanopticTable:
     Raises:
         UserError: the file is not COCO-panoptic, or names a category id differently, or see ``PanopticTable``.
     """
-    content = _read(path, _PREDICTIONS)
-    _check_names(path, content.get("categories"), taxonomy)
+    content = read_as(path, _PREDICTIONS)
+    check_names(path, content.get("categories"), taxonomy)
     return PanopticTable(path, content, taxonomy)
 
 
@@ -151,25 +155,33 @@ def read_categories(path: Path) -> Taxonomy:
     Raises:
         UserError: there are none.
     """
-    content = _read(path, _CATEGORIES)
-    return _taxonomy(path, content if isinstance(content, list) else content["categories"])
+    content = read_as(path, _CATEGORIES)
+    return taxonomy_of(path, content if isinstance(content, list) else content["categories"])
 
 
 _TRUTH = TypeAdapter(_TruthFile)
 _PREDICTIONS = TypeAdapter(_PredictionFile)
-_CATEGORIES = TypeAdapter(_Categories | list[_Category])
+_CATEGORIES = TypeAdapter(_Categories | list[Category])
 
 
-def _read(path: Path, kind: TypeAdapter) -> Any:
+def read_as(path: Path, kind: TypeAdapter, form: str = "COCO-panoptic") -> Any:
+    """The content of a JSON file, checked.
+
+    Args:
+        form: the format in words, for the message.
+
+    Raises:
+        UserError: the file cannot be read, is no JSON, or holds something else; names the first mistake.
+    """
     try:
         return kind.validate_json(regular_file(path).read_bytes())
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): name a COCO-panoptic JSON.") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a {form} JSON.") from None
     except ValidationError as error:
-        raise UserError(f"{path} {_sentence(error)}") from None
+        raise UserError(f"{path} {_sentence(error, form)}") from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, form: str) -> str:
     """The first mistake, where it is and what should be there."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
@@ -177,12 +189,12 @@ def _sentence(error: ValidationError) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if first["type"] == "missing":
         parent, _, field = where.rpartition(".")
-        return f"is not COCO-panoptic: {parent or 'it'} lacks the field {field!r}, so add it."
+        return f"is not {form}: {parent or 'it'} lacks the field {field!r}, so add it."
     wanted = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"is not COCO-panoptic: {where or 'the file'} is {short(first['input'], 60)}, but {wanted}."
+    return f"is not {form}: {where or 'the file'} is {short(first['input'], 60)}, but {wanted}."
 
 
-def _segments(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
+def segment_rows(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
     where = f"{path}: annotation {short(annotation['file_name'])}"
     rows = []
     for segment in annotation["segments_info"]:
@@ -210,7 +222,7 @@ def _image_names(images: Any, image_ids: list[int | str]) -> list[str] | None:
     return names if all(isinstance(name, str) and name.strip("./\\") for name in names) else None
 
 
-def _taxonomy(path: Path, categories: list[dict]) -> Taxonomy:
+def taxonomy_of(path: Path, categories: list[dict]) -> Taxonomy:
     if any(category["id"] < 0 for category in categories):
         raise UserError(f"{path} has a category with a negative id: use ids from 0.")
     try:
@@ -221,7 +233,7 @@ def _taxonomy(path: Path, categories: list[dict]) -> Taxonomy:
         raise UserError(f"{path}: {error}") from None
 
 
-def _check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
+def check_names(path: Path, categories: Any, taxonomy: Taxonomy) -> None:
     """A file that lists categories must mean the same ones: shuffled ids are the usual reason for a PQ near 0."""
     for category in categories if isinstance(categories, list) else []:
         if not isinstance(category, dict) or not isinstance(category.get("id"), int):

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.metrics.class_confusion import Swallowed, swallowed_classes
+from pantile.metrics.class_confusion import Swallowed, class_iou, swallowed_classes
 from pantile.metrics.quality import PanopticQualityResult
 from pantile.metrics.segment_tally import SegmentTally, tally_by_size
 from pantile.metrics.thing_confusion import ThingConfusion
@@ -28,11 +28,14 @@ class Score:
         boundary: Boundary PQ.
         things: pixel accuracy and precision of things.
         confusion: predicted things that cover several objects.
+        iou: intersection over union of each class.
         swallowed: pairs of classes by confused pixels, most first.
         worst: (PQ of the image alone, file), worst first.
         images: in the ground truth, and so in every number.
         missing: of those, the ones without a prediction; they count as predicted all void.
         unknown: predictions of images that the ground truth lacks; they count nowhere.
+        per_class: a predicted segment is all pixels of its class, so that nothing is said of single things, and the
+            classes of pixels come before segments.
     """
 
     quality: PanopticQualityResult
@@ -40,11 +43,19 @@ class Score:
     boundary: PanopticQualityResult
     things: ThingPixels
     confusion: ThingConfusion
+    iou: dict[str, float]
     swallowed: list[Swallowed]
     worst: list[tuple[float, str]]
     images: int
     missing: int
     unknown: int
+    per_class: bool = False
+
+    @property
+    def miou(self) -> float:
+        """Mean over the classes that are true or predicted somewhere, as in ``SemanticQuality``."""
+        known = [value for value in self.iou.values() if not math.isnan(value)]
+        return sum(known) / len(known) if known else math.nan
 
     def to_dict(self) -> dict:
         """The groups of ``pantile eval`` and more, in plain containers; NaN becomes None."""
@@ -55,7 +66,8 @@ class Score:
                 for size, result in self.by_size.items()
             },
             "boundary_panoptic": asdict(self.boundary),
-            **ThingQualityResult(self.things, self.confusion).to_dict(),
+            **({} if self.per_class else ThingQualityResult(self.things, self.confusion).to_dict()),
+            "semantic": {"miou": self.miou, "per_class": self.iou},
             "class_confusion": [row._asdict() for row in self.swallowed[:_PAIRS_IN_FILE]],
             "worst_images": [{"file_name": name, "pq": pq} for pq, name in self.worst[:_WORST_IN_FILE]],
             "images": {"scored": self.images, "without_prediction": self.missing, "unknown": self.unknown},
@@ -88,16 +100,18 @@ class Totals:
         self._qualities.append((evidence.quality, name))
         self.rules_differ += evidence.rules_differ
 
-    def score(self, missing: int, unknown: int) -> Score:
+    def score(self, missing: int, unknown: int, per_class: bool = False) -> Score:
         return Score(
             quality=self._segments.result(),
             by_size={size: tally.result() for size, tally in self._by_size.items()},
             boundary=self._boundaries.result(),
             things=self._things,
             confusion=self._confusion,
+            iou=class_iou(self._classes, self._taxonomy),
             swallowed=swallowed_classes(self._classes, self._taxonomy),
             worst=sorted((pq, name) for pq, name in self._qualities if not math.isnan(pq)),
             images=len(self._qualities),
             missing=missing,
             unknown=unknown,
+            per_class=per_class,
         )

@@ -32,6 +32,7 @@ class Job:
         missing: names of the images without prediction.
         unknown: names of predictions without image (of all the ground truth, whatever the limit).
         pairing: how images and predictions came together.
+        per_class: see ``MapSource``.
 
     Raises:
         UserError: see ``pair_images``; another rule about crowd.
@@ -49,6 +50,7 @@ class Job:
         self._gt, self._pred = gt, pred
         self.crowd: CrowdRule = crowd
         self.taxonomy = gt.taxonomy
+        self.per_class = pred.per_class
         self.pairing = pair_images(gt, pred, pair_by)
         known = set(self.pairing.pairs.values())
         self.unknown = [name for position, name in enumerate(pred.names) if position not in known]
@@ -103,7 +105,7 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
         totals.add(name, evidence)
     if totals.rules_differ:
         warnings.warn(_about_crowd(totals.rules_differ, job.crowd), stacklevel=2)
-    return totals.score(missing=len(job.missing), unknown=len(job.unknown))
+    return totals.score(missing=len(job.missing), unknown=len(job.unknown), per_class=job.per_class)
 
 
 def usable_cores() -> int:

@@ -26,12 +26,14 @@ class MapSource(Protocol):
         names: the file of each map, as a person knows it.
         image_names: the photo of each map; None where that is not known.
         image_ids: what pairs maps of two JSON files; None for a folder.
+        per_class: a segment is all pixels of its class, of things too, so that nothing can be said of single things.
     """
 
     taxonomy: Taxonomy
     names: Sequence[str]
     image_names: Sequence[str] | None
     image_ids: Sequence[Hashable] | None
+    per_class: bool
 
     def load(self, index: int) -> PanopticMap:
         """
@@ -67,6 +69,7 @@ class CocoMaps:
         self.names = self._table.png_names
         self.image_names = self._table.image_names
         self.image_ids = self._table.image_ids
+        self.per_class = self._table.per_class
 
     def path(self, index: int) -> Path:
         return self._folder / self.names[index]
@@ -94,6 +97,7 @@ class LabelPngs:
     """
 
     image_ids = None
+    per_class = False
     image_names = None
 
     def __init__(self, folder: Path, taxonomy: Taxonomy, is_truth: bool, instances: Path | None = None) -> None:

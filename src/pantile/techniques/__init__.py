@@ -1,26 +1,18 @@
 """Training techniques: what composes with any model that gives the tensors they need."""
 
-from pantile.techniques.base import TECHNIQUES, Technique, build_techniques
-from pantile.techniques.config import TechniquesConfig
-from pantile.techniques.intra_batch import IntraBatch, IntraBatchConfig
-from pantile.techniques.rankseg import RankSeg, RankSegConfig
-from pantile.techniques.reclass import ReClass, ReClassConfig
-from pantile.techniques.remask import ReMask, ReMaskConfig
-from pantile.techniques.training_losses import losses_of, losses_with
+from pantile.contracts.lazy_names import lazy_names
 
-__all__ = [
-    "TECHNIQUES",
-    "IntraBatch",
-    "IntraBatchConfig",
-    "RankSeg",
-    "RankSegConfig",
-    "ReClass",
-    "ReClassConfig",
-    "ReMask",
-    "ReMaskConfig",
-    "Technique",
-    "TechniquesConfig",
-    "build_techniques",
-    "losses_of",
-    "losses_with",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "base": ("TECHNIQUES", "Technique", "build_techniques"),
+        "config": ("TechniquesConfig",),
+        "encnet": ("EncNet", "EncNetConfig"),
+        "essnet": ("ESSNet", "ESSNetConfig"),
+        "intra_batch": ("IntraBatch", "IntraBatchConfig"),
+        "rankseg": ("RankSeg", "RankSegConfig"),
+        "reclass": ("ReClass", "ReClassConfig"),
+        "remask": ("ReMask", "ReMaskConfig"),
+        "training_losses": ("losses_of", "losses_with"),
+    },
+)

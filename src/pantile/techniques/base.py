@@ -13,9 +13,9 @@ and at inference ``model -> rewrite -> merge``. A technique never edits a model;
 the model's output. Its own weights live in the technique.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -35,6 +35,19 @@ class TechniqueConfig(Protocol):
         """The module, or None where the settings switch it off."""
         ...
 
+    # A config may also have ``settled(read) -> config``: itself with what it has to know of the files that it names,
+    # before a new run is built; ``read`` as in ``Technique.start``. From then on the run needs these files no more.
+
+
+class Trained(Protocol):
+    """Weights of a run, as ``load_checkpoint`` reads them: its config, classes and ``part("model")``."""
+
+    path: object
+    config: object
+    taxonomy: Taxonomy
+
+    def part(self, name: str) -> dict[str, Tensor]: ...
+
 
 #: the config classes of all techniques, by their names in ``techniques.NAME``
 TECHNIQUES: Registry[type[TechniqueConfig]] = Registry("technique", "pantile.techniques")
@@ -53,6 +66,9 @@ class ParameterScale:
     weight_decay: float = 1.0
 
 
+Networks = Callable[[Mapping[str, Any], int], nn.Module]
+
+
 class Technique(nn.Module):
     """Base class. Subclasses override the hooks they need; outputs are of the types of the models that it fits."""
 
@@ -64,6 +80,9 @@ class Technique(nn.Module):
     needed_at_inference: bool = False
     #: True when ``show_ground_truth`` is to be called before the model runs, in training and in evaluation.
     reads_ground_truth: bool = False
+    #: from the fields of a model's config, as a file has them, and a number of classes to that model: for a technique
+    #: that has a network beside its host. Set before ``build``; None where there is nobody to make one.
+    networks: "Networks | None" = None
 
     def fits(self, model: nn.Module) -> bool:
         """Whether ``model`` has what the technique needs."""
@@ -80,6 +99,20 @@ class Technique(nn.Module):
 
         Args:
             ground_truth: of the next batch, as training or as evaluation has it; None takes it back.
+        """
+
+    def show_images(self, images: Tensor | None) -> None:
+        """What the model is about to see, for a technique that looks at images itself.
+
+        Args:
+            images: (B, C, H, W) float, normalised, 0 where there is padding; None takes them back.
+        """
+
+    def start(self, read: "Callable[[str], Trained]") -> None:
+        """Loads the weights of files that its config names; called once, before the first step of a new run.
+
+        Args:
+            read: a run folder or a file to what it holds.
         """
 
     def rewrite(self, output: ModelOutput) -> ModelOutput:
@@ -123,11 +156,16 @@ class Technique(nn.Module):
         return {}
 
 
-def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn.ModuleDict:
+def build_techniques(
+    config: object, model: nn.Module, taxonomy: Taxonomy, networks: Networks | None = None
+) -> nn.ModuleDict:
     """Makes and builds the techniques of a ``TechniquesConfig``.
 
     A technique config has a ``make()`` that returns its module, or None when its weight is 0: then nothing is
     built, no random number is drawn, and the run is the run without the technique to the last bit.
+
+    Args:
+        networks: see ``Technique.networks``.
     """
     techniques = {}
     for name, technique_config in config.items():
@@ -138,10 +176,34 @@ def build_techniques(config: object, model: nn.Module, taxonomy: Taxonomy) -> nn
                     f"techniques.{name} works on {technique.works_on}, which {type(model).__name__} does not give: "
                     f"switch it off with --set techniques.{name}=null."
                 )
+            technique.networks = networks
             technique.build(model, taxonomy)
             technique.attach(model)
             techniques[name] = technique
     return nn.ModuleDict(techniques)
+
+
+def settled_techniques(config: object, read: Callable[[str], Trained]) -> object:
+    """The ``TechniquesConfig`` of a new run with what its techniques have to know of files; see ``TechniqueConfig``."""
+    settled = {name: own.settled(read) if hasattr(own, "settled") else own for name, own in config.items()}
+    return type(config)(**settled)
+
+
+def run_model(model: nn.Module, techniques: Iterable[Technique], images: Tensor, **options: object) -> ModelOutput:
+    """A model's output after every technique's ``rewrite``.
+
+    Args:
+        images: (B, C, H, W) float, what the model takes.
+        options: go to the model.
+    """
+    techniques = list(techniques)
+    for technique in techniques:
+        technique.show_images(images)
+    try:
+        return rewrite_all(techniques, model(images, **options))
+    finally:
+        for technique in techniques:
+            technique.show_images(None)
 
 
 def rewrite_all(techniques: Iterable[Technique], output: ModelOutput) -> ModelOutput:

@@ -9,7 +9,7 @@ from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.targets import PanopticTargets
 from pantile.losses.criterion import Criterion
 from pantile.losses.result import CriterionResult
-from pantile.techniques.base import Technique, rewrite_all
+from pantile.techniques.base import Technique, run_model
 from pantile.techniques.ground_truth import ground_truth_shown
 
 
@@ -27,7 +27,8 @@ def losses_with(
         techniques: of ``build_techniques``; ``{}`` for none.
         criterion: of ``create_criterion``, for the model's kind of output.
         images: (B, C, H, W) float, normalised with the config's ``image_mean`` and ``image_std``.
-        targets: of the same B images, at (H, W).
+        targets: of the same B images, at (H, W). Clips (``targets.frames`` above 1) are clips to a model that
+            ``reads_clips``, and images to any other.
 
     Raises:
         UserError: images and targets are of other numbers or sizes.
@@ -37,9 +38,17 @@ def losses_with(
             f"There are images of {tuple(images.shape)} and targets of {tuple(targets.ids.shape)}: give a map of "
             "(H, W) for each image."
         )
+    targets, options = clips_for(model, targets)
     with ground_truth_shown(techniques.values(), targets):
-        output = rewrite_all(techniques.values(), model(images))
+        output = run_model(model, techniques.values(), images, **options)
     return losses_of(output, techniques, criterion, targets)[0]
+
+
+def clips_for(model: nn.Module, targets: PanopticTargets) -> tuple[PanopticTargets, dict[str, int]]:
+    """The targets as a model understands them, clips or images, and what its ``forward`` has to be told of them."""
+    if targets.frames == 1 or getattr(model, "reads_clips", False):
+        return targets, {} if targets.frames == 1 else {"frames": targets.frames}
+    return targets.as_images(), {}
 
 
 def losses_of(

@@ -1,72 +1,23 @@
 """Pictures for people: overlays with a legend, error maps, curves, cluster maps and the HTML report."""
 
 from pantile.contracts.lazy_names import lazy_names
+from pantile.visualize.legend import legend
+from pantile.visualize.overlay import overlay
 
-#: name -> the module that has it
-_HOMES = {
-    "assignment_figure": "clusters",
-    "choose_queries": "clusters",
-    "cluster_figure": "clusters",
-    "segment_colors": "colors",
-    "draw_confused": "confused",
-    "confusion_figure": "curves",
-    "curve_figures": "curves",
-    "ratio_histogram": "curves",
-    "read_metrics": "curves",
-    "Inside": "inside",
-    "draw_inside": "inside",
-    "error_legend": "legends",
-    "legend": "legends",
-    "error_map": "overlays",
-    "error_map_with_legend": "overlays",
-    "overlay": "overlays",
-    "overlay_with_legend": "overlays",
-    "grid": "panels",
-    "side_by_side": "panels",
-    "confidence_figure": "ranking",
-    "missed_figure": "ranking",
-    "temperature_figure": "ranking",
-    "ConfusedThing": "report",
-    "Example": "report",
-    "ReportData": "report",
-    "draw_example": "report",
-    "write_report": "report",
-    "PANELS": "report_panels",
-    "fill": "report_panels",
-    "register_panel": "report_panels",
-}
-
-__all__ = [
-    "PANELS",
-    "ConfusedThing",
-    "Example",
-    "Inside",
-    "ReportData",
-    "assignment_figure",
-    "choose_queries",
-    "cluster_figure",
-    "confidence_figure",
-    "confusion_figure",
-    "curve_figures",
-    "draw_confused",
-    "draw_example",
-    "draw_inside",
-    "error_legend",
-    "error_map",
-    "error_map_with_legend",
-    "fill",
-    "grid",
-    "legend",
-    "missed_figure",
-    "overlay",
-    "overlay_with_legend",
-    "ratio_histogram",
-    "read_metrics",
-    "register_panel",
-    "segment_colors",
-    "side_by_side",
-    "temperature_figure",
-    "write_report",
-]
-
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "clusters": ("assignment_figure", "choose_queries", "cluster_figure"),
+        "colors": ("segment_colors",),
+        "confused": ("draw_confused",),
+        "curves": ("confusion_figure", "curve_figures", "ratio_histogram", "read_metrics"),
+        "inside": ("Inside", "draw_inside"),
+        "legend": ("error_legend",),
+        "overlay": ("error_map", "error_map_with_legend", "overlay_with_legend"),
+        "panels": ("grid", "side_by_side"),
+        "ranking": ("confidence_figure", "missed_figure", "temperature_figure"),
+        "report": ("ConfusedThing", "Example", "ReportData", "draw_example", "write_report"),
+        "report_panels": ("PANELS", "fill", "register_panel"),
+    },
+)
+__all__ += ["legend", "overlay"]

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_ed
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.visualize.legends import named_colors
+from pantile.visualize.legend import named_colors
 from pantile.visualize.panels import fit_pixels, font, grid, resize
 
 FILL = (255, 205, 40)  # the predicted segment

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.labelled_image import LabelledImage
-from pantile.visualize.legends import legend
+from pantile.visualize.legend import legend
 from pantile.visualize.panels import BACKGROUND, text
 
 CELL = 320  # pixels: width and greatest height of a picture

@@ -8,7 +8,7 @@ from PIL import Image
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.colors import segment_rows
-from pantile.visualize.overlays import overlay
+from pantile.visualize.overlay import overlay
 from pantile.visualize.panels import fit_pixels
 
 LONGEST_SIDE = 800  # pixels on the screen

@@ -11,7 +11,7 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.inside import Inside
-from pantile.visualize.overlays import error_map, overlay
+from pantile.visualize.overlay import error_map, overlay
 from pantile.visualize.ranking import RankedClasses
 from pantile.visualize.report_panels import dashed_percent, draw_panels, fill_file
 

@@ -1,10 +1,11 @@
 """Settings of RankSeg: every row of the paper's Tables 1, 3 to 6, 10, 13 and 14 and of its oracle figure."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from pantile.contracts.errors import UserError
-from pantile.techniques.base import TECHNIQUES
+from pantile.techniques.base import TECHNIQUES, Trained
 
 if TYPE_CHECKING:
     from pantile.techniques.rankseg.technique import RankSeg
@@ -19,6 +20,9 @@ class RankSegConfig:
         selection: whose classes compete in an image: "predicted", the k most probable ones; "ground_truth", those that
             are there; "ground_truth_in_evaluation", the same of a model that was trained with all classes (Figure 3);
             "none", all of them in the taxonomy's order, which leaves the auxiliary loss (row "+ MT" of Table 1).
+        ranking_from: a run folder, or a file of weights, of Query2Label for the same classes, whose ranking decides in
+            place of a head's (the independent scheme, Table 11). Its weights become the run's and stay as they are.
+        ranker: the fields of its network; written by the training, which reads them from ``ranking_from``.
         selected: k (Table 4); None is all K classes, sorted (Table 10).
         selected_at_test: k in evaluation; None is ``selected``.
         threshold_at_test: in evaluation only classes of at least this probability, at most k and at least one of them
@@ -51,6 +55,8 @@ class RankSegConfig:
 
     weight: float = 10.0
     selection: Literal["predicted", "ground_truth", "ground_truth_in_evaluation", "none"] = "predicted"
+    ranking_from: str | None = None
+    ranker: dict[str, Any] | None = None
     selected: int | None = None
     selected_at_test: int | None = None
     threshold_at_test: float = 0.0
@@ -78,6 +84,22 @@ class RankSegConfig:
         from pantile.techniques.rankseg.technique import RankSeg
 
         return RankSeg(self) if self.weight > 0 else None
+
+    def settled(self, read: Callable[[str], Trained]) -> "RankSegConfig":
+        """See ``TechniqueConfig``.
+
+        Raises:
+            UserError: ``ranking_from`` is not a run of an image classifier.
+        """
+        if self.ranking_from is None:
+            return replace(self, ranker=None)
+        config = read(self.ranking_from).config
+        if config.criterion.kind != "presence":
+            raise UserError(
+                f"techniques.rankseg.ranking_from={self.ranking_from} is a run of {config.model.architecture}, which "
+                "does not rank classes: give one of query2label."
+            )
+        return replace(self, ranker=asdict(config.model) | {"pretrained": False, "backbone_weights": None})
 
     @property
     def has_head(self) -> bool:

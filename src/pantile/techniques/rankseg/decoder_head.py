@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pantile.layers.grouped_linear import GroupedLinear
+from pantile.layers.label_queries import LabelQueryLayer
 from pantile.layers.position_encoding import sine_positions
-from pantile.layers.transformer import FeedForward, MultiHeadAttention
 from pantile.techniques.rankseg.presence import Presence
 
 
@@ -41,7 +41,7 @@ class DecoderHead(nn.Module):
         self.pool = pool
         self.projection = nn.Conv2d(in_channels, channels, 1)
         self.class_embed = nn.Parameter(torch.randn(num_classes, channels)) if learned_classes else None
-        self.layers = nn.ModuleList(_Layer(channels, num_heads, ffn_channels, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(LabelQueryLayer(channels, num_heads, ffn_channels, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)
         self.classifier = GroupedLinear(channels, num_classes)
 
@@ -60,20 +60,3 @@ class DecoderHead(nn.Module):
         for layer in self.layers:
             content = layer(content, queries, keys, values)
         return Presence(self.classifier(self.norm(content)))
-
-
-class _Layer(nn.Module):
-    """Attention to the pixels, then a feed-forward part; sum and layer norm after each."""
-
-    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float):
-        super().__init__()
-        self.attention = MultiHeadAttention(channels, num_heads, dropout)
-        self.attention_norm = nn.LayerNorm(channels)
-        self.ffn = FeedForward(channels, ffn_channels, dropout)
-        self.ffn_norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, content: Tensor, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        attended = self.attention(content + queries, keys, values)
-        content = self.attention_norm(content + self.dropout(attended))
-        return self.ffn_norm(content + self.dropout(self.ffn(content)))

@@ -7,6 +7,7 @@ from pantile.contracts.errors import UserError
 from pantile.techniques.rankseg.config import RankSegConfig, check_counts
 from pantile.techniques.rankseg.decoder_head import DecoderHead
 from pantile.techniques.rankseg.encoder_head import EncoderHead, LinearProjection, SeparableProjection
+from pantile.techniques.rankseg.network_head import NetworkHead
 from pantile.techniques.rankseg.pooling import Pooling
 from pantile.techniques.rankseg.pooling_head import PoolingHead
 from pantile.techniques.rankseg.presence import Presence
@@ -82,6 +83,8 @@ class Ranking(nn.Module):
         config = self.config
         if not config.has_head:
             return
+        if config.ranking_from is not None:  # see ``rank_by``
+            return
         pool = Pooling(1, 0) if are_queries else Pooling(stride, config.pooled_stride, config.pooled_grid)
         shared = class_channels is not None and config.share_embeddings
         channels = config.channels or (class_channels if shared else OWN_CHANNELS)
@@ -109,6 +112,10 @@ class Ranking(nn.Module):
         self.head = EncoderHead(
             self.num_classes, channels, heads, inner, config.dropout, pool, projection, learned_classes=not shared
         )
+
+    def rank_by(self, network: nn.Module) -> None:
+        """Takes a trained image classifier in place of a head."""
+        self.head = NetworkHead(network, self.num_classes)
 
     def presence(
         self, feature: Tensor, class_embed: Tensor | None = None, tokens: Tensor | None = None

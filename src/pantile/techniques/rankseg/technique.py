@@ -11,21 +11,23 @@ Where paper and code differ, the paper is the default, but for the temperatures,
 trains nothing that was published: they are those of the code (``rank_norm``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pantile.contracts.assignment import Assignment
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.losses.asymmetric import asymmetric_loss, presence_cross_entropy
-from pantile.techniques.base import ParameterScale, Technique
+from pantile.techniques.base import ParameterScale, Technique, Trained
 from pantile.techniques.rankseg.config import RankSegConfig
 from pantile.techniques.rankseg.hosts import create_host
+from pantile.techniques.rankseg.network_head import NetworkHead
 
 
 class RankSeg(Technique):
@@ -44,11 +46,41 @@ class RankSeg(Technique):
     def build(self, model: nn.Module, taxonomy: Taxonomy) -> None:
         spec = next(getattr(model, name) for name in self.needs if hasattr(model, name))
         self.host = create_host(spec, self.config, model)
+        if self.config.ranking_from is not None:
+            self._mean, self._std = model.config.image_mean, model.config.image_std
+            self.host.ranking.rank_by(self._other_network(taxonomy.num_classes))
         self.needed_at_inference = self.host.needed_at_inference
         self.reads_ground_truth = not self.config.has_head
+        self._classes = taxonomy.names
 
     def attach(self, model: nn.Module) -> None:
         self.host.attach(model)
+
+    def _other_network(self, num_classes: int) -> nn.Module:
+        if self.config.ranker is None or self.networks is None:
+            raise UserError(
+                "techniques.rankseg.ranker is not known: it is read from techniques.rankseg.ranking_from where a "
+                "training starts."
+            )
+        return self.networks(self.config.ranker, num_classes)
+
+    @property
+    def network(self) -> NetworkHead | None:
+        """The network that ranks, in the independent scheme."""
+        head = self.host.ranking.head
+        return head if isinstance(head, NetworkHead) else None
+
+    def start(self, read: Callable[[str], Trained]) -> None:
+        if self.network is not None:
+            self.network.load(read(self.config.ranking_from), self._classes)
+
+    def show_images(self, images: Tensor | None) -> None:
+        if self.network is None:
+            return
+        if images is not None:
+            mean, std = (images.new_tensor(values)[:, None, None] for values in (self._mean, self._std))
+            images = images * std + mean
+        self.network.images = images
 
     def show_ground_truth(self, ground_truth: PanopticTargets | Sequence[PanopticMap] | None) -> None:
         ranking = self.host.ranking
@@ -67,7 +99,7 @@ class RankSeg(Technique):
 
     def extra_losses(self, output: ModelOutput, targets: PanopticTargets, assignment: Assignment) -> dict[str, Tensor]:
         """The multi-label loss, weight applied."""
-        if output.presence_logits is None:
+        if output.presence_logits is None or self.network is not None:
             return {}
         config, logits = self.config, output.presence_logits
         present = targets.classes_present(logits.shape[1])

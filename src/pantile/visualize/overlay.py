@@ -4,19 +4,26 @@ Every drawing is one lookup: pixels are numbered by what they show (a segment, a
 hatching, a dot of the crowd pattern), and a small table turns numbers into colour and opacity.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.colors import segment_colors, segment_rows
-from pantile.visualize.legends import error_legend, legend
-from pantile.visualize.palette import BORDER_COLOR, DOT_COLOR, ERROR_COLORS, HATCH_COLOR
+from pantile.visualize.legend import error_legend, legend
+from pantile.visualize.palette import BORDER_COLOR, DOT_COLOR, ERROR_COLORS, HATCH_COLOR, VOID_COLOR
 from pantile.visualize.textures import dots, hatching
 
 
 def overlay(
-    image: np.ndarray, panoptic_map: PanopticMap, taxonomy: Taxonomy, alpha: float = 0.55, borders: bool = True
+    image: np.ndarray,
+    panoptic_map: PanopticMap,
+    taxonomy: Taxonomy,
+    alpha: float = 0.55,
+    borders: bool = True,
+    colors: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> np.ndarray:
     """Colours the segments of an image.
 
@@ -29,6 +36,7 @@ def overlay(
         taxonomy: the classes that ``class_index`` counts.
         alpha: opacity of the colours, 0..1.
         borders: draw a thin line where two segments meet.
+        colors: RGB of each segment id; None is ``segment_colors``.
 
     Returns:
         (H, W, 3) uint8, a new array.
@@ -37,7 +45,7 @@ def overlay(
         UserError: the sizes differ, the image is not uint8 RGB, or a class index is not in the taxonomy.
     """
     _check(image, panoptic_map, alpha)
-    colors = segment_colors(panoptic_map, taxonomy)
+    colors = segment_colors(panoptic_map, taxonomy) if colors is None else {VOID_ID: VOID_COLOR, **colors}
     rows = segment_rows(panoptic_map)
     ids = [VOID_ID] + [segment.id for segment in panoptic_map.segments]
     crowd = np.array([False] + [segment.is_crowd for segment in panoptic_map.segments])
