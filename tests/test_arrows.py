@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "predict": SHARED | {"convert", "data", "engine", "export", "inference", "merge", "runtime", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
-    | {"convert", "data", "engine", "export", "inference", "labels", "metrics"}
+    | {"convert", "data", "engine", "export", "inference", "labels", "metrics", "runtime"}
     | {"models", "predict", "recipes", "score", "visualize"},
     "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }
