@@ -67,10 +67,18 @@ def rows(recipe: str, checkpoint: Checkpoint, images: list[np.ndarray], options:
     found = []
     for parity in made.parities:
         worst = max(parity.outputs.values(), key=lambda pair: pair[0] / max(pair[1], 1e-9))
-        found.append(
-            f"| {recipe} | {options.format} | {options.weights} | {made.header.sizes} "
-            f"| {parity.size[0]} x {parity.size[1]} | {worst[0]:.1e} of {worst[1]:.3g} | {parity.differing} of {parity.pixels} | {size:.1f} | {seconds:.0f} |"
+        columns = (
+            recipe,
+            options.format,
+            options.weights,
+            made.header.sizes,
+            f"{parity.size[0]} x {parity.size[1]}",
+            f"{worst[0]:.1e} of {worst[1]:.3g}",
+            f"{parity.differing} of {parity.pixels}",
+            f"{size:.1f}",
+            f"{seconds:.0f}",
         )
+        found.append(f"| {' | '.join(map(str, columns))} |")
     return found
 
 
