@@ -37,6 +37,7 @@ def train_and_evaluate(
     unseen: PanopticDataset,
     run: Path,
     init: Checkpoint | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict:
     """What ``evaluate`` says of the last weights, as plain containers, and the minutes of training.
 
@@ -47,7 +48,7 @@ def train_and_evaluate(
         return json.loads(result_file.read_text())
     start = time.monotonic()
     started = (run / LAST).exists()
-    train(config, training_set, unseen, run, resume=started, init=None if started else init)
+    train(config, training_set, unseen, run, resume=started, init=None if started else init, callbacks=callbacks)
     minutes = (time.monotonic() - start) / 60
     result = evaluate(load_checkpoint(run / LAST), unseen).to_dict() | {"minutes": minutes}
     result_file.write_text(json.dumps(result))

@@ -1,5 +1,6 @@
 """One function that makes any backbone from its name."""
 
+import timm
 from torch import nn
 
 from pantile.backbones import timm_bridge
@@ -22,6 +23,23 @@ def tagged(name: str) -> str:
     """The same backbone; where there are public weights, with their tag in its name."""
     weights = weights_name(name)
     return name if weights is None else (ADAPTED if name.startswith(ADAPTED) else "") + weights
+
+
+def image_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and standard deviation per band on the 0..255 scale, with which timm's weights of this name were trained;
+    None where timm knows none.
+
+    Args:
+        name: of a backbone, with or without a tag.
+    """
+    weights = weights_name(name)
+    try:
+        known = None if weights is None else timm.get_pretrained_cfg(weights)
+    except RuntimeError:  # an unknown tag, told where the backbone is built
+        return None
+    if known is None:
+        return None
+    return tuple(round(255 * x, 4) for x in known.mean), tuple(round(255 * x, 4) for x in known.std)
 
 
 def create_backbone(

@@ -10,7 +10,9 @@ ResNets can do so for two stages, at output stride 8.
 Modules and parameters keep timm's names below ``model``.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -148,7 +150,8 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
     if weights_file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights_file}}
     try:
-        return timm.create_model(name, **options)
+        with _silent_about_heads():
+            return timm.create_model(name, **options)
     except Exception as error:
         if "drop_path_rate" in str(error):
             raise _no_drop_path(name) from error
@@ -160,6 +163,18 @@ def build(name: str, options: dict, *, pretrained: bool, weights_file: str | Non
             f"({type(error).__name__}); set model.pretrained to false, or give a file of timm weights in "
             "model.backbone_weights."
         ) from error
+
+
+@contextmanager
+def _silent_about_heads() -> Iterator[None]:
+    """timm warns of tensors of a file that features have no use for; what must fit is checked with the whole model."""
+    logger = logging.getLogger("timm.models._builder")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _no_drop_path(name: str) -> UserError:

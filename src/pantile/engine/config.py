@@ -25,6 +25,7 @@ from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
 from pantile.models import ARCHITECTURES, ModelConfig
+from pantile.models.backbone_weights import with_statistics_of_backbone
 from pantile.techniques import TECHNIQUES, TechniquesConfig
 
 
@@ -233,11 +234,12 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """Applies ``field.subfield=value`` texts (values in YAML) with a type check.
 
     A group that is off (None) or given in another form is switched on with its defaults when a field of it is set.
+    Another backbone brings the mean and standard deviation of its images, unless they are set, too.
 
     Raises:
         UserError: for a misspelt field (with the nearest one) or a value of the wrong type.
     """
-    data = to_dict(config)
+    data, assignments = to_dict(config), list(assignments)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
@@ -256,7 +258,11 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
             value = text
         node[parts[-1]] = _number(value)
         from_dict(data, source)
-    return from_dict(data, "the overrides")
+    changed = from_dict(data, "the overrides")
+    paths = {assignment.partition("=")[0].strip() for assignment in assignments}
+    if changed.model.backbone != config.model.backbone and not paths & {"model.image_mean", "model.image_std"}:
+        changed = dataclasses.replace(changed, model=with_statistics_of_backbone(changed.model))
+    return changed
 
 
 def without_download(config: RunConfig) -> RunConfig:

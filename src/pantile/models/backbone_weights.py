@@ -1,8 +1,8 @@
-"""Which weights a model's backbone starts from, in words and in its config."""
+"""Which weights a model's backbone starts from, in words and in its config, and the images that they expect."""
 
 from dataclasses import replace
 
-from pantile.backbones import tagged, weights_name
+from pantile.backbones import image_statistics, tagged, weights_name
 from pantile.models.base import ModelConfig
 
 
@@ -11,6 +11,13 @@ def with_named_weights(config: ModelConfig) -> ModelConfig:
     if not config.pretrained or _file(config) is not None:
         return config
     return replace(config, backbone=tagged(config.backbone))
+
+
+def with_statistics_of_backbone(config: ModelConfig) -> ModelConfig:
+    """The same model; its images are normalised as those that timm's weights of its backbone were trained on. Images of
+    other than three bands, and backbones of which timm knows no weights, keep the config's mean and deviation."""
+    known = image_statistics(config.backbone) if config.in_channels == 3 else None
+    return config if known is None else replace(config, image_mean=known[0], image_std=known[1])
 
 
 def start_of_backbone(config: ModelConfig) -> str:
