@@ -41,10 +41,13 @@ def onnx_file(checkpoint, tmp_path_factory):
 def test_a_file_predicts_what_its_checkpoint_does(checkpoint, onnx_file):
     predictor, exported = predictor_of(checkpoint, device="cpu"), load(onnx_file.path)
     assert exported.taxonomy == TAXONOMY and repr(exported).startswith("ExportedPredictor(tiny.onnx: checked_tiny")
-    for image in (*IMAGES, IMAGES[0][:50, :33]):
+    as_it_is = Scenes(1, size=SIZE, seed=2).load(0)[0]
+    assert np.array_equal(exported(as_it_is).map, predictor(as_it_is).map)
+    for image in (as_it_is, *IMAGES, IMAGES[0][:50, :33]):
         expected, found = predictor(image), exported(image)
         assert len(expected.segments) > 1
-        assert np.array_equal(found.map, expected.map)
+        # Pillow and torch resize to within one level of 255, which moves a border here and there
+        assert (found.map != expected.map).mean() < 0.01
         assert [(s.id, s.class_index) for s in found.segments] == [(s.id, s.class_index) for s in expected.segments]
 
 
