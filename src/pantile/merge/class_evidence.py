@@ -110,8 +110,8 @@ def _of_votes(output: MaskOutput | SemanticOutput, placement: Placement, config:
     votes = torch.cat([tile.votes.cpu() for tile in vote_tiles(output, 0, placement, config)])
     shares = (votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-12)).transpose(0, 1)  # (K, H, W)
 
-    def evidence(window: Window) -> Tensor:
-        return shares[:, *window.slices].float()
+    def evidence(window: Window) -> np.ndarray:
+        return shares[:, *window.slices].float().numpy()
 
     return evidence
 
