@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "labels": SHARED | {"data"},
     "visualize": SHARED,
     "techniques": SHARED | {"layers", "losses"},
-    "convert": SHARED | {"backbones", "data", "engine", "layers", "models", "recipes"},
+    "convert": SHARED | {"backbones", "data", "engine", "inference", "layers", "models", "recipes"},
     "inference": SHARED | {"data", "merge"},
     "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},

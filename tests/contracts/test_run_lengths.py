@@ -7,7 +7,7 @@ from pycocotools import mask as coco_mask
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, PanopticMap, Segment
-from pantile.contracts.run_lengths import encode_segments, instances_of
+from pantile.contracts.run_lengths import decompressed, encode_segments, instances_of
 from pantile.contracts.taxonomy import plain_taxonomy
 
 TAXONOMY = plain_taxonomy(["cat", "sky", "dog"], things=["cat", "dog"])
@@ -42,3 +42,20 @@ def test_instances_are_the_things_with_their_scores():
 def test_a_segment_without_pixels_is_refused():
     with pytest.raises(UserError, match="segment id 4, but no pixel has it"):
         instances_of(PanopticMap(np.ones((2, 2), np.int32), (Segment(4, 0),)), TAXONOMY)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 1)), st.integers(1, 40)
+)
+def test_runs_of_compressed_masks(mask, scale):
+    mask = np.repeat(mask, scale, axis=0)
+    flat = mask.reshape(-1, order="F")
+    wanted = np.diff([0, *np.flatnonzero(np.diff(flat, prepend=0)), flat.size]).tolist()
+    got = decompressed(coco_mask.encode(np.asfortranarray(mask))["counts"]).tolist()
+    assert got == (wanted if wanted[-1] or len(wanted) == 1 else wanted[:-1])
+
+
+@pytest.mark.parametrize("counts", [b"", b"0h", b"\xff", b"/", b"o" * 9 + b"0"])
+def test_bytes_that_are_no_runs(counts):
+    assert decompressed(counts) is None

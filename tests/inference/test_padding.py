@@ -9,14 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import EomtImageProcessor
 
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.data import EvaluationSamples, FitConfig, Scenes
 from pantile.data.evaluation_samples import collate_evaluation
-from pantile.data.resize import image_tensor, resize_image
+from pantile.data.resize import fit_to, image_tensor, resize_image
 from pantile.engine.loaders import training_loader
 from pantile.engine.task import PanopticTask
 from pantile.inference.images import predict_image
+from pantile.inference.network import normalise
 from pantile.inference.tiles import Tiling, plan_tiles
 from pantile.inference.views import Views
 from pantile.models import PanopticDeepLabConfig
@@ -127,3 +129,15 @@ def test_five_bands() -> None:
     network_input = task.network_input(pixels, padding)
     assert (network_input[1, :, 3:] == 0).all()
     assert torch.equal(network_input[0], task.network_input(pixels, None)[0])
+
+
+def test_padding_may_be_black_as_transformers_prepares_images_of_eomt() -> None:
+    """An image that needs no resizing, so that only the padding is compared."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    processor = EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+    theirs = processor(image, image_mean=mean, image_std=std, return_tensors="pt")["pixel_values"]
+    sample, placement = fit_to(image, (64, 64))
+    values = (255 * torch.tensor(numbers)[:, None, None] for numbers in (mean, std))
+    ours = normalise(sample[None], padding_mask([placement]), *values, pad_value=0)
+    assert (ours - theirs).abs().max() < 1e-5 and (ours[0, :, 40:] < -1).all()

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from video_cases import TAXONOMY, THINGS, VOID, drawn_video, maps_of, plain_stq_module, recorded
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy
 from pantile.metrics import SegmentationTrackingQuality
+from video_cases import TAXONOMY, THINGS, VOID, drawn_video, maps_of, plain_stq_module, recorded
 
 ROAD, SKY, PERSON, CAR = range(4)
 
@@ -116,6 +116,7 @@ def test_the_class_is_part_of_a_predicted_track_but_need_not_be_right():
     assert stq([flips]).all.aq == pytest.approx((3 * 3 / 4 + 1 * 1 / 4) / 4)
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_without_tracks_and_without_anything():
     stuff = stq([one_frame((ROAD, SKY), (0, 0), (ROAD, PERSON), (0, 1))])
     assert math.isnan(stuff.all.aq) and math.isnan(stuff.all.stq) and stuff.all.sq == pytest.approx(1 / 3)

@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from video_cases import TAXONOMY, map_of, recorded
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.metrics import SemanticQuality, VideoConsistency
+from video_cases import TAXONOMY, map_of, recorded
 
 
 def semantic_map(classes: np.ndarray, void: int) -> PanopticMap:

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from test_segmentation_tracking_quality import recorded_panoptic
-from video_cases import TAXONOMY, drawn_video, maps_of, recorded
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.metrics import PanopticQuality, VideoPanopticQuality
+from video_cases import TAXONOMY, drawn_video, maps_of, recorded
 
 ROAD, SKY, PERSON, CAR = range(4)
 

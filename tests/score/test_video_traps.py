@@ -190,6 +190,7 @@ def test_image_ids_without_their_numbers(tmp_path):
 
 def test_folders_and_files_that_are_missing(pair):
     gt, pred = pair
+    refused(gt.parent, pred, r"panoptic_gt_\S*test\S*json cannot be read", split="test")
     path = min((pred.parent / "pan_pred").rglob("*.png"))
     path.unlink()
     refused(gt, pred, re.escape(path.name) + " cannot be read")
@@ -308,7 +309,8 @@ def test_ground_truth_without_annotations(tracks, annotations):
             {"segmentations": [run_lengths(0, 6, 6, size=(4, 3)), None, None]},
             "mask of 4 x 3 pixels, but its video is 3 x 4",
         ),
-        ({"segmentations": [run_lengths(0, 6), None, None]}, "run lengths of 6 pixels, but its video has 12 a frame"),
+        ({"segmentations": [run_lengths(0, 6), None, None]}, "run lengths that do not fill the 12 pixels of a frame"),
+        ({"segmentations": [{"size": [3, 4], "counts": "0h"}, None, None]}, "track 0 has run lengths that do not fill"),
         (
             {"category_id": 9},
             r"category_id 9, which .* do not list: .*\(YouTube-VIS 2019 and 2021 number them differently",
@@ -340,8 +342,7 @@ def test_a_track_of_a_video_that_is_not_listed(tracks):
         ({"only": ["vc"]}, "--only names vc, which this ground truth does not have: choose stq or vpq"),
         ({"corrections": ["void"]}, "no correction 'void': choose of aq-void, sq-void, vc-last"),
         ({"windows": [0]}, r"lengths of windows are \[0\]"),
-        ({"split": "val"}, "--split means nothing for VIPSeg: leave it out"),
-        ({"first_label": 1}, "--first-label means nothing for VIPSeg"),
+        ({"first_label": 1}, "--first-label means nothing for VIPSeg: leave it out"),
     ],
 )
 def test_options_that_mean_nothing(vipseg, options, message):

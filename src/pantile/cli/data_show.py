@@ -2,15 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pantile.contracts.videos import Video
+
+COLUMNS = 4
+STRIP = 6  # frames of a video beside each other
 MOST_IMAGES = 300  # a page with more takes browsers minutes to open
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dir", metavar="DIR", help="folder of a labelled data set, scenes:N or scenes:classes=K")
+    parser.add_argument(
+        "dir", metavar="DIR", help="folder of a labelled data set, scenes:N, scenes:classes=K or video-scenes:N"
+    )
     parser.add_argument("--split", default="train", metavar="NAME", help="(default: train)")
     add_skip_missing(parser)
     parser.add_argument(
@@ -36,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.image_files import save_image
+    from pantile.data.videos import has_videos, videos_of
     from pantile.visualize.contact_sheet import contact_sheet
     from pantile.visualize.data_page import DataPage, write_data_page
     from pantile.visualize.labelled_image import draw_labelled
@@ -45,13 +56,17 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.dir, args.split, args.skip_missing, option="--split")
     if not len(dataset):
         raise UserError(f"{args.dir}: the split {args.split!r} has no images: choose another one.")
+    columns = COLUMNS
     chosen = evenly(len(dataset), args.images)
+    if has_videos(dataset):
+        chosen = strips(videos_of(dataset), args.images)
+        columns = STRIP
     drawn = [
         draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)
         for index in track(chosen, "drawing", console=Console(stderr=True))
     ]
     note = f"{len(drawn)} of the {len(dataset)} images of the split {args.split!r}."
-    save_image(contact_sheet(drawn, dataset.taxonomy), args.out / "contact_sheet.png")
+    save_image(contact_sheet(drawn, dataset.taxonomy, columns), args.out / "contact_sheet.png")
     write_data_page(args.out / "index.html", DataPage(_title(args.dir), note, drawn, dataset.taxonomy))
     for name in ("contact_sheet.png", "index.html"):
         print(args.out / name)
@@ -64,5 +79,15 @@ def evenly(length: int, count: int) -> list[int]:
     return [k * (length - 1) // max(1, count - 1) for k in range(count)]
 
 
+def strips(videos: "Sequence[Video]", count: int) -> list[int]:
+    """At most ``count`` frames: some videos, evenly from all, of each a row of frames from its first to its last."""
+    shown = []
+    for number in evenly(len(videos), max(1, count // STRIP)):
+        frames = videos[number].frames
+        row = [frames[k] for k in evenly(len(frames), min(STRIP, count))]
+        shown += row + row[-1:] * (min(STRIP, count) - len(row))  # a short video ends with its last frame
+    return shown
+
+
 def _title(source: str) -> str:
-    return source if source.startswith("scenes") else Path(source).resolve().name
+    return source if source.startswith(("scenes", "video-scenes")) else Path(source).resolve().name

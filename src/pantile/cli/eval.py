@@ -14,6 +14,7 @@ from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 if TYPE_CHECKING:
+    from pantile.engine.evaluate_videos import VideoEvaluation
     from pantile.engine.meters import Evaluation
 
 
@@ -22,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=at_least_one, help="only the first N images")
+    parser.add_argument(
+        "--track",
+        choices=("overlap", "queries"),
+        help="measure tracked videos, by STQ, VPQ and VC, in place of single images; --limit counts videos then",
+    )
     add_skip_missing(parser)
     add_view_arguments(parser)
     add_tile_arguments(parser)
@@ -59,6 +65,16 @@ def run(args: argparse.Namespace) -> int:
     dataset = in_its_classes(checkpoint, dataset)
     described = reading_for(dataset)
     reading = reading_of(args, checkpoint.config.images if described == AS_STORED else described)
+    if args.track is not None:
+        if args.confused:
+            raise UserError("--confused draws things of single images: leave it out with --track.")
+        from pantile.engine.evaluate_videos import evaluate_videos
+
+        made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading)
+        print_videos(made)
+        if args.json:
+            write_json(made.to_dict(), args.json)
+        return 0
     result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
     if processes().rank == 0:
         print_results(result)
@@ -82,6 +98,16 @@ def print_results(evaluation: "Evaluation") -> None:
         METRICS[name].show(result)
         if name == evaluation.main and METRICS[name].show_classes:
             METRICS[name].show_classes(result)
+
+
+def print_videos(evaluation: "VideoEvaluation") -> None:
+    """What every metric of videos has to say, in percent."""
+    from rich.console import Console
+
+    from pantile.cli.score_video_tables import print_measures
+
+    print(f"{len(evaluation.videos)} videos, {evaluation.frames} frames")
+    print_measures(evaluation.results, Console())
 
 
 def write_json(content: dict, path: Path) -> None:

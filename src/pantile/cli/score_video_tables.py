@@ -1,7 +1,7 @@
 """A score of videos on the terminal: one part for each measure, the numbers that matter first."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,7 +30,12 @@ def print_video_score(score: "VideoScore", console: Console) -> None:
     ):
         if names:
             console.print(f"[bold red]{len(names)} of {total} {what} have no prediction.")
-    for name, result in score.results.items():
+    print_measures(score.results, console)
+
+
+def print_measures(results: Mapping[str, Any], console: Console) -> None:
+    """Each by its name in ``_PRINTERS``."""
+    for name, result in results.items():
         _PRINTERS[name](result, console)
 
 

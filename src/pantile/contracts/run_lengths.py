@@ -43,6 +43,28 @@ def encode_segments(ids: np.ndarray, segment_ids: Sequence[int]) -> list[dict]:
     return masks
 
 
+def decompressed(counts: bytes) -> np.ndarray | None:
+    """The runs of COCO's compressed run lengths, (N,) int64: off, on, off, ...; None where the bytes are none.
+
+    pycocotools itself takes whatever bytes there are. A run is written as its difference to the one before the last,
+    from the fourth on, in groups of five bits, the lowest first, with a bit for "more follows" and two's complement.
+    """
+    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return None
+    ends = np.flatnonzero(digits & 32 == 0)
+    firsts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - firsts + 1
+    if lengths.max() > 8:
+        return None
+    place = np.arange(digits.size) - np.repeat(firsts, lengths)
+    values = np.add.reduceat((digits & 31) << (5 * place), firsts)
+    values -= np.where(digits[ends] & 16, 1 << (5 * lengths), 0)
+    values[1::2] = values[1::2].cumsum()
+    values[2::2] = values[2::2].cumsum()
+    return values
+
+
 def instances_of(panoptic: PanopticMap, taxonomy: Taxonomy) -> tuple[Instance, ...]:
     """The thing segments with their scores, in the order of the table: for models that predict no other instances.
 

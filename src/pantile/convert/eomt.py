@@ -28,7 +28,6 @@ from pantile.convert.huggingface_names import Rules, pair_names, rename_to_ours,
 from pantile.convert.sizes import size_of
 from pantile.data import FitConfig
 from pantile.engine.config import RunConfig
-from pantile.inference.windows import Windows
 from pantile.models.eomt import EoMT, EoMTConfig
 from pantile.recipes import list_recipes, make_recipe
 from pantile.recipes.matching import DATASETS, matching_recipe, short_name
@@ -251,7 +250,7 @@ def _fitted(config: RunConfig) -> RunConfig:
     """Images as large as the network has positions for."""
     size = config.model.image_size
     if config.windows is not None:
-        config.windows = Windows(size=size, spread=True, average=config.windows.average)
+        config.windows = replace(config.windows, size=size)
         config.evaluation_size = FitConfig(short_side=min(size), multiple=1)
     else:
         config.evaluation_size = size

@@ -30,7 +30,7 @@ from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RECORD, RunRecord
 from pantile.engine.task import PanopticTask
-from pantile.engine.transfer import MIN_SHARE, check_share, transfer
+from pantile.engine.transfer import MIN_SHARE, check_share, transfer, transfer_techniques
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 from pantile.techniques.base import settled_techniques
@@ -98,9 +98,6 @@ def train(
         if world.rank == 0:
             _tell_start(run, start, problem, finished_steps, config.training.steps)
             set_aside_later_logs(run, finished_steps)
-    else:
-        for technique in task.techniques.values():
-            technique.start(load_checkpoint)
     if world.total > 1:
         synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
     if init is not None and not resume:
@@ -108,6 +105,14 @@ def train(
         if world.rank == 0:
             Console(stderr=True).print(report.table())
         check_share(report, init_min_share, str(init.path))
+        techniques = transfer_techniques(task.techniques, training_set.taxonomy, init.part("techniques"), init.taxonomy)
+        if world.rank == 0:
+            for name, of_technique in techniques.items():
+                share = f"{100 * of_technique.share:.1f} % of the weights of techniques.{name}"
+                Console(stderr=True).print(f"{init.path} fills {share}.", soft_wrap=True)
+    if not resume:
+        for technique in task.techniques.values():
+            technique.start(load_checkpoint)
     if world.rank == 0:
         (run / LAST.parent).mkdir(parents=True, exist_ok=True)
         save_yaml(config, run / CONFIG)

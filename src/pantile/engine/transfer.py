@@ -7,7 +7,7 @@ matched by tensor name.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.table import Table
@@ -79,6 +79,7 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
     (``model.position_tables()``) of another grid of patches are resized.
 
     Args:
+        model: or a technique.
         state: tensors by the model's names.
         source: the classes that ``state`` was trained on.
     """
@@ -122,6 +123,23 @@ def transfer(model: nn.Module, taxonomy: Taxonomy, state: dict[str, Tensor], sou
                 report.misfits.append(f"{name} is {tuple(given.shape)} there and {tuple(tensor.shape)} here")
     report.dropped = [name for name in state if name not in own]
     return report
+
+
+def transfer_techniques(
+    techniques: Mapping[str, nn.Module], taxonomy: Taxonomy, state: dict[str, Tensor], source: Taxonomy
+) -> dict[str, TransferReport]:
+    """``transfer`` for each technique of which ``state`` holds any weights.
+
+    Args:
+        techniques: by name.
+        state: tensors by "NAME.tensor", of the techniques of another run.
+    """
+    reports = {}
+    for name, technique in techniques.items():
+        given = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+        if given:
+            reports[name] = transfer(technique, taxonomy, given, source)
+    return reports
 
 
 def check_share(report: TransferReport, least: float, source: str) -> None:

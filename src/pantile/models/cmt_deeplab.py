@@ -2,11 +2,11 @@
 
 The authors released nothing. The supplement fixes the backbones (MaX-S without transformer layers inside; Axial-R104),
 that more blocks with transformers stand in the decoder, the recursive feature network, and the parameters. What a
-clustering layer does is read from public summaries (``cmt_layer``); how many blocks the decoder has follows from the
-parameters.
+clustering layer does is read from public summaries (``cmt_layer``); how many blocks the decoder has was searched
+(``cmt_config``).
 
     images -> backbone (output stride 32) -> decoder: strides 32, 16, 8, 4 -> ReLU -> predictor -> MaskOutput
-                                               | a layer after each block at 32 and 16 |
+                                               | a layer after each block from 8 on    |
     centres -----------------------------------+---------------------------------------+
 
 RFN: a first network runs before; its map at stride 4 is averaged with the map at stride 4 of the second network's
@@ -45,8 +45,7 @@ class CMTDeepLab(PanopticModel):
 
     Attributes:
         steer: None, or a function of (index of the layer, its ``MaskOutput``) that returns (B, N, h, w) logits, which
-        take
-            the place of the layer's own mask logits in its assignment.
+            take the place of the layer's own mask logits in its assignment.
     """
 
     config_class = CMTDeepLabConfig

@@ -9,18 +9,15 @@ image instead, its shorter side being theirs.
 The original ran in fp16 with loss scaling; here it is bf16, which needs none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from pantile import engine, inference, losses, merge, models
 from pantile.data import AugmentConfig, FitConfig
-from pantile.engine.config import OptimizerConfig, RunConfig, TrainingConfig
-from pantile.inference.windows import Windows
-from pantile.losses.set_criterion import SetCriterionConfig
-from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.query_votes_config import QueryVotesConfig
-from pantile.models import EoMTConfig, eomt_nano_config
 from pantile.recipes.mask2former import small_run
 from pantile.recipes.registry import ALL_RECIPES
 
@@ -31,11 +28,11 @@ STARTS = {
     "l": (14_782, 29_564, 44_346, 59_128),
     "g": (14_782, 25_869, 36_955, 48_042, 59_128),
 }
-SIZES = {
-    "s": EoMTConfig(channels=384, layers=12, num_heads=6, ffn_channels=1536, query_layers=3),
-    "b": EoMTConfig(channels=768, layers=12, num_heads=12, ffn_channels=3072, query_layers=3),
-    "l": EoMTConfig(channels=1024, layers=24, num_heads=16, ffn_channels=4096, query_layers=4),
-    "g": EoMTConfig(channels=1536, layers=40, num_heads=24, ffn_channels=4096, gated=True, query_layers=5),
+SIZES = {  # fields of the model
+    "s": {"channels": 384, "layers": 12, "num_heads": 6, "ffn_channels": 1536, "query_layers": 3},
+    "b": {"channels": 768, "layers": 12, "num_heads": 12, "ffn_channels": 3072, "query_layers": 3},
+    "l": {"channels": 1024, "layers": 24, "num_heads": 16, "ffn_channels": 4096, "query_layers": 4},
+    "g": {"channels": 1536, "layers": 40, "num_heads": 24, "ffn_channels": 4096, "gated": True, "query_layers": 5},
 }
 TIMM_SIZES = {"s": "small", "b": "base", "l": "large", "g": "giant"}
 COCO_STEPS, ADE20K_STEPS, CITYSCAPES_STEPS = 6 * PART, 6 * 6_520, 6 * 3_317
@@ -45,7 +42,7 @@ Dino = Literal["dinov2", "dinov3"]
 
 def eomt_coco(
     size: str = "l", side: int = 640, task: Literal["panoptic", "instance"] = "panoptic", dino: Dino = "dinov2"
-) -> RunConfig:
+) -> engine.RunConfig:
     """COCO: 12 epochs, S and B 24.
 
     Published PQ at 640: S 46.7, B 51.6, L 56.0, g 57.0; at 1280: L 58.3, g 59.2. DINOv3 at 640: S 47.2, B 53.1, L 56.8;
@@ -60,7 +57,7 @@ def eomt_coco(
     )
 
 
-def eomt_ade20k(size: str = "l", side: int = 640) -> RunConfig:
+def eomt_ade20k(size: str = "l", side: int = 640) -> engine.RunConfig:
     """ADE20K panoptic: 31 epochs, from the weights on COCO, which ``--init`` gives.
 
     Published PQ at 640: L 50.6, g 51.3; at 1280: L 51.7, g 52.8.
@@ -68,25 +65,25 @@ def eomt_ade20k(size: str = "l", side: int = 640) -> RunConfig:
     return _run(size, "dinov2", steps=ADE20K_STEPS, side=side, augment=jittered(side, smallest=0.1))
 
 
-def eomt_ade20k_semantic(dino: Dino = "dinov2") -> RunConfig:
+def eomt_ade20k_semantic(dino: Dino = "dinov2") -> engine.RunConfig:
     """ADE20K semantic: 31 epochs at 512. Published mIoU: L 58.4, with DINOv3 59.5."""
     return _semantic(_run("l", dino, ADE20K_STEPS, side=512, augment=jittered(512, smallest=0.5)), 512)
 
 
-def eomt_cityscapes_semantic() -> RunConfig:
+def eomt_cityscapes_semantic() -> engine.RunConfig:
     """Cityscapes semantic: 107 epochs at 1024. Published mIoU: L 84.2."""
     return _semantic(_run("l", "dinov2", CITYSCAPES_STEPS, side=1024, augment=jittered(1024, smallest=0.5)), 1024)
 
 
-def eomt_nano() -> RunConfig:
+def eomt_nano() -> engine.RunConfig:
     """Small enough to train on two CPU cores within minutes. Any data set works."""
     config = small_run(
-        RunConfig(
+        engine.RunConfig(
             recipe="",
-            model=eomt_nano_config(),
+            model=models.eomt_nano_config(),
             augment=AugmentConfig(),
-            criterion=SetCriterionConfig(points=1024),
-            merge=QueryMergeConfig(object_threshold=0.5, overlap_threshold=0.5),
+            criterion=losses.SetCriterionConfig(points=1024),
+            merge=merge.QueryMergeConfig(object_threshold=0.5, overlap_threshold=0.5),
         )
     )
     config.augment.crop = config.evaluation_size = (192, 192)
@@ -106,17 +103,17 @@ def jittered(side: int, smallest: float) -> AugmentConfig:
     )
 
 
-def _run(size: str, dino: Dino, steps: int, side: int, augment: AugmentConfig) -> RunConfig:
+def _run(size: str, dino: Dino, steps: int, side: int, augment: AugmentConfig) -> engine.RunConfig:
     rotary = dino == "dinov3"
     heads, backbone = (2000, 3000) if rotary else (500, 1000)
     annealing = [(start / (6 * PART), (start + PART) / (6 * PART)) for start in STARTS[size]]
     if rotary:  # the first block's at once
         annealing[0] = (0.0, 3000 / steps)
     kind = "patch16_dinov3_qkvb.lvd1689m" if rotary else "patch14_reg4_dinov2.lvd142m"
-    return RunConfig(
+    return engine.RunConfig(
         recipe="",
-        model=replace(
-            SIZES[size],
+        model=models.EoMTConfig(
+            **SIZES[size],
             backbone=f"vit_{TIMM_SIZES[size]}_{kind}",
             pretrained=True,
             image_size=(side, side),
@@ -125,9 +122,9 @@ def _run(size: str, dino: Dino, steps: int, side: int, augment: AugmentConfig) -
             slow_query_layers=not rotary,
         ),
         augment=augment,
-        criterion=SetCriterionConfig(),
-        merge=QueryMergeConfig(),
-        optimizer=OptimizerConfig(
+        criterion=losses.SetCriterionConfig(),
+        merge=merge.QueryMergeConfig(),
+        optimizer=engine.OptimizerConfig(
             learning_rate=2e-4 if rotary else 1e-4,
             backbone_multiplier=1.0,
             layer_decay=0.8,
@@ -140,22 +137,22 @@ def _run(size: str, dino: Dino, steps: int, side: int, augment: AugmentConfig) -
             backbone_warmup=backbone / steps,
             gradient_clip=0.01,
         ),
-        training=TrainingConfig(steps=steps, effective_batch=16),
+        training=engine.TrainingConfig(steps=steps, effective_batch=16),
         evaluation_size=(side, side),
         pad_value=0,
     )
 
 
-def _semantic(config: RunConfig, side: int) -> RunConfig:
+def _semantic(config: engine.RunConfig, side: int) -> engine.RunConfig:
     config.model.num_queries = 100
-    config.merge = QueryVotesConfig()
+    config.merge = merge.QueryVotesConfig()
     config.evaluation_size = FitConfig(short_side=side, multiple=1)
-    config.windows = Windows(size=(side, side), spread=True, average="votes")
+    config.windows = inference.Windows(size=(side, side), spread=True, average="votes")
     config.pad_value = None
     return config
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {
+RECIPES: dict[str, Callable[[], engine.RunConfig]] = {
     **{f"eomt_{size}_coco": partial(eomt_coco, size) for size in "sblg"},
     **{f"eomt_{size}_coco_1280": partial(eomt_coco, size, 1280) for size in "lg"},
     "eomt_l_coco_instance": partial(eomt_coco, "l", task="instance"),

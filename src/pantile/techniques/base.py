@@ -151,6 +151,10 @@ class Technique(nn.Module):
         """What a report may draw of what was learned: float32 tensors of (n,) on the CPU, by name."""
         return {}
 
+    def class_heads(self) -> set[str]:
+        """As ``PanopticModel.class_heads``, of the technique's own tensors."""
+        return set()
+
     def parameter_scales(self) -> dict[str, ParameterScale]:
         """By name, for parameters of the technique whose learning rate or weight decay is another than the run's."""
         return {}

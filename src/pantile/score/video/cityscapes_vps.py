@@ -25,14 +25,15 @@ from pantile.score.json_file import (
     read_as,
     taxonomy_of,
 )
-from pantile.score.video.json_content import JsonMaps, bytes_of, first_folder, json_in
+from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in, json_of_split
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
 _WINDOWS = (1, 2, 3, 4)
 _FORM = "a Cityscapes-VPS"
+_JSON = "panoptic_gt_*_city_vps.json"
 _ID = re.compile(r"(\d{4})_(\d{4})_")
-_MARK = re.compile(rb'"image_id"\s*:\s*"\d{4}_\d{4}_')
+_MARK = rb'"image_id"\s*:\s*"\d{4}_\d{4}_'
 _TAILS = ("_final_mask", "_gtFine_color", "_newImg8bit", "_leftImg8bit", "")  # of its files, after the image id
 
 
@@ -60,20 +61,23 @@ _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
 
 
 def is_cityscapes_vps(path: Path) -> bool:
-    content = bytes_of(path)
-    return b'"segments_info"' in content and b'"videos"' not in content and _MARK.search(content) is not None
+    if path.is_dir():
+        return any(path.glob(_JSON))
+    marked, by_video = json_has(path, _MARK, b'"videos"')
+    return marked and not by_video
 
 
 @register_video_layout("cityscapes-vps", "Cityscapes-VPS", fits=is_cityscapes_vps)
 def open_cityscapes_vps(options: VideoOptions) -> MapJob:
-    options.refuse("Cityscapes-VPS", categories="--categories", split="--split", first_label="--first-label")
-    content = read_as(options.gt, _TRUTH, _FORM)
-    taxonomy = taxonomy_of(options.gt, content["categories"])
-    beside = options.gt.parent
+    options.refuse("Cityscapes-VPS", categories="--categories", first_label="--first-label")
+    gt_json = json_of_split(options.gt, _JSON, options.split)
+    content = read_as(gt_json, _TRUTH, _FORM)
+    taxonomy = taxonomy_of(gt_json, content["categories"])
+    beside = gt_json.parent
     folder = options.gt_dir or first_folder(
-        beside / "val" / "panoptic_video", beside / "panoptic_video", options.gt.with_suffix("")
+        beside / (options.split or "val") / "panoptic_video", beside / "panoptic_video", gt_json.with_suffix("")
     )
-    truth = _maps(options.gt, content["annotations"], folder, taxonomy)
+    truth = _maps(gt_json, content["annotations"], folder, taxonomy)
 
     pred_json = json_in(options.pred)
     content = read_as(pred_json, _PREDICTIONS, _FORM)

@@ -1,7 +1,8 @@
 """JSON files of videos: what a file holds, told from its bytes, and the tables of frames."""
 
+import mmap
+import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap, Segment
@@ -11,18 +12,36 @@ from pantile.score.png_file import read_id_png
 from pantile.score.video.map_job import VideoMaps
 
 
-@lru_cache(maxsize=1)
-def bytes_of(path: Path) -> bytes:
-    """Of a JSON file; nothing for whatever else, or where it cannot be read: the reader will say so."""
+def json_has(path: Path, *patterns: bytes) -> list[bool]:
+    """Whether each pattern occurs in a JSON file, which is neither parsed nor held; no for whatever else, or where it
+    cannot be read: the reader will say so."""
+    absent = [False] * len(patterns)
+    if path.suffix != ".json" or not path.is_file():
+        return absent
     try:
-        return path.read_bytes() if path.suffix == ".json" and path.is_file() else b""
-    except OSError:
-        return b""
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [re.search(pattern, content) is not None for pattern in patterns]
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return absent
 
 
 def json_in(path: Path, name: str = "pred.json") -> Path:
     """A JSON, given that or the folder that holds it."""
     return path / name if path.is_dir() else path
+
+
+def json_of_split(path: Path, pattern: str, split: str | None) -> Path:
+    """A JSON, given that or the root of the data set.
+
+    Args:
+        pattern: name of the file, with ``*`` for the split.
+        split: None for "val", or the only one that is there.
+    """
+    if not path.is_dir():
+        return path
+    there = sorted(path.glob(pattern))
+    only = there[0] if split is None and len(there) == 1 else None
+    return only or path / pattern.replace("*", split or "val")
 
 
 def first_folder(*folders: Path) -> Path:

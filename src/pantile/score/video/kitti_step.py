@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
-from pantile.contracts.taxonomy import ClassInfo, Taxonomy
+from pantile.contracts.taxonomy import Taxonomy
 from pantile.score.json_file import read_categories
 from pantile.score.png_file import read_id_png
 from pantile.score.video.frame_folders import channels_of, folders_of, frame_files, frames_in
@@ -17,7 +17,6 @@ from pantile.score.video.map_job import MapJob, VideoMaps, map_job
 from pantile.score.video.value_runs import relabelled
 
 _VOID = 255
-_TRACKED = ("person", "car")
 _WINDOWS = (1, 2, 3, 4)
 
 
@@ -78,17 +77,12 @@ class StepMaps(VideoMaps):
         return PanopticMap(relabelled(colours, id_of), tuple(segments.values()))
 
 
-def kitti_step_taxonomy() -> Taxonomy:
-    """The 19 classes of Cityscapes by their training ids; only people and cars are tracked, so only they are things."""
-    from pantile.data.classes.cityscapes import TAXONOMY
-
-    return Taxonomy(tuple(ClassInfo(c.name, c.name in _TRACKED, k, c.color) for k, c in enumerate(TAXONOMY.classes)))
-
-
 @register_video_layout("kitti-step", "KITTI-STEP", fits=is_step)
 def open_kitti_step(options: VideoOptions) -> MapJob:
+    from pantile.data.kitti_step import TAXONOMY
+
     options.refuse("KITTI-STEP", gt_dir="--gt-dir", pred_dir="--pred-dir", first_label="--first-label")
-    taxonomy = read_categories(options.categories) if options.categories else kitti_step_taxonomy()
+    taxonomy = read_categories(options.categories) if options.categories else TAXONOMY
     truth = StepMaps(_sequences(options.gt, options.split), taxonomy, is_truth=True)
     prediction = StepMaps(_sequences(options.pred, options.split), taxonomy, is_truth=False)
     return map_job("panoptic", truth, prediction, options, _WINDOWS)

@@ -23,12 +23,13 @@ from pantile.score.json_file import (
     read_as,
     taxonomy_of,
 )
-from pantile.score.video.json_content import JsonMaps, bytes_of, first_folder, json_in
+from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in, json_of_split
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
 _WINDOWS = (1, 2, 4, 6, 8)
 _FORM = "a VIPSeg"
+_JSON = "panoptic_gt_VIPSeg_*.json"
 
 
 class _Frame(TypedDict):
@@ -63,17 +64,19 @@ _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
 
 
 def is_vipseg(path: Path) -> bool:
-    content = bytes_of(path)
-    return b'"videos"' in content and b'"segments_info"' in content
+    if path.is_dir():
+        return any(path.glob(_JSON))
+    return all(json_has(path, b'"videos"', b'"segments_info"'))
 
 
 @register_video_layout("vipseg", "VIPSeg", fits=is_vipseg)
 def open_vipseg(options: VideoOptions) -> MapJob:
-    options.refuse("VIPSeg", categories="--categories", split="--split", first_label="--first-label")
-    content = read_as(options.gt, _TRUTH, _FORM)
-    taxonomy = taxonomy_of(options.gt, content["categories"])
-    folder = options.gt_dir or first_folder(options.gt.parent / "panomasksRGB", options.gt.with_suffix(""))
-    truth = _maps(options.gt, content, folder, taxonomy)
+    options.refuse("VIPSeg", categories="--categories", first_label="--first-label")
+    gt_json = json_of_split(options.gt, _JSON, options.split)
+    content = read_as(gt_json, _TRUTH, _FORM)
+    taxonomy = taxonomy_of(gt_json, content["categories"])
+    folder = options.gt_dir or first_folder(gt_json.parent / "panomasksRGB", gt_json.with_suffix(""))
+    truth = _maps(gt_json, content, folder, taxonomy)
 
     pred_json = json_in(options.pred)
     content = read_as(pred_json, _PREDICTIONS, _FORM)

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
+import numpy as np
 from pycocotools.mask import frPyObjects, merge
 from pydantic import Field, Strict, TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.run_lengths import decompressed
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.metrics.mask_tracks import MaskTrack
 from pantile.score.json_file import Flag, Text, Whole, read_as
-from pantile.score.video.json_content import bytes_of, json_in
+from pantile.score.video.json_content import json_has, json_in
 from pantile.score.video.layouts import Coverage, VideoOptions, register_video_layout
 from pantile.score.video.measures import check_only
 
@@ -69,8 +71,8 @@ _TRUTH, _RESULTS = TypeAdapter(_Truth), TypeAdapter(list[_Result])
 
 
 def is_youtube_vis(path: Path) -> bool:
-    content = bytes_of(path)
-    return b'"videos"' in content and b'"segments_info"' not in content
+    by_video, of_segments = json_has(path, b'"videos"', b'"segments_info"')
+    return by_video and not of_segments
 
 
 class TrackJob:
@@ -199,11 +201,12 @@ def _run_lengths(where: str, mask: dict | list | None, size: tuple[int, int]) ->
             f"{where} has a mask of {' x '.join(map(str, mask['size']))} pixels, but its video is {size[0]} x "
             f"{size[1]}: resize the masks to the size of the video."
         )
-    if isinstance(mask["counts"], str):
-        return {"size": list(size), "counts": mask["counts"].encode()}
-    if sum(mask["counts"]) != size[0] * size[1]:
+    counts = mask["counts"]
+    runs = decompressed(counts.encode()) if isinstance(counts, str) else np.array(counts, np.int64)
+    if runs is None or (runs < 0).any() or runs.sum() != size[0] * size[1]:
         raise UserError(
-            f"{where} has run lengths of {sum(mask['counts'])} pixels, but its video has {size[0] * size[1]} a frame: "
-            "write the mask anew."
+            f"{where} has run lengths that do not fill the {size[0] * size[1]} pixels of a frame: write the mask anew."
         )
-    return frPyObjects({"size": list(size), "counts": mask["counts"]}, *size)
+    if isinstance(counts, str):
+        return {"size": list(size), "counts": counts.encode()}
+    return frPyObjects({"size": list(size), "counts": counts}, *size)

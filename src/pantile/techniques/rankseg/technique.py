@@ -115,6 +115,11 @@ class RankSeg(Technique):
         scaled = {id(parameter) for part in self.host.ranking.trained_parts() for parameter in part.parameters()}
         return {name: scale for name, parameter in self.named_parameters() if id(parameter) in scaled}
 
+    def class_heads(self) -> set[str]:
+        """The rows of the head that are classes; pooling's hidden layer, and a network that ranks, have none."""
+        names = ("class_embed", "classifier.weight", "classifier.bias")
+        return {f"host.ranking.head.{name}" for name in names} & self.state_dict().keys()
+
     def learned(self) -> dict[str, Tensor]:
         """ "inverse_temperature": (k,), 1/tau by rank (Figure 7), without that of no-object; absent where ranks share
         one."""

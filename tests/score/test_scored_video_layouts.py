@@ -70,9 +70,9 @@ def check_panoptic(score, wanted) -> None:
 def test_json_with_id_pngs(layout, wanted, tmp_path):
     gt = WRITERS[layout](tmp_path / "gt", TRUTHS, TAXONOMY, True)
     pred = WRITERS[layout](tmp_path / "pred", PREDICTIONS, TAXONOMY, False)
-    assert video_layout_of(gt) is VIDEO_LAYOUTS[layout]
-    for given, workers in ((pred, 1), (pred.parent, 2)):
-        check_panoptic(scored(gt, given, workers, windows=(1, 3)), wanted)
+    for truth, prediction, workers in ((gt, pred, 1), (gt.parent, pred.parent, 2)):
+        assert video_layout_of(truth) is VIDEO_LAYOUTS[layout]
+        check_panoptic(scored(truth, prediction, workers, windows=(1, 3)), wanted)
     windows = {"vipseg": [1, 2, 4, 6, 8], "cityscapes-vps": [1, 2, 3, 4]}[layout]
     assert [*scored(gt, pred, only=["vpq"]).results["vpq"].windows] == windows
 
