@@ -24,7 +24,8 @@ from learning import Variant, groups_of, spread, steps_within, train_and_evaluat
 from pantile.contracts.outputs import MaskOutput
 from pantile.data import PanopticDataset, open_dataset
 from pantile.engine.checkpoint import LAST
-from pantile.predict.predictor import Predictor, load
+from pantile.predict.loading import load
+from pantile.predict.predictor import Predictor
 from pantile.visualize.attention import density
 
 TRAINING_SCENES, UNSEEN_SCENES, LOOKED_AT = 2000, 100, 30

@@ -23,12 +23,14 @@ MAY_IMPORT = {
     "techniques": SHARED | {"layers", "losses"},
     "convert": SHARED | {"backbones", "data", "engine", "inference", "layers", "models", "recipes"},
     "inference": SHARED | {"data", "merge"},
+    "runtime": SHARED | {"data", "inference", "merge"},
+    "export": SHARED | {"data", "engine", "inference", "merge", "runtime", "techniques"},
     "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},
-    "predict": SHARED | {"convert", "engine", "inference", "data", "merge", "visualize"},
+    "predict": SHARED | {"convert", "data", "engine", "export", "inference", "merge", "runtime", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
-    | {"convert", "data", "engine", "inference", "labels", "metrics"}
+    | {"convert", "data", "engine", "export", "inference", "labels", "metrics", "runtime"}
     | {"models", "predict", "recipes", "score", "visualize"},
     "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }

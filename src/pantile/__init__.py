@@ -95,7 +95,7 @@ _HOME = {
     "deeplabv3_nano_config": "pantile.models.deeplabv3",
     "kmax_nano_config": "pantile.models.kmax",
     "list_recipes": "pantile.recipes.registry",
-    "load": "pantile.predict.predictor",
+    "load": "pantile.predict.loading",
     "losses_with": "pantile.techniques.training_losses",
     "make_recipe": "pantile.recipes.registry",
     "mask2former_nano_config": "pantile.models.mask2former",

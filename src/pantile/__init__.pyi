@@ -46,8 +46,8 @@ from pantile.models.segmenter import segmenter_nano_config as segmenter_nano_con
 from pantile.models.semask import semask_nano_config as semask_nano_config
 from pantile.models.upernet import upernet_nano_config as upernet_nano_config
 from pantile.models.vit_adapter import vit_adapter_nano_config as vit_adapter_nano_config
+from pantile.predict.loading import load as load
 from pantile.predict.predictor import Predictor as Predictor
-from pantile.predict.predictor import load as load
 from pantile.predict.result import PanopticResult as PanopticResult
 from pantile.recipes.model_by_name import create_model as create_model
 from pantile.recipes.registry import list_recipes as list_recipes

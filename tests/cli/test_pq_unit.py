@@ -16,10 +16,11 @@ from pantile.cli.eval import write_json
 from pantile.cli.score_tables import print_score
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.percent import percent
+from pantile.contracts.predictions import Prediction
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.callbacks import StepProgress
 from pantile.engine.grid_search import TABLE, Row, _write
-from pantile.engine.meters import Evaluation
+from pantile.engine.meters import Evaluation, Meters
 from pantile.metrics import PanopticQuality
 from pantile.metrics.printing import print_quality
 from pantile.score.evidence import evidence_of
@@ -69,7 +70,7 @@ def test_eval_and_score_and_bench_print_percent(quality, score, capsys):
 def test_the_report_shows_percent(quality):
     photo = np.zeros((4, 4, 3), np.uint8)
     results = Evaluation({"panoptic_quality": quality}).to_dict()
-    page = render_report(ReportData(results=results, taxonomy=TAXONOMY, best=[Example("a.png", photo, pq=PQ)]))
+    page = render_report(ReportData(results=results, taxonomy=TAXONOMY, best=[Example("a.png", photo, quality=PQ)]))
     assert f"PQ {SHOWN}" in page and page.count(f">{SHOWN}<") >= 1
 
 
@@ -97,12 +98,14 @@ def test_files_hold_fractions(quality, score, tmp_path):
         assert float(next(csv.DictReader(file))["pq"]) == pytest.approx(PQ)
 
 
-def test_the_log_holds_fractions(quality, monkeypatch):
+def test_the_log_holds_fractions():
     from pantile.engine.task import PanopticTask
 
     logged = {}
+    meters = Meters(TAXONOMY)
+    meters.update([Prediction(PRED)], [GT], [0])
     task = SimpleNamespace(
-        meters=SimpleNamespace(quality=SimpleNamespace(compute=lambda: quality), semantic=None),
+        meters=meters,
         log_dict=lambda values, **_: logged.update(values),
         log=lambda name, value, **_: logged.update({name: value}),
     )

@@ -13,7 +13,8 @@ from pantile.contracts.panoptic import PanopticMap, Segment, ids_to_rgb
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits
 from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.scenes import Scenes
-from pantile.data.write_coco import segments_info, write_coco_panoptic
+from pantile.data.segment_rows import segments_info
+from pantile.data.write_coco import write_coco_panoptic
 
 SCENES = Scenes(3, size=(48, 64), crowd_probability=1.0)
 

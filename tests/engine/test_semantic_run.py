@@ -91,6 +91,7 @@ def test_the_report_begins_with_mean_iou_and_has_no_things(run):
     printed("report", str(run), "--limit", "1", "--images", "1")
     page = (run / "report.html").read_text()
     assert 0 < page.index(">mIoU<") < page.index(">PQ<")
+    assert "<span>mIoU " in page and "<span>PQ " not in page  # of single images
     assert 'id="things"' not in page and "From pixels to classes" in page
 
 

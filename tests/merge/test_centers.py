@@ -23,8 +23,10 @@ from pantile.merge.center_config import (
     center_coco,
     center_mapillary,
 )
-from pantile.merge.centers import _warn_of_uncentred_things, predict_centers
-from pantile.merge.grouping import Centers, find_centers, nearest_centers
+from pantile.merge.center_painting import warn_of_uncentred_things
+from pantile.merge.centers import predict_centers
+from pantile.merge.grouping import find_centers
+from pantile.merge.nearest_centers import Centers, nearest_centers
 
 TAXONOMY = plain_taxonomy(["cat", "sky", "dog", "road", "wall", "bird", "grass"], things=["cat", "dog", "bird"])
 ONLY_STUFF = plain_taxonomy(TAXONOMY.names, things=[])
@@ -250,7 +252,7 @@ def test_only_stuff_or_only_things(center):
 
 def test_things_without_a_centre_become_void_and_are_told_once():
     output, placement = painted([[0, 1, 2]], [[0.05, 0.1, 0]])
-    _warn_of_uncentred_things.cache_clear()
+    warn_of_uncentred_things.cache_clear()
     with pytest.warns(UserWarning, match="no centre above merge.center_threshold") as told:
         for _ in range(3):
             (prediction,) = predict_centers(output, TAXONOMY, SMALL, [placement], ALL_TASKS)
@@ -259,7 +261,7 @@ def test_things_without_a_centre_become_void_and_are_told_once():
     assert prediction.instances == ()
     assert prediction.semantic.tolist() == [[0, 1, 2]]
 
-    _warn_of_uncentred_things.cache_clear()
+    warn_of_uncentred_things.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (panoptic,) = assert_equals_oracle(output, replace(SMALL, uncentred_things="one_segment"), [placement])

@@ -48,7 +48,7 @@ def test_masks_vote_with_their_class_probabilities(config, placement, window):
     shares = logits.softmax(0) if isinstance(config, MaskMergeConfig) else logits.sigmoid()
     votes = torch.einsum("nk,nhw->khw", output.class_logits[0].softmax(-1)[:, :-1], shares)
     expected = (votes / votes.sum(0))[:, *window.slices]
-    found = class_evidence(output, config, placement)(window)
+    found = torch.from_numpy(class_evidence(output, config, placement)(window))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.sum(0), torch.ones(window.size))
 
@@ -60,7 +60,7 @@ def test_centers_give_the_softmax_of_their_classes(placement, window):
     semantic = 3 * torch.randn(1, 4, 17, 25, generator=generator)
     output = CenterOutput(semantic, torch.zeros(1, 1, 17, 25), torch.zeros(1, 2, 17, 25))
     expected = to_original(semantic, placement, True, placement is ODD).softmax(0)[:, *window.slices]
-    found = class_evidence(output, CenterMergeConfig(), placement)(window)
+    found = torch.from_numpy(class_evidence(output, CenterMergeConfig(), placement)(window))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -76,7 +76,7 @@ def test_kernels_give_the_best_of_each_class(window):
         label = int(probability[query, :4].argmax())
         best[label] = torch.maximum(best[label], probability[query, label] * shares[query])
     expected = (best / best.sum(0))[:, *window.slices]
-    found = class_evidence(output, PanopticFCNMergeConfig(), ODD)(window)
+    found = torch.from_numpy(class_evidence(output, PanopticFCNMergeConfig(), ODD)(window))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -90,9 +90,9 @@ def test_half_precision_and_autocast_do_not_move_borders():
     half = masks(torch.bfloat16)
     exact = MaskOutput(*(getattr(half, name).float() for name in list(vars(half))[:5]))
     window = Window(0, 0, 40, 70)
-    expected = class_evidence(exact, QueryMergeConfig(), ODD)(window)
+    expected = torch.from_numpy(class_evidence(exact, QueryMergeConfig(), ODD)(window))
     with torch.autocast("cpu", torch.bfloat16):
-        found = class_evidence(half, QueryMergeConfig(), ODD)(window)
+        found = torch.from_numpy(class_evidence(half, QueryMergeConfig(), ODD)(window))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 

@@ -153,15 +153,15 @@ def at_angles(*degrees):
     ],
 )
 def test_chains(degrees, classes, kept, group_of):
-    groups = fuse_kernels(at_angles(*degrees), torch.tensor(classes), 0.9)
+    groups = fuse_kernels(at_angles(*degrees).numpy(), np.array(classes), 0.9)
     assert groups.kept.tolist() == kept
     assert groups.group_of.tolist() == group_of
 
 
 def test_fusion_of_nothing_and_of_zeros():
-    nothing = fuse_kernels(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), 0.9)
+    nothing = fuse_kernels(np.empty((0, 4)), np.empty(0, np.int64), 0.9)
     assert nothing.kept.shape == nothing.group_of.shape == (0,)
-    zeros = fuse_kernels(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64), 0.9)
+    zeros = fuse_kernels(np.zeros((3, 4)), np.zeros(3, np.int64), 0.9)
     assert zeros.kept.tolist() == zeros.group_of.tolist() == [0, 1, 2]
 
 
@@ -176,8 +176,8 @@ def test_fusion_equals_plain_loops(kernels, seed, threshold):
     embed = torch.tensor(kernels, dtype=torch.float64)
     things = [(n, 1 - n / 100, int(label)) for n, label in enumerate(classes)]
     config = PanopticFCNMergeConfig(similarity_threshold=threshold)
-    groups = fuse_kernels(embed, classes, threshold)
-    members = [(groups.group_of == g).nonzero()[:, 0].tolist() for g in range(len(groups.kept))]
+    groups = fuse_kernels(embed.numpy(), classes.numpy(), threshold)
+    members = [np.flatnonzero(groups.group_of == g).tolist() for g in range(len(groups.kept))]
     assert members == [queries for _, _, queries in fused(things, embed, config)]
     assert [m[0] for m in members] == groups.kept.tolist()
 

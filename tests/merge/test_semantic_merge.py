@@ -114,7 +114,7 @@ def test_evidence_of_a_tile_is_the_probability_of_every_class(selection, resize)
     output, window = class_output(selection=selection), Window(3, 10, 30, 41)
     config = SemanticMergeConfig(resize=resize)
     expected = full_maps(output, 0, PLACEMENT, config)[:, *window.slices]
-    evidence = class_evidence(output, config, PLACEMENT)(window)
+    evidence = torch.from_numpy(class_evidence(output, config, PLACEMENT)(window))
     torch.testing.assert_close(evidence.double(), expected, atol=1e-6, rtol=1e-4)
 
 

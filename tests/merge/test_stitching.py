@@ -47,8 +47,8 @@ class Given:
 
     values: torch.Tensor
 
-    def __call__(self, window: Window) -> torch.Tensor:
-        return self.values[:, *window.slices]
+    def __call__(self, window: Window) -> np.ndarray:
+        return self.values[:, *window.slices].numpy()
 
 
 def cut(truth: PanopticMap, layout: TileLayout, generator: np.random.Generator) -> list[TilePrediction]:

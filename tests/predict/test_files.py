@@ -165,7 +165,7 @@ def test_images_that_turn_out_bad_are_all_named_and_the_rest_is_kept(predictor, 
     for name in ("b.png", "d.png"):
         (photos / name).write_bytes(whole[: len(whole) // 2])
     out = tmp_path / "out"
-    decoded = count_calls(monkeypatch, sys.modules["pantile.predict.predictor"], "read_image")
+    decoded = count_calls(monkeypatch, sys.modules["pantile.predict.sources"], "read_image")
     with pytest.raises(UserError, match="2 of 4 images cannot be used") as told:
         predict_files(predictor, find_images([photos]), out)
     assert "b.png does not decode" in str(told.value) and "d.png does not decode" in str(told.value)

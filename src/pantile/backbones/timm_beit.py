@@ -80,7 +80,7 @@ class BeitBackbone(Backbone):
         model, (height, width) = self.model, images.shape[2:]
         patches = model.patch_embed.proj(F.pad(images, (0, -width % 16, 0, -height % 16)))
         grid = (patches.shape[2], patches.shape[3])
-        x = torch.cat([model.cls_token.expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
+        x = torch.cat([model.cls_token.expand(images.shape[0], -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
         maps = []
         for number, (block, table) in enumerate(zip(model.blocks, self.tables, strict=True), start=1):
             x = block(x, relative_bias(table, self.grid, grid).to(x.dtype))

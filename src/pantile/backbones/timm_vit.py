@@ -72,7 +72,7 @@ class ViTBackbone(nn.Module):
         images = F.pad(images, (0, -images.shape[3] % stride, 0, -images.shape[2] % stride))
         patches = model.patch_embed.proj(images)
         size = patches.shape[2:]
-        others = [token.expand(len(images), -1, -1) for token in _tokens(model)]
+        others = [token.expand(images.shape[0], -1, -1) for token in _tokens(model)]
         x = torch.cat([*others, patches.flatten(2).transpose(1, 2)], dim=1)
         x = x + resize_positions(model.pos_embed, self.grid, size, self.positions)
         x = model.norm(model.blocks(x))

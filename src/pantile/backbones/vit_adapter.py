@@ -109,7 +109,7 @@ class ViTAdapter(Backbone):
         model, tables = self.beit.model, self.beit.tables
         grid, step, patch_maps = sizes[1], len(tables) // GROUPS, []
         patches = _tokens(model.patch_embed.proj(images))
-        class_token = model.cls_token.expand(len(images), -1, -1)
+        class_token = model.cls_token.expand(images.shape[0], -1, -1)
         for group, (injector, extractors) in enumerate(zip(self.injectors, self.extractors, strict=True)):
             x = torch.cat([class_token, injector(patches, grid, pyramid, sizes)], dim=1)
             for number in range(group * step, (group + 1) * step):

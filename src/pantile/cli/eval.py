@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
 from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
@@ -16,10 +16,11 @@ from pantile.cli.view_options import add_view_arguments, views_of
 if TYPE_CHECKING:
     from pantile.engine.evaluate_videos import VideoEvaluation
     from pantile.engine.meters import Evaluation
+    from pantile.inference.tiles import Tiling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint_argument(parser)
+    add_checkpoint_argument(parser, OR_EXPORTED)
     parser.add_argument("--data", required=True, help="a folder of a labelled data set, or `scenes`")
     parser.add_argument("--split", default="val", help="default: val")
     parser.add_argument("--limit", type=at_least_one, help="only the first N images")
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from pantile.predict import Predictor
 
     views, tiling = views_of(args), tiles_of(args)
+    if is_exported(args.checkpoint):
+        return _run_exported(args, tiling)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     if args.confused and per_class(checkpoint.config):
@@ -83,6 +86,24 @@ def run(args: argparse.Namespace) -> int:
         if args.confused:
             predictor = Predictor(load_task(checkpoint), views=views, tiling=tiling)
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
+    return 0
+
+
+def _run_exported(args: argparse.Namespace, tiling: "Tiling | None") -> int:
+    """The same of a file that ``pantile export`` wrote; one image at a time, as it is shipped."""
+    from pantile.contracts.errors import UserError
+    from pantile.data import open_dataset
+    from pantile.predict.exported_evaluation import evaluate_exported
+
+    if args.set or args.confused:
+        option = "--set" if args.set else "--confused"
+        raise UserError(f"{option} is of checkpoints; {args.checkpoint} is an exported file: leave it out.")
+    file = opened_file(args)
+    dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
+    result = evaluate_exported(file, dataset, args.limit, tiling, reading_of(args, file.header.reading))
+    print_results(result)
+    if args.json:
+        write_json(result.to_dict(), args.json)
     return 0
 
 

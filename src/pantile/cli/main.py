@@ -20,8 +20,14 @@ VERBS = {
     "report": "draw a run as one HTML page",
     "bench": "measure models on this device: the grid search of SWideRNet's paper",
     "convert": "load checkpoints of the original repositories and of Hugging Face, and export back",
+    "export": "write one file for other runtimes, checked there: ONNX, or a program of torch",
+    "publish": "write a run as a folder for a hub: weights, config and a model card",
     "export-hf": "write a folder that Hugging Face's transformers loads",
 }
+
+#: what ``pip install pantile`` alone, or with the extra ``runtime``, leaves out
+OF_FULL_INSTALL = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "scipy", "pydantic", "yaml", "rich"}
+OF_FULL_INSTALL |= {"matplotlib", "jinja2", "safetensors", "tensorboard", "pycocotools", "faster_coco_eval"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
     except UserError as error:
         print(f"pantile: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in OF_FULL_INSTALL:
+            raise
+        needed = f"{arguments[0]} needs {error.name}"
+        print(f"pantile: {needed}: install it with `pip install 'pantile[full]'`.", file=sys.stderr)
         return 2
     except OSError as error:
         if _nobody_reads():

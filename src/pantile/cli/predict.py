@@ -3,17 +3,25 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
 from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pantile.inference.tiles import Tiling
+    from pantile.predict.like import GroundTruth
+    from pantile.predict.protocol import ImagePredictor
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint_argument(parser)
+    add_checkpoint_argument(parser, OR_EXPORTED)
     parser.add_argument("images", nargs="+", type=Path, help="image files, folders of images, or films")
     parser.add_argument(
         "--out",
@@ -57,15 +65,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_exported(args.checkpoint):
+        return _run_exported(args)
     from pantile.cli.lean_imports import import_torchmetrics
     from pantile.data.films import is_film
 
     import_torchmetrics()
     if args.track is not None or any(map(is_film, args.images)):
         return _run_films(args)
-    from pantile.engine.measures import check_segments
+    return _run_images(args, _predictor)
+
+
+def _run_exported(args: argparse.Namespace) -> int:
+    from pantile.contracts.errors import UserError
+    from pantile.data.films import is_film
+
+    if args.inside is not None:
+        raise UserError(f"--inside draws layers, which {args.checkpoint} does not give: name the run instead.")
+    if args.track is not None or any(map(is_film, args.images)):
+        raise UserError(f"Films are predicted by checkpoints only, not by {args.checkpoint}: name the run instead.")
+    return _run_images(args, _exported_predictor)
+
+
+def _run_images(
+    args: argparse.Namespace, predictor_of: "Callable[[argparse.Namespace, Tiling | None], ImagePredictor]"
+) -> int:
     from pantile.engine.processes import processes
-    from pantile.predict import PredictOptions, find_images, predict_files, predictor_of, read_ground_truth
+    from pantile.predict import PredictOptions, find_images, predict_files
     from pantile.predict.distributed import join_processes
     from pantile.predict.images import tell_bad
     from pantile.predict.job import JobFolder
@@ -77,12 +103,10 @@ def run(args: argparse.Namespace) -> int:
         overlays=not args.no_overlays,
         existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
         skip_bad=args.skip_bad,
-        like=read_ground_truth(args.like) if args.like else None,
+        like=_ground_truth(args.like) if args.like else None,
     )
     with join_processes(world):
-        checkpoint = opened(args.checkpoint, args.weights)
-        check_segments(checkpoint.config, str(checkpoint.path))
-        predictor = predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+        predictor = predictor_of(args, tiling)
         predictor.reading = reading_of(args, predictor.reading) or predictor.reading
         made = predict_files(predictor, images, args.out, world.rank, world.total, options)
         if args.inside is not None:
@@ -98,6 +122,28 @@ def run(args: argparse.Namespace) -> int:
             print(f"pantile: {tell_bad(made.bad, len(images))}", file=sys.stderr)
         print(made.json)
     return 1 if made.bad else 0
+
+
+def _exported_predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    file = opened_file(args)
+    from pantile.predict.exported import ExportedPredictor
+
+    return ExportedPredictor(file, tiling, args.orientation)
+
+
+def _predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    from pantile.engine.measures import check_segments
+    from pantile.predict import predictor_of
+
+    checkpoint = opened(args.checkpoint, args.weights)
+    check_segments(checkpoint.config, str(checkpoint.path))
+    return predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+
+
+def _ground_truth(path: Path) -> "GroundTruth":
+    from pantile.predict import read_ground_truth
+
+    return read_ground_truth(path)
 
 
 def _run_films(args: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ def report_run(
     predictor = predictor_of(checkpoint)
     ranked = sorted(((quality, index) for index, quality in evaluation.per_image if quality == quality), reverse=True)
     best, worst = ranked[:images], ranked[::-1][: min(images, max(0, len(ranked) - images))]
+    measure = evaluation.main_label
     is_thing = [c.is_thing for c in checkpoint.taxonomy.classes]
     data = ReportData(
         title=f"{checkpoint.config.recipe}: {run.name}",
@@ -84,8 +85,8 @@ def report_run(
         per_class=per_class(checkpoint.config),
         taxonomy=checkpoint.taxonomy,
         metrics=read_run_log(run),
-        best=[_example(predictor, validation_set, index, quality) for quality, index in best],
-        worst=[_example(predictor, validation_set, index, quality) for quality, index in worst],
+        best=[_example(predictor, validation_set, index, quality, measure) for quality, index in best],
+        worst=[_example(predictor, validation_set, index, quality, measure) for quality, index in worst],
         confused=confused_things(predictor, validation_set, evaluation.confused[:images]),
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         ranked=[ranked for _, index in best[:2] if (ranked := _ranked(predictor, validation_set, index))],
@@ -100,13 +101,13 @@ def report_run(
     return path
 
 
-def _example(predictor: "Predictor", dataset: "PanopticDataset", index: int, quality: float) -> "Example":
+def _example(predictor: "Predictor", dataset: "PanopticDataset", index: int, quality: float, measure: str) -> "Example":
     from pantile.data.image_files import as_rgb
     from pantile.visualize.report import draw_example
 
     image, truth = dataset.load(index)
     prediction = predictor(image).panoptic
-    return draw_example(dataset.name_of(index), as_rgb(image), dataset.taxonomy, truth, prediction, quality)
+    return draw_example(dataset.name_of(index), as_rgb(image), dataset.taxonomy, truth, prediction, quality, measure)
 
 
 def _inside(predictor: "Predictor", dataset: "PanopticDataset", index: int) -> "Inside":

@@ -19,7 +19,7 @@ def channels_of(labels: Tensor, classes: Tensor | None, num_classes: int) -> Ten
     """
     if classes is None:
         return labels
-    table = classes.new_full((len(classes), num_classes + 1), -1)
+    table = classes.new_full((classes.shape[0], num_classes + 1), -1)
     table.scatter_(1, classes + 1, torch.arange(classes.shape[1], device=classes.device).expand_as(classes))
     table[:, 0] = -1
     return table.gather(1, labels.flatten(1) + 1).view_as(labels)
@@ -32,6 +32,6 @@ def in_class_order(maps: Tensor, classes: Tensor | None, num_classes: int, fill:
     """
     if classes is None:
         return maps
-    shape = (len(maps), num_classes + 1, *maps.shape[2:])
+    shape = (maps.shape[0], num_classes + 1, *maps.shape[2:])
     index = (classes + 1).view(*classes.shape, *[1] * (maps.ndim - 2)).expand_as(maps)
     return maps.new_full(shape, fill).scatter(1, index, maps)[:, 1:]

@@ -34,6 +34,7 @@ def padding_mask(placements: Sequence[Placement]) -> "Tensor | None":
 
     if all(p.content == p.padded for p in placements):
         return None
+
     mask = torch.ones(len(placements), *placements[0].padded, dtype=torch.bool)
     for own, placement in zip(mask, placements, strict=True):
         own[: placement.content[0], : placement.content[1]] = False

@@ -120,11 +120,16 @@ class Taxonomy:
     def stuff_indices(self) -> tuple[int, ...]:
         return tuple(k for k, c in enumerate(self.classes) if not c.is_thing)
 
+    @cached_property
+    def thing_flags(self) -> tuple[bool, ...]:
+        """Per class."""
+        return tuple(c.is_thing for c in self.classes)
+
     def is_thing(self, device: "torch.device | str" = "cpu") -> "Tensor":
         """(K,) bool."""
-        import torch  # here, because files are scored without it
+        import torch  # here, because files are scored, and exported networks run, without it
 
-        return torch.tensor([c.is_thing for c in self.classes], device=device)
+        return torch.tensor(self.thing_flags, device=device)
 
     @cached_property
     def fingerprint(self) -> str:

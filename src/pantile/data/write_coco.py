@@ -4,15 +4,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from scipy import ndimage
-
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
-from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.panoptic import ids_to_rgb
 from pantile.data.dataset import PanopticDataset
 from pantile.data.image_files import save_image
-from pantile.data.label_rows import count_pixels, renumber
+from pantile.data.segment_rows import segments_info
 
 
 def write_coco_panoptic(
@@ -70,29 +67,6 @@ def write_coco_panoptic(
     with replacing(json_path) as temporary:
         temporary.write_text(json.dumps(data), encoding="utf-8")
     return json_path
-
-
-def segments_info(panoptic: PanopticMap, taxonomy: Taxonomy) -> list[dict]:
-    """The JSON rows of a map, areas and boxes (left, top, width, height) counted from its pixels."""
-    areas = count_pixels(panoptic.ids)
-    order = {segment.id: row + 1 for row, segment in enumerate(panoptic.segments)}
-    boxes = ndimage.find_objects(renumber(panoptic.ids, order), max_label=len(order))
-    rows = []
-    for segment, box in zip(panoptic.segments, boxes, strict=True):
-        if box is None:
-            raise ValueError(f"segment {segment.id} has no pixel")
-        vertical, horizontal = box
-        bbox = [horizontal.start, vertical.start, horizontal.stop - horizontal.start, vertical.stop - vertical.start]
-        rows.append(
-            {
-                "id": segment.id,
-                "category_id": taxonomy.classes[segment.class_index].id,
-                "iscrowd": int(segment.is_crowd),
-                "area": areas[segment.id],
-                "bbox": bbox,
-            }
-        )
-    return rows
 
 
 def _flat_stem(name: str) -> str:

@@ -1,6 +1,6 @@
 """From images to predictions at the images' own sizes: a batch that fits the network, or one image in tiles."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from pantile.contracts.predictions import Prediction, Task
 from pantile.data.raster_file import RasterImage
 from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
 from pantile.inference.network import Network
-from pantile.inference.tiles import Tiling, plan_tiles
+from pantile.inference.tiles import Tiling, Track, plan_tiles
 from pantile.inference.views import Views, forward_views
 from pantile.merge import merge
 from pantile.merge.area_limits import split_area_limits
@@ -21,9 +21,6 @@ from pantile.merge.stitching import TilePrediction, stitch
 from pantile.merge.tile_layout import Window
 
 PANOPTIC: frozenset[Task] = frozenset({"panoptic"})
-
-#: takes the tiles of an image and gives them one by one, for a progress bar
-Track = Callable[[tuple[Window, ...]], Iterable[Window]]
 
 
 def predict_batch(

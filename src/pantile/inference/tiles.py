@@ -6,13 +6,17 @@ it none. Without a scale, an image that is larger than a tile is cut at its own 
 predicted as without tiling.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.placement import Placement
 from pantile.data.fit import FitConfig, fit_placement, half_up
-from pantile.merge.tile_layout import TileLayout, lay_tiles
+from pantile.merge.tile_layout import TileLayout, Window, lay_tiles
+
+#: takes the tiles of an image and gives them one by one, for a progress bar
+Track = Callable[[tuple[Window, ...]], Iterable[Window]]
 
 SMALLEST_TILE = 32
 _MULTIPLE = 32  # of a fixed evaluation size; an odd one, 32k + 1, keeps corners aligned

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
@@ -78,12 +77,16 @@ class Measured:
 
     def pieces(self, segment_id: int) -> int:
         """Connected pieces of a segment."""
+        from scipy import ndimage
+
         own = self.compact[self.slices[segment_id]] == self.numbers[segment_id]
         return ndimage.label(own, structure=DIAGONAL)[1]
 
 
 def measure(ids: np.ndarray) -> Measured:
     """One pass over (H, W) ids; any number of segments."""
+    from scipy import ndimage  # here, because it takes longer to import than most verbs to run
+
     values, lengths = runs(ids)
     present, which = np.unique(values, return_inverse=True)
     compact = np.repeat(which.astype(np.int32) + 1, lengths).reshape(ids.shape)

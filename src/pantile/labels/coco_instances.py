@@ -26,7 +26,7 @@ from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import stored_size
 from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
-from pantile.data.write_coco import segments_info
+from pantile.data.segment_rows import segments_info
 from pantile.labels.class_list import classes_of, read_classes
 from pantile.labels.coco_masks import mask_of
 from pantile.labels.fields import Fields, is_number, path_inside, read_json

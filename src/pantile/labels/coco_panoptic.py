@@ -8,7 +8,7 @@ from pathlib import Path
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_split
-from pantile.data.write_coco import segments_info
+from pantile.data.segment_rows import segments_info
 from pantile.labels.datasets import dataset_source
 from pantile.labels.label_pngs import save_png
 from pantile.labels.registry import WRITERS, register_reader

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
@@ -73,6 +72,8 @@ def _settles(k: int, taxonomy: Taxonomy, as_instances: frozenset[int], flags: Co
 def _settle_map(
     base: PanopticMap, taxonomy: Taxonomy, as_instances: frozenset[int], pooled: bool, flags: Counter, made: Counter
 ) -> PanopticMap:
+    from scipy import ndimage  # here, because it takes longer to import than most verbs to run
+
     ids, segments = base.ids.copy(), []
     next_id = max(segment.id for segment in base.segments) + 1
     for segment in base.segments:

@@ -76,7 +76,7 @@ class AxialAttention(nn.Module):
         )
         scale = similarity_scale(self.norm_similarity, q_RLND, k_RLND, rq_LMD, rk_LMD)
         retrieved = attend_lines(q_RLND, k_RLND, v_RLND, scale, rq_LMD, rk_LMD, rv_LMD)
-        return self._map(self._normalised_sum(*retrieved), len(x_BCHW))
+        return self._map(self._normalised_sum(*retrieved), x_BCHW.shape[0])
 
     def _normalised_sum(self, content_RLND: Tensor, position_RLND: Tensor) -> Tensor:
         """``BN4(content) + BN5(position)``; the two are halves of one batch norm."""

@@ -66,7 +66,7 @@ class _Chunk(NamedTuple):
 
 def _chunk(q: Tensor, k: Tensor, v: Tensor, scale: Tensor, lines: slice) -> _Chunk:
     q_SLD, k_SLD, v_SLE = (_heads_first(x[lines]).to(v.dtype) for x in (q, k, v))
-    s1, s2, s3 = (s.to(v.dtype).repeat(len(q[lines]))[:, None, None] for s in scale.chunk(3))
+    s1, s2, s3 = (s.to(v.dtype).repeat(q[lines].shape[0])[:, None, None] for s in scale.chunk(3))
     return _Chunk(q_SLD, q_SLD * s1, q_SLD * s2, k_SLD, k_SLD * s3, v_SLE)
 
 
@@ -143,7 +143,7 @@ class _AttendLines(torch.autograd.Function):
             grk += torch.bmm(by_key.transpose(1, 2), c.k3.transpose(0, 1)).transpose(0, 1)
             pairs = ((c.q, gq1), (c.q, gq2), (c.k, gk3))
             g_scale += torch.cat([(x * g).sum((1, 2)).view(-1, heads).sum(0) for x, g in pairs]).to(scale.dtype)
-            s1, s2, s3 = (s.to(v.dtype).repeat(len(q[lines]))[:, None, None] for s in scale.chunk(3))
+            s1, s2, s3 = (s.to(v.dtype).repeat(q[lines].shape[0])[:, None, None] for s in scale.chunk(3))
             gq[lines] = _heads_last(gq1 * s1 + gq2 * s2, heads)
             gk[lines] = _heads_last(gk1 + gk3 * s3, heads)
         g_tables = (g.to(r.dtype) for g, r in zip((grq, grk, grv), tables, strict=True))

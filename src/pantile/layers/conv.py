@@ -78,7 +78,7 @@ def on_single_pixels(layer: ConvNorm, x: Tensor) -> Tensor:
     running statistics.
     """
     norm = layer.norm
-    if len(x) > 1 or not layer.training or not isinstance(norm, nn.BatchNorm2d):  # others sum over processes
+    if not layer.training or x.shape[0] > 1 or not isinstance(norm, nn.BatchNorm2d):  # others sum over processes
         return layer(x)
     y = F.batch_norm(layer.conv(x), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
     return layer.act(y)

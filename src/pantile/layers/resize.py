@@ -11,7 +11,7 @@ def corners_aligned(x: Tensor) -> bool:
     those widths are odd (k even) at all strides. Even widths come from inputs of 32k pixels, where pixel *areas*
     coincide instead. The rule is the PyTorch kMaX-DeepLab's, whose checkpoints expect it.
     """
-    return x.shape[-1] % 2 == 1
+    return bool(x.shape[-1] % 2 == 1)  # of a symbolic width while exporting, which the width's rule must settle
 
 
 def resize(x: Tensor, size: tuple[int, int], align_corners: bool | None = None) -> Tensor:

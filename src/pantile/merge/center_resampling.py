@@ -4,13 +4,13 @@ Unlike masks, these maps always have their corners on those of the network's inp
 original size the placement decides, as it does for masks.
 """
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.placement import Placement
-from pantile.merge.resampling import Grid, corners_aligned, ids_to_original
+from pantile.merge.nearest_pixels import corners_aligned
+from pantile.merge.resampling import Grid
 
 
 def decision_grid(size: torch.Size, placement: Placement, at_original: bool) -> Grid:
@@ -37,28 +37,3 @@ def resize_maps(maps: Tensor, placement: Placement, at_original: bool) -> Tensor
         aligned = corners_aligned(placement)
         resized = F.interpolate(content, size=placement.original, mode="bilinear", align_corners=aligned)
     return resized[0]
-
-
-def to_original(values: np.ndarray, placement: Placement) -> np.ndarray:
-    """What was decided on the padded input, cropped and taken to the original size by nearest pixels."""
-    if placement.content == placement.original:
-        return np.ascontiguousarray(values[: placement.content[0], : placement.content[1]])
-    return ids_to_original(values, placement)
-
-
-def offset_growth(size: torch.Size, placement: Placement, at_original: bool) -> tuple[float, float]:
-    """By how much a distance in pixels of the maps grows on its way to where decisions are made, (y, x)."""
-    aligned = corners_aligned(placement)
-    growth = []
-    for source, padded, content, original in zip(
-        size, placement.padded, placement.content, placement.original, strict=True
-    ):
-        factor = _growth(source, padded, aligned=True)
-        growth.append(factor * _growth(content, original, aligned) if at_original else factor)
-    return growth[0], growth[1]
-
-
-def _growth(source: int, target: int, aligned: bool) -> float:
-    if aligned:
-        return max(target - 1, 1) / max(source - 1, 1)  # one row to one row keeps its size
-    return target / source

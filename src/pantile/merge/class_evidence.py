@@ -14,6 +14,7 @@ Where k of K classes are selected, K maps exist for the window that is asked for
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,12 +25,13 @@ from pantile.contracts.precision import autocast_off
 from pantile.merge.center_config import CenterMergeConfig
 from pantile.merge.center_resampling import decision_grid
 from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.nearest_pixels import corners_aligned
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.query_votes import vote_tiles
 from pantile.merge.query_votes_config import QueryVotesConfig
 from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
-from pantile.merge.resampling import Grid, corners_aligned, original_grid
+from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
 from pantile.merge.tile_layout import Window
 
@@ -52,8 +54,12 @@ def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> C
     logits, classes, num_classes = output.semantic_logits[0], output.classes, output.num_classes
     grid = decision_grid(logits.shape[-2:], placement, at_original=True)
 
-    def evidence(window: Window) -> Tensor:
-        return in_class_order(_resized(logits, grid, window).softmax(dim=0)[None], classes, num_classes, 0.0)[0].cpu()
+    def evidence(window: Window) -> np.ndarray:
+        return (
+            in_class_order(_resized(logits, grid, window).softmax(dim=0)[None], classes, num_classes, 0.0)[0]
+            .cpu()
+            .numpy()
+        )
 
     return evidence
 
@@ -66,10 +72,10 @@ def _of_classes(output: SemanticOutput, placement: Placement, config: SemanticMe
     if not resized_first:
         maps = maps.float().softmax(dim=0)
 
-    def evidence(window: Window) -> Tensor:
+    def evidence(window: Window) -> np.ndarray:
         fine = _resized(maps, grid, window)
         shares = fine.softmax(dim=0) if resized_first else fine
-        return in_class_order(shares[None], classes, num_classes, 0.0)[0].cpu()
+        return in_class_order(shares[None], classes, num_classes, 0.0)[0].cpu().numpy()
 
     return evidence
 
@@ -90,11 +96,11 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
     logits = output.mask_logits[0]
     class_probability = output.class_logits[0].float().softmax(dim=-1)[:, :-1].T  # (K, N)
 
-    def evidence(window: Window) -> Tensor:
+    def evidence(window: Window) -> np.ndarray:
         masks = probability_of(_resized(logits, grid, window))  # (N, r, c)
         with autocast_off(masks.device):
             votes = (class_probability @ masks.flatten(1)).unflatten(1, masks.shape[1:])
-        return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu()
+        return (votes / votes.sum(dim=0).clamp(min=1e-12)).cpu().numpy()
 
     return evidence
 
@@ -122,12 +128,12 @@ def _of_kernels(output: MaskOutput, placement: Placement, config: PanopticFCNMer
     score, label = score[heard], label[heard]
     grid = original_grid(probabilities.shape[-2:], placement, aligned=False)
 
-    def evidence(window: Window) -> Tensor:
+    def evidence(window: Window) -> np.ndarray:
         votes = _resized(probabilities, grid, window).flatten(1) * score[:, None]
         best = votes.new_zeros(num_classes, votes.shape[1])
         for class_index in label.unique().tolist():
             best[class_index] = votes[label == class_index].amax(dim=0)
-        return (best / best.sum(dim=0).clamp(min=1e-12)).unflatten(1, window.size).cpu()
+        return (best / best.sum(dim=0).clamp(min=1e-12)).unflatten(1, window.size).cpu().numpy()
 
     return evidence
 

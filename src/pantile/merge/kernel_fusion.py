@@ -10,9 +10,7 @@ joins A and C belongs to B, which is not kept: C is in no group.
 
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
 
 
 class Groups(NamedTuple):
@@ -23,32 +21,32 @@ class Groups(NamedTuple):
         group_of: (C,) int64 0..G-1, or -1 for a candidate in no group.
     """
 
-    kept: Tensor
-    group_of: Tensor
+    kept: np.ndarray
+    group_of: np.ndarray
 
 
-def fuse_kernels(kernels: Tensor, classes: Tensor, similarity_threshold: float) -> Groups:
+def fuse_kernels(kernels: np.ndarray, classes: np.ndarray, similarity_threshold: float) -> Groups:
     """Which candidates are kept, and which join them.
 
     Args:
-        kernels: (C, D) floating, on any device; from the highest score to the lowest.
-        classes: (C,) int64, on any device.
+        kernels: (C, D) floating; from the highest score to the lowest.
+        classes: (C,) int64
         similarity_threshold: -1..1.
 
     Returns:
-        On the CPU. Cosines are taken in float64, so that a candidate is on the same side of the threshold on every
-        device. A kernel of zeros resembles none.
+        Cosines are taken in float64, so that a candidate is on the same side of the threshold whatever the device of
+        the network. A kernel of zeros resembles none.
     """
     count = len(kernels)
-    order = torch.arange(count)
+    order = np.arange(count)
     if count == 0:
         return Groups(order, order)
-    directions = F.normalize(kernels.cpu().double(), dim=1)
-    classes = classes.cpu()
+    exact = kernels.astype(np.float64)
+    directions = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
     resembles = (directions @ directions.T >= similarity_threshold) & (classes[:, None] == classes)
-    resembles |= torch.eye(count, dtype=torch.bool)  # even zeros, even at a threshold of 1
+    resembles |= np.eye(count, dtype=bool)  # even zeros, even at a threshold of 1
     earlier = order[:, None] <= order
-    first = torch.where(resembles & earlier, order[:, None], count).amin(dim=0)  # (C,)
+    first = np.where(resembles & earlier, order[:, None], count).min(axis=0)  # (C,)
     leads = first == order
-    number = torch.where(leads, leads.cumsum(0) - 1, -1)
-    return Groups(leads.nonzero()[:, 0], number[first])
+    number = np.where(leads, np.cumsum(leads) - 1, -1)
+    return Groups(np.flatnonzero(leads), number[first])

@@ -19,14 +19,16 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
+from pantile.merge.instance_masks import best_candidates, distinct_queries
 from pantile.merge.likelihood import likelihood_tiles, these_first
 from pantile.merge.mask_config import MaskMergeConfig
 from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
+from pantile.merge.nearest_pixels import corners_aligned, ids_to_original
 from pantile.merge.pixel_wise import merge_pixel_wise
-from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.query_tasks import instances_of, most_voted_classes
 from pantile.merge.registry import register_merge
-from pantile.merge.resampling import Grid, corners_aligned, ids_to_original, original_grid, padded_grid
+from pantile.merge.resampling import Grid, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
 
@@ -121,7 +123,7 @@ def _merge_one(
 def _instances(
     mask_logits: Tensor, class_probability: Tensor, grid: Grid, taxonomy: Taxonomy, config: MaskMergeConfig
 ) -> tuple[Instance, ...]:
-    candidates = best_candidates(class_probability, taxonomy.thing_indices, config.instances)
+    candidates = best_candidates(class_probability.cpu().numpy(), taxonomy.thing_indices, config.instances)
     if not candidates:
         return ()
     strips = _strips(mask_logits, np.array(distinct_queries(candidates)), grid)

@@ -180,15 +180,15 @@ class _Thing(NamedTuple):
 
 def _fuse(candidates: _Candidates, kernels: Tensor, config: PanopticFCNMergeConfig) -> list[_Thing]:
     """One thing for each group, from the highest score to the lowest."""
-    own_kernels = kernels[candidates.query.to(kernels.device)]
-    groups = fuse_kernels(own_kernels, candidates.class_index, config.similarity_threshold)
+    own_kernels = kernels[candidates.query.to(kernels.device)].cpu().double().numpy()
+    groups = fuse_kernels(own_kernels, candidates.class_index.numpy(), config.similarity_threshold)
     members: list[list[int]] = [[] for _ in groups.kept]
     for query, group in zip(candidates.query.tolist(), groups.group_of.tolist(), strict=True):
         if group >= 0:
             members[group].append(query)
     return [
         _Thing(int(candidates.class_index[leader]), float(candidates.score[leader]), queries)
-        for leader, queries in zip(groups.kept, members, strict=True)
+        for leader, queries in zip(groups.kept.tolist(), members, strict=True)
     ]
 
 

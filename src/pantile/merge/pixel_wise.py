@@ -6,9 +6,10 @@ from torch import Tensor
 
 from pantile.merge.likelihood import likelihood_tiles
 from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.query_numbers import canvas_of, number_queries
+from pantile.merge.query_scores import QueryScores
 from pantile.merge.resampling import Grid
-from pantile.merge.scores import QueryScores
-from pantile.merge.segments import Canvas, PastedSegment
+from pantile.merge.segments import Canvas
 
 
 def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, config: MaskMergeConfig) -> Canvas:
@@ -25,7 +26,7 @@ def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, confi
     failed = np.flatnonzero(~scores.passes)
     query_order = torch.from_numpy(np.concatenate([candidates, failed])).to(mask_logits.device)
 
-    ids_of_candidate, classes, queries = _number(candidates, scores)
+    numbers = number_queries(candidates, scores)
     ids = np.zeros(grid.size, np.int32)
     areas = np.zeros(count, np.int64)
     probability = np.zeros(count, np.float64)
@@ -37,30 +38,8 @@ def merge_pixel_wise(mask_logits: Tensor, scores: QueryScores, grid: Grid, confi
         row, column = owned.nonzero(as_tuple=True)
         share = (best / total)[row, column].cpu().numpy()
         winner = winner[row, column].cpu().numpy()
-        ids[tile.top + row.cpu().numpy(), tile.left + column.cpu().numpy()] = ids_of_candidate[winner]
+        ids[tile.top + row.cpu().numpy(), tile.left + column.cpu().numpy()] = numbers[0][winner]
         areas += np.bincount(winner, minlength=count)
         probability += np.bincount(winner, share, minlength=count)
 
-    class_scores = scores.probability[candidates]
-    score_sums = np.bincount(ids_of_candidate, probability * class_scores)[1:]
-    pixels = np.bincount(ids_of_candidate, areas)[1:]
-    segment_scores = score_sums / np.maximum(pixels, 1)
-    rows = zip(classes, segment_scores.tolist(), queries, strict=True)
-    return Canvas(ids, [PastedSegment(*row) for row in rows])
-
-
-def _number(candidates: np.ndarray, scores: QueryScores) -> tuple[np.ndarray, list[int], list[int]]:
-    """The id of each candidate, from 1 in the order of queries, one per thing query and per stuff class; the class of
-    each id and its first query."""
-    ids, classes, queries, id_of_stuff = [], [], [], {}
-    for query in candidates.tolist():
-        class_index = int(scores.class_index[query])
-        segment_id = id_of_stuff.get(class_index)
-        if segment_id is None:
-            classes.append(class_index)
-            queries.append(query)
-            segment_id = len(classes)
-            if not scores.is_thing[query]:
-                id_of_stuff[class_index] = segment_id
-        ids.append(segment_id)
-    return np.array(ids, np.int32), classes, queries
+    return canvas_of(ids, numbers, areas, probability, scores.probability[candidates])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 from pantile.contracts.outputs import SemanticOutput
 from pantile.contracts.panoptic import PanopticMap
@@ -53,7 +52,7 @@ def _of_images(output: SemanticOutput, placement: Placement, config: MergeConfig
     """None: nobody asks for it, as tiles agree that every pixel is void."""
     num_classes = output.num_classes
 
-    def evidence(window: Window) -> torch.Tensor:
-        return torch.zeros(num_classes, *window.size)
+    def evidence(window: Window) -> np.ndarray:
+        return np.zeros((num_classes, *window.size), np.float32)
 
     return evidence

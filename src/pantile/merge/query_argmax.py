@@ -22,12 +22,14 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
+from pantile.merge.instance_masks import best_candidates, distinct_queries
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.query_tasks import best_candidates, distinct_queries, instances_of, most_voted_classes
+from pantile.merge.query_tasks import instances_of, most_voted_classes
 from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid
-from pantile.merge.segments import Canvas, PastedSegment
+from pantile.merge.segments import Canvas
+from pantile.merge.winners import Winners, paint_winners
 
 _CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
 _STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
@@ -139,44 +141,16 @@ def _paint(
         window = (slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns))
         winners[window] = number.to(torch.int16).cpu().numpy()
 
-    counts = np.bincount(winners.reshape(-1).astype(np.int64) + count, minlength=2 * count + 1)
-    won_inside = counts[count + 1 :]
-    won = won_inside + counts[:count][::-1]
-    own = mask_areas.cpu().numpy()
-    accepted = (won > 0) & (own > 0) & (won / np.maximum(own, 1) >= config.overlap_threshold)
-    if config.pixel_test:
-        accepted &= won_inside > 0
-
-    ids, segments = _number(survivors, accepted, taxonomy)
-    outside = np.zeros(count, np.int32) if config.pixel_test else ids
-    id_of_winner = np.concatenate([outside[::-1], [0], ids]).astype(np.int32)
-    return Canvas(id_of_winner[winners.astype(np.int32) + count], segments)
-
-
-def _number(survivors: _Survivors, accepted: np.ndarray, taxonomy: Taxonomy) -> tuple[np.ndarray, list[PastedSegment]]:
-    """The id of each candidate, 0 if not accepted, one per thing query and per stuff class; and the segments."""
-    ids = np.zeros(len(accepted), np.int32)
-    segments: list[PastedSegment] = []
-    id_of_stuff: dict[int, int] = {}
-    scores, queries = survivors.score.tolist(), survivors.query.tolist()
-    for candidate in np.flatnonzero(accepted).tolist():
-        class_index, score = survivors.class_index[candidate], scores[candidate]
-        segment_id = id_of_stuff.get(class_index)
-        if segment_id is None:
-            segments.append(PastedSegment(class_index, score, queries[candidate]))
-            segment_id = len(segments)
-            if not taxonomy.classes[class_index].is_thing:
-                id_of_stuff[class_index] = segment_id
-        elif score > segments[segment_id - 1].score:
-            segments[segment_id - 1] = PastedSegment(class_index, score, queries[candidate])
-        ids[candidate] = segment_id
-    return ids, segments
+    chosen = Winners(
+        winners, mask_areas.cpu().numpy(), survivors.query.tolist(), survivors.class_index, survivors.score.tolist()
+    )
+    return paint_winners(chosen, taxonomy, config)
 
 
 def _instances(
     mask_logits: Tensor, class_probability: Tensor, grid: Grid, taxonomy: Taxonomy, config: QueryMergeConfig
 ) -> tuple[Instance, ...]:
-    candidates = best_candidates(class_probability, taxonomy.thing_indices, config.instances)
+    candidates = best_candidates(class_probability.cpu().numpy(), taxonomy.thing_indices, config.instances)
     if not candidates:
         return ()
     queries = distinct_queries(candidates)

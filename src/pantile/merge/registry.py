@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Protocol, TypeVar, get_args, get_type_hints
 
-from torch import Tensor
+import numpy as np
 
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.registry import Registry, calling_module
@@ -15,8 +15,8 @@ Function = TypeVar("Function", bound=Callable)
 
 ALL_TASKS: frozenset[Task] = frozenset({"panoptic", "instance", "semantic", "presence"})
 
-#: window of the image -> (K, height, width) float32 on the CPU, 0..1
-ClassEvidence = Callable[[Window], Tensor]
+#: window of the image -> (K, height, width) float32, 0..1
+ClassEvidence = Callable[[Window], np.ndarray]
 
 
 class MergeConfig(Protocol):

@@ -6,12 +6,12 @@ for columns: logits at the target are ``rows @ logits @ columns.T``.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pantile.contracts.placement import Placement
+from pantile.merge.nearest_pixels import corners_aligned
 
 
 @dataclass(frozen=True)
@@ -68,31 +68,6 @@ def source_spans(weights: Tensor, step: int) -> list[tuple[int, int]]:
     return spans
 
 
-def ids_to_original(ids: np.ndarray, placement: Placement) -> np.ndarray:
-    """Padded input -> crop to the content -> original size, to the nearest pixel."""
-    aligned = corners_aligned(placement)
-    rows, columns = (
-        _nearest(content, original, aligned)
-        for content, original in zip(placement.content, placement.original, strict=True)
-    )
-    return ids[rows[:, None], columns]
-
-
-def corners_aligned(placement: Placement) -> bool:
-    """Inputs of 32k+1 pixels keep corners aligned at every stride; the references go by the parity of the width."""
-    return placement.padded[1] % 2 == 1
-
-
 def _linear(values: Tensor, size: int, aligned: bool) -> Tensor:
     """(C, n) -> (C, size)"""
     return F.interpolate(values[None], size=size, mode="linear", align_corners=aligned)[0]
-
-
-def _nearest(source: int, target: int, aligned: bool) -> np.ndarray:
-    """(target,) index of the source pixel, halves rounded up; whole-number arithmetic, so ties are exact."""
-    steps = np.arange(target)
-    if not aligned:
-        return (2 * steps + 1) * source // (2 * target)
-    if target == 1:
-        return steps
-    return (2 * steps * (source - 1) + target - 1) // (2 * (target - 1))

@@ -24,20 +24,21 @@ where classes are many; logits are held, at the network's own stride, of as many
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Prediction
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.area_limits import AreaLimits
-from pantile.merge.class_evidence import ClassEvidence
 from pantile.merge.classes_of_tiles import ClassesOfTiles
-from pantile.merge.instance_stitching import InstanceJoiner
 from pantile.merge.joining import SAME_THING, Groups
+from pantile.merge.registry import ClassEvidence
 from pantile.merge.tile_layout import Cell, TileLayout, Window
+
+if TYPE_CHECKING:
+    from pantile.merge.instance_stitching import InstanceJoiner
 
 _CHUNK = (64, 256)  # pixels whose evidence exists at a time, of up to 200 classes
 _CHUNK_CLASSES = 200
@@ -147,6 +148,8 @@ class _Mosaic:
                 self._join(new.nodes[common.within(window).slices], other.nodes[common.within(other.window).slices])
         if tile.prediction.instances is not None:
             if self.instances is None:
+                from pantile.merge.instance_stitching import InstanceJoiner  # it needs pycocotools and scipy
+
                 self.instances = InstanceJoiner(self.layout.size)
             self.instances.add(window, tile.prediction.instances)
         if new.classes is not None and self.classes is None:
@@ -213,7 +216,7 @@ class _Mosaic:
             weights, evidence = _weighted_evidence(tiles, chunk)
             best = None
             if self.per_class or (of_classes is not None and not _agree(of_classes)):
-                best = torch.stack(evidence).sum(dim=0).argmax(dim=0).numpy()
+                best = np.sum(evidence, axis=0).argmax(axis=0)
             if self.per_class:
                 self.nodes[chunk.slices] = 1 + best
             elif not _agree(of_nodes):
@@ -254,7 +257,7 @@ class _Mosaic:
 
 
 def _choose(
-    nodes: np.ndarray, things: np.ndarray, classes: np.ndarray, evidence: list[Tensor], weights: np.ndarray
+    nodes: np.ndarray, things: np.ndarray, classes: np.ndarray, evidence: list[np.ndarray], weights: np.ndarray
 ) -> np.ndarray:
     """The label of each pixel of which T tiles say different things.
 
@@ -270,8 +273,8 @@ def _choose(
     """
     support = np.empty(nodes.shape, np.float32)
     for said, (label, thing, class_index) in enumerate(zip(nodes, things, classes, strict=True)):
-        index = torch.from_numpy(np.maximum(class_index, 0))[None]
-        of_class = np.stack([values.gather(0, index)[0].numpy() for values in evidence])  # (T, r, c)
+        index = np.maximum(class_index, 0)[None]
+        of_class = np.concatenate([np.take_along_axis(values, index, axis=0) for values in evidence])  # (T, r, c)
         another = thing & things & (nodes != label) & (classes == class_index)
         support[said] = np.where(another, 0, of_class).sum(axis=0)
     support[nodes == 0] = -1
@@ -290,14 +293,14 @@ def _agree(labels: np.ndarray) -> bool:
     return bool((labels[1:] == labels[0]).all())
 
 
-def _weighted_evidence(tiles: list[_Pending], chunk: Window) -> tuple[np.ndarray, list[Tensor]]:
+def _weighted_evidence(tiles: list[_Pending], chunk: Window) -> tuple[np.ndarray, list[np.ndarray]]:
     """(T, r, c) weights and T times (K, r, c) weighted evidence."""
     weights, evidence = [], []
     for tile in tiles:
         inside = chunk.within(tile.window)
         rows, columns = inside.slices
         weights.append(tile.row_weight[rows, None] * tile.column_weight[columns])
-        evidence.append(tile.evidence(inside) * torch.from_numpy(weights[-1]))
+        evidence.append(tile.evidence(inside) * weights[-1])
     return np.stack(weights), evidence
 
 

@@ -88,7 +88,7 @@ class CMTDeepLab(PanopticModel):
         keep = self.config.deep_supervision and self.training if layer_outputs is None else layer_outputs
         images = images.contiguous(memory_format=torch.channels_last)
         backbones = self.backbone if isinstance(self.backbone, nn.ModuleList) else [self.backbone]
-        centers, previous, skip, attention = self.cluster_centers.expand(len(images), -1, -1), None, None, []
+        centers, previous, skip, attention = self.cluster_centers.expand(images.shape[0], -1, -1), None, None, []
         outputs: list[MaskOutput] = []
         for backbone, network in zip(backbones, self.networks, strict=True):
             walk = _Walk(network, centers, previous, skip, self.steer, len(outputs))

@@ -198,7 +198,7 @@ class KMaXDeepLab(PanopticModel):
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         maps = self.pixel_decoder(tuple(features[name] for name in self.feature_names))
 
-        centers = self.cluster_centers.expand(len(images), -1, -1)
+        centers = self.cluster_centers.expand(images.shape[0], -1, -1)
         outputs = []
         for index, (layer, stage) in enumerate(zip(self.layers, self._stage_of_layer(), strict=True)):
             centers, output = layer(maps[stage], centers, keep, self._assignment_of(index))

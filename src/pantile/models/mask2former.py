@@ -183,7 +183,7 @@ class Mask2Former(PanopticModel):
         # resize(E . F) = E . resize(F)
         coarse_embeds = [_resize(pixels.embed.detach(), size).flatten(2) for size in pixels.sizes]
 
-        queries = self.query_content.expand(len(pixels.embed), -1, -1)
+        queries = self.query_content.expand(pixels.embed.shape[0], -1, -1)
         middle = queries
         outputs = []
         for index, layer in enumerate(self.layers):

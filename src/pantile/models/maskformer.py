@@ -161,7 +161,7 @@ class MaskFormer(PanopticModel):
         value = pixels.memory.flatten(2).transpose(1, 2)
         key = value + sine_positions((size,), value.shape[2], value.device)
 
-        queries = torch.zeros_like(self.query_position).expand(len(images), -1, -1)
+        queries = torch.zeros_like(self.query_position).expand(images.shape[0], -1, -1)
         outputs = []
         for layer in self.layers[:-1]:
             queries = layer(queries, self.query_position, key, value)

@@ -177,7 +177,9 @@ class MaXDeepLab(PanopticModel):
         Returns:
             ``mask_logits`` at stride 4, for a softmax over N; ``semantic_logits`` in training mode only.
         """
-        memory = MemoryPath(self.dual_paths, self.memory.expand(len(images), -1, -1), self.config, bool(layer_outputs))
+        memory = MemoryPath(
+            self.dual_paths, self.memory.expand(images.shape[0], -1, -1), self.config, bool(layer_outputs)
+        )
         trail = self.backbone.run(images.contiguous(memory_format=torch.channels_last), memory.after_block)
         coarsest = trail[32][-1]
         pixels = self.decoder(coarsest, trail, memory.after_block).relu()

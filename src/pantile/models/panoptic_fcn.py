@@ -208,7 +208,7 @@ class PanopticFCN(PanopticModel):
             classes, presence_logits = selection.classes, selection.presence_logits
         kernel_maps = [self.kernel_head(level) for level in levels[1:]]
         if self.training:
-            none = pixel_embed.new_zeros(len(images), 0, 1)
+            none = pixel_embed.new_zeros(images.shape[0], 0, 1)
             queries = Queries(none.expand(-1, -1, self.num_classes + 1), none.expand(-1, -1, pixel_embed.shape[1]))
             positions = self._positions(logits, kernel_maps)
         else:
@@ -281,7 +281,7 @@ class PanopticFCN(PanopticModel):
 
     def _things(self, logits: Tensor, kernel_map: Tensor, smoothing: int) -> "Queries":
         if not self.thing_classes:
-            none = kernel_map.new_zeros(len(logits), 0, 1)
+            none = kernel_map.new_zeros(logits.shape[0], 0, 1)
             return Queries(none.expand(-1, -1, self.num_classes + 1), none.expand(-1, -1, self.config.embed_channels))
         peaks = find_peaks(logits, smoothing, self.config.candidates)
         class_index = torch.tensor(self.thing_classes, device=logits.device)[peaks.channel]
@@ -295,7 +295,7 @@ class PanopticFCN(PanopticModel):
         group = {index: 1 + rank for rank, index in enumerate(stuff)}  # things, whatever their channels, are group 0
         groups = torch.tensor([group.get(index, 0) for index in self.stuff_channels], device=logits.device)
         regions = pool_regions(logits, kernel_map, groups, 1 + len(stuff))
-        class_index = torch.tensor(stuff, device=logits.device, dtype=torch.int64).expand(len(logits), -1)
+        class_index = torch.tensor(stuff, device=logits.device, dtype=torch.int64).expand(logits.shape[0], -1)
         class_logits = logits_of_class(class_index, regions.score[:, 1:], self.num_classes)
         embed = _linear(self.stuff_generator, regions.kernel)
         if self.num_classes == 1:

@@ -53,13 +53,16 @@ def find_peaks(logits: Tensor, smoothing: int, count: int) -> Peaks:
         smoothing: side of the neighbourhood, odd.
         count: n; h * w where that is less.
     """
-    area = logits.shape[2] * logits.shape[3]
+    channels, area = logits.shape[1], logits.shape[2] * logits.shape[3]
     probability = at_least_float32(logits).sigmoid()
     smooth = 0.5 * (probability + F.avg_pool2d(probability, smoothing, stride=1, padding=smoothing // 2))
     is_peak = F.max_pool2d(smooth, 3, stride=1, padding=1) == smooth
     rank = torch.where(is_peak, smooth, smooth - 1)  # what is no peak comes after all peaks, in an order of its own
     value, index = rank.flatten(1).topk(min(count, area))
-    return Peaks(index // area, value.clamp(min=0), index % area)
+    # looked up, because formats of exported networks cannot divide by a size that is not known yet
+    channel = torch.arange(channels, device=index.device)[:, None].expand(-1, area).flatten()
+    position = torch.arange(area, device=index.device).expand(channels, -1).flatten()
+    return Peaks(channel[index], value.clamp(min=0), position[index])
 
 
 def kernels_at(kernel_map: Tensor, position: Tensor) -> Tensor:

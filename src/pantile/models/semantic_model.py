@@ -20,7 +20,7 @@ class AllClasses(nn.Module):
         self.norm = norm
 
     def select(self, feature: Tensor, class_embed: Tensor, tokens: Tensor | None = None) -> ClassSelection:
-        return ClassSelection(class_embed.expand(len(feature), -1, -1))
+        return ClassSelection(class_embed.expand(feature.shape[0], -1, -1))
 
     def normalise(self, logits: Tensor, selection: ClassSelection) -> Tensor:
         return logits if self.norm is None else self.norm(logits.movedim(1, -1)).movedim(-1, 1)
@@ -73,7 +73,7 @@ class SemanticModel(PanopticModel):
         logits = torch.einsum("bkd,bdhw->bkhw", selection.class_embed, pixel_embed)
         if class_bias is not None:
             chosen = class_bias if selection.classes is None else class_bias[selection.classes]
-            logits = logits + chosen.expand(len(logits), -1)[..., None, None]
+            logits = logits + chosen.expand(logits.shape[0], -1)[..., None, None]
         return SemanticOutput(
             self.selector.normalise(logits, selection),
             pixel_embed,

@@ -8,7 +8,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "files": ("PredictOptions", "Predicted", "predict_files"),
         "images": ("ImageFile", "find_images"),
         "like": ("read_ground_truth",),
-        "predictor": ("Predictor", "load", "predictor_of"),
+        "loading": ("load",),
+        "predictor": ("Predictor", "predictor_of"),
         "result": ("PanopticResult",),
     },
 )

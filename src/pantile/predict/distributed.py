@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch.distributed as distributed
-
 from pantile.contracts.errors import UserError
 from pantile.engine.processes import Processes
 
@@ -18,6 +16,8 @@ def join_processes(world: Processes) -> Iterator[None]:
     if world.total == 1:
         yield
         return
+    import torch.distributed as distributed  # here, because one process needs no torch for this
+
     distributed.init_process_group("gloo")
     try:
         yield
@@ -29,6 +29,8 @@ def on_first(function: Callable[[], T], rank: int, world_size: int) -> T:
     """What ``function`` gives in process 0, in every process; its UserError, too, so that nobody waits for it."""
     if world_size == 1:
         return function()
+    import torch.distributed as distributed
+
     answer: list = [None, None]
     if rank == 0:
         try:
@@ -47,6 +49,8 @@ def gathered(own: T, world_size: int) -> list[T]:
     """The objects of all processes, in their order."""
     if world_size == 1:
         return [own]
+    import torch.distributed as distributed
+
     parts: list = [None] * world_size
     distributed.all_gather_object(parts, own)
     return parts

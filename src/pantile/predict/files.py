@@ -1,16 +1,16 @@
 """Predicting files and folders: a COCO-panoptic folder and overlays out, shared by any number of processes."""
 
+import importlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
@@ -18,20 +18,19 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.id_png import save_ids
 from pantile.data.image_files import save_image
-from pantile.engine.config import to_dict
-from pantile.engine.measures import per_class
-from pantile.merge.tile_layout import Window
 from pantile.predict.distributed import gathered, on_first
 from pantile.predict.georeferenced import write_georeferenced
 from pantile.predict.images import BadImage, ImageFile, find_bad, tell_bad
 from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, stamp_of, strays
-from pantile.predict.like import GroundTruth, name_like, taxonomy_like
-from pantile.predict.predictor import Predictor
+from pantile.predict.progress import Progress, no_progress, progress_bars
+from pantile.predict.protocol import ImagePredictor
 from pantile.predict.result import PanopticResult, information
+
+if TYPE_CHECKING:
+    from pantile.predict.like import GroundTruth
 
 OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
 _REMEDY = "\n--skip-bad predicts the others."
-FEW_TILES = 4  # up to so many have no progress bar of their own
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class PredictOptions:
     overlays: bool = True
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     skip_bad: bool = False
-    like: GroundTruth | None = None
+    like: "GroundTruth | None" = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class _Plan:
 
 
 def predict_files(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     images: Sequence[ImageFile],
     out: Path,
     rank: int = 0,
@@ -108,13 +107,13 @@ def predict_files(
             other weights or options; or images cannot be used: all of them are named. Finished ones are kept.
     """
     options, folder = options or PredictOptions(), JobFolder(out)
-    classes = predictor.taxonomy if options.like is None else taxonomy_like(predictor.taxonomy, options.like)
+    classes = predictor.taxonomy if options.like is None else _like().taxonomy_like(predictor.taxonomy, options.like)
     plan = on_first(lambda: _prepare(predictor, images, folder, options), rank, world_size)
     share = plan.todo[rank::world_size]
     done: list[Done] = []
     bad: list[BadImage] = []
-    with progress_bars(hidden=rank > 0) as progress:
-        bar = progress.add_task("predicting", total=len(share))
+    with no_progress() if rank else progress_bars() as progress:
+        progress.start(len(share))
         for image, read in zip(share, _read_ahead(predictor, share), strict=True):
             found = read if bad and not options.skip_bad else _result_of(predictor, read, progress)
             if isinstance(found, PanopticResult):
@@ -122,13 +121,13 @@ def predict_files(
             if isinstance(found, UserError):
                 bad.append(BadImage(image.name, str(found)))
                 if not options.skip_bad:
-                    progress.update(bar, description="looking for more bad images")
+                    progress.describe("looking for more bad images")
                     if predictor.tiling:
                         break  # its images are large: they are not decoded to be looked at
             elif isinstance(found, Done):
                 done.append(found)
                 folder.append(found, rank)
-            progress.advance(bar)
+            progress.advance()
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
     if bad and not options.skip_bad:
         raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY} What is finished is kept: --resume goes on from there.")
@@ -137,18 +136,20 @@ def predict_files(
         raise UserError(tell_bad(bad, len(images)))
     if rank == 0:
         categories = classes if options.like is None else options.like.taxonomy
-        _finish(folder, finished, plan.log.ids, categories, information(per_class(predictor.task.config)))
+        _finish(folder, finished, plan.log.ids, categories, information(predictor.per_class))
         in_order = {name: finished[name] for name in plan.log.ids if name in finished}
         folder.start(Log(plan.log.settings, plan.log.ids, in_order))  # the logs of all processes become one
     return Predicted(folder.json, bad, len(finished), len(plan.log.done))
 
 
-def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolder, options: PredictOptions) -> _Plan:
+def _prepare(
+    predictor: ImagePredictor, images: Sequence[ImageFile], folder: JobFolder, options: PredictOptions
+) -> _Plan:
     """Decides what is to do, and makes the folder ready for it."""
     if options.existing == "refuse":
         folder.refuse_existing()
     if options.like is not None:
-        images = name_like(images, options.like)
+        images = _like().name_like(images, options.like)
     settings = decisive_settings(predictor, options.like)
     old = folder.read() if options.existing == "resume" else None
     if old is not None:
@@ -178,18 +179,13 @@ def _prepare(predictor: Predictor, images: Sequence[ImageFile], folder: JobFolde
     return _Plan([image for image in todo if image.name not in unusable], bad, log)
 
 
-def _ids_of(images: Sequence[ImageFile], truth: GroundTruth) -> dict[str, int | str]:
+def _ids_of(images: Sequence[ImageFile], truth: "GroundTruth") -> dict[str, int | str]:
     return {image.name: truth.ids[image.name] for image in images}
 
 
-def decisive_settings(predictor: Predictor, like: GroundTruth | None) -> dict:
+def decisive_settings(predictor: ImagePredictor, like: "GroundTruth | None") -> dict:
     """What decides a prediction: a job that differs in any of it is another job."""
-    config = to_dict(predictor.task.config)
-    return {
-        "weights": predictor.fingerprint,
-        "classes": predictor.taxonomy.to_coco(),
-        "config": {group: config[group] for group in ("model", "merge", "evaluation_size", "techniques")},
-        "views": asdict(predictor.views),
+    return predictor.settings() | {
         "orientation": predictor.orientation,
         "images": json.loads(json.dumps(asdict(predictor.reading))),
         "tiling": None if predictor.tiling is None else asdict(predictor.tiling),
@@ -197,7 +193,7 @@ def decisive_settings(predictor: Predictor, like: GroundTruth | None) -> dict:
     }
 
 
-def _read_ahead(predictor: Predictor, images: Sequence[ImageFile]) -> Iterator[_Read | UserError]:
+def _read_ahead(predictor: ImagePredictor, images: Sequence[ImageFile]) -> Iterator[_Read | UserError]:
     """Pixels, or the UserError of a file that does not decode; one image ahead of the network.
 
     Whoever cuts images into tiles has large ones, of which two may not fit into memory: those are given as paths.
@@ -221,10 +217,10 @@ def _read_ahead(predictor: Predictor, images: Sequence[ImageFile]) -> Iterator[_
             yield ahead.result()
 
 
-def _result_of(predictor: Predictor, read: _Read | UserError, progress: Progress) -> PanopticResult | UserError:
+def _result_of(predictor: ImagePredictor, read: _Read | UserError, progress: Progress) -> PanopticResult | UserError:
     if isinstance(read, UserError):
         return read
-    return _attempt(lambda: predictor(read.source, track=lambda tiles: _with_bar(tiles, progress)))
+    return _attempt(lambda: predictor(read.source, track=progress.tiles))
 
 
 def _attempt(function: Callable[[], Any]) -> Any:
@@ -242,7 +238,7 @@ def _write(
     folder: JobFolder,
     classes: Taxonomy,
     options: PredictOptions,
-    predictor: Predictor,
+    predictor: ImagePredictor,
 ) -> Done | UserError:
     """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
     png, named = folder.png(image.stem), replace(result, taxonomy=classes)
@@ -299,16 +295,6 @@ def _overlay(result: PanopticResult) -> np.ndarray:
     return replace(result, image=seen, panoptic=panoptic).overlay()
 
 
-def progress_bars(hidden: bool = False) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=hidden, transient=True)
-
-
-def _with_bar(tiles: Sequence[Window], progress: Progress) -> Iterator[Window]:
-    """The tiles, with a bar that is there while they go by."""
-    if len(tiles) <= FEW_TILES:
-        yield from tiles
-        return
-    bar = progress.add_task("tiles", total=len(tiles))
-    yield from progress.track(tiles, task_id=bar)
-    progress.remove_task(bar)
+def _like() -> ModuleType:
+    """Loaded for jobs with a ground truth only: it needs pydantic."""
+    return importlib.import_module("pantile.predict.like")

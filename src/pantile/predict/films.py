@@ -14,13 +14,14 @@ from pantile.data.film_writer import writing_film
 from pantile.data.films import BrokenFilm, Film, FilmFrame
 from pantile.data.id_png import save_ids
 from pantile.data.image_files import read_panoptic_png
-from pantile.data.write_coco import segments_info
+from pantile.data.segment_rows import segments_info
 from pantile.inference.images import predict_frame
 from pantile.merge.tracking.tracker import TRACKERS, TrackConfig, Tracker
-from pantile.predict.files import PredictOptions, decisive_settings, progress_bars
+from pantile.predict.files import PredictOptions, decisive_settings
 from pantile.predict.film_folder import FilmFolder, FilmLog
 from pantile.predict.job import refuse_other_settings
 from pantile.predict.predictor import Predictor
+from pantile.predict.progress import rich_bars
 from pantile.visualize.film_colors import FilmColors
 from pantile.visualize.overlay import overlay
 
@@ -65,7 +66,7 @@ def predict_films(
     if isinstance(tracking, str):
         tracking = TRACKERS.find(tracking, "--track")()
     log, done = _prepare(predictor, films, tracking, folder, options)
-    with progress_bars() as progress:
+    with rich_bars() as progress:
         for film in films:
             bar = progress.add_task(film.name, total=film.count)
             if film.name not in log.ended:

@@ -1,60 +1,35 @@
 """Predictor: a trained model that takes an image and gives a PanopticResult."""
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.convert.open_checkpoint import open_checkpoint
-from pantile.data.image_files import image_pixels, open_image, read_image
+from pantile.data.image_files import open_image
 from pantile.data.orientation import UPRIGHT, check_frame
 from pantile.data.raster_file import RasterImage
-from pantile.data.reading import AS_STORED, Reading
 from pantile.data.resize import fit_to
-from pantile.engine.checkpoint import Checkpoint, Choice
+from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.config import to_dict
 from pantile.engine.evaluate import load_task
+from pantile.engine.measures import per_class
 from pantile.engine.task import PanopticTask
-from pantile.inference.images import Track, predict_image
-from pantile.inference.tiles import Tiling
+from pantile.inference.images import predict_image
+from pantile.inference.tiles import Tiling, Track
 from pantile.inference.views import Views
-from pantile.predict.arrays import array_pixels, is_batch, kind_of
+from pantile.predict.arrays import is_batch
 from pantile.predict.result import PanopticResult
+from pantile.predict.sources import Source, as_pixels
 
-#: one image
-Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
 SAMPLED = 16  # values of each tensor that tell weights apart
-
-
-def load(
-    path: str | Path,
-    device: torch.device | str | None = None,
-    views: Views | None = None,
-    tiling: Tiling | None = None,
-    orientation: str = UPRIGHT,
-    weights: Choice | None = None,
-) -> "Predictor":
-    """A predictor from a run folder, a ``.ckpt`` or a ``.safetensors`` file, or weights of other projects: what
-    ``open_checkpoint`` reads, such as ``"facebook/mask2former-swin-tiny-coco-panoptic"``.
-
-    Args:
-        device: where to run; None is a GPU when there is one.
-        views: scales and mirror images to average over; None is the image as it is.
-        tiling: how large images are cut into tiles; None takes every image as a whole.
-        orientation: ``"upright"`` turns files and PIL images as their orientation tag (EXIF) says, and results have
-            the size of the upright picture; ``"stored"`` takes the pixels as they lie in the file.
-        weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its last.
-    """
-    return predictor_of(open_checkpoint(path, weights), device, views, tiling, orientation)
 
 
 def predictor_of(
@@ -64,7 +39,7 @@ def predictor_of(
     tiling: Tiling | None = None,
     orientation: str = UPRIGHT,
 ) -> "Predictor":
-    """The same of a checkpoint that is open already."""
+    """``load`` of a checkpoint that is open already."""
     digest = weights_digest(checkpoint.state)
     return Predictor(load_task(checkpoint), device, views, tiling, orientation, digest)
 
@@ -101,6 +76,21 @@ class Predictor:
     @property
     def taxonomy(self) -> Taxonomy:
         return self.task.taxonomy
+
+    @property
+    def per_class(self) -> bool:
+        """Whether a segment is all pixels of a class (``PanopticResult.per_class``)."""
+        return per_class(self.task.config)
+
+    def settings(self) -> dict:
+        """What of the network decides a prediction, in plain containers."""
+        config = to_dict(self.task.config)
+        return {
+            "weights": self.fingerprint,
+            "classes": self.taxonomy.to_coco(),
+            "config": {group: config[group] for group in ("model", "merge", "evaluation_size", "techniques")},
+            "views": asdict(self.views),
+        }
 
     @overload
     def __call__(self, image: Source, track: Track | None = None) -> PanopticResult: ...
@@ -156,34 +146,6 @@ class Predictor:
         tensor, placement = fit_to(pixels, network.evaluation_size)
         images = network.normalised(tensor[None].to(network.device), padding_mask([placement]))
         return network.forward(images, **options), placement
-
-
-def as_pixels(image: Source, channels: int = 3, reading: Reading = AS_STORED, orientation: str = UPRIGHT) -> np.ndarray:
-    """(H, W, channels) uint8: RGB, or as many bands as the model takes. ``reading`` is for files.
-
-    Raises:
-        UserError: see ``Predictor.__call__``.
-    """
-    if isinstance(image, np.ndarray | Tensor):
-        return array_pixels(image, channels)
-    if isinstance(image, Image.Image):
-        return image_pixels(image, channels, frame=orientation)
-    if isinstance(image, bytes | bytearray | memoryview):
-        return image_pixels(_decoded(bytes(image)), channels, frame=orientation)
-    if isinstance(image, str | Path):
-        return read_image(image, channels, reading, orientation)
-    raise UserError(
-        f"The image is {kind_of(image)}: give a path, the bytes of an image file, a PIL image, an array or a tensor."
-    )
-
-
-def _decoded(content: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise UserError(f"The {len(content)} bytes are no image file: give the content of a JPEG, PNG, ...") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"The bytes are no readable image ({' '.join(str(error).split())}): encode it anew.") from None
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

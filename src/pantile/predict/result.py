@@ -14,7 +14,7 @@ from pantile.contracts.panoptic import PanopticMap, Segment, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import as_rgb, save_image
 from pantile.data.raster_file import RasterImage
-from pantile.data.write_coco import segments_info
+from pantile.data.segment_rows import segments_info
 from pantile.visualize import overlay_with_legend
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -87,7 +87,11 @@ def text(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], words: str, s
 
 @lru_cache(maxsize=16)
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib, so that pictures look alike on every machine."""
+    """DejaVu Sans, which comes with matplotlib, so that pictures look alike everywhere; without it Pillow's own."""
+    if find_spec("matplotlib") is None:
+        return ImageFont.load_default(size)
+    import matplotlib  # here, because exported networks run without it
+
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
 
 

@@ -26,8 +26,9 @@ class Example:
         ground_truth: drawn over the photo.
         prediction: drawn over the photo.
         error: what ``error_map`` gives.
-        pq: of this image, 0..1; None if nothing was there to be found.
+        quality: of this image, 0..1; None if nothing was there to be found.
         classes: class indices that occur, for the legend.
+        measure: what ``quality`` is called.
     """
 
     name: str
@@ -35,8 +36,9 @@ class Example:
     ground_truth: np.ndarray | None = None
     prediction: np.ndarray | None = None
     error: np.ndarray | None = None
-    pq: float | None = None
+    quality: float | None = None
     classes: tuple[int, ...] = ()
+    measure: str = "PQ"
 
 
 @dataclass
@@ -125,7 +127,8 @@ def draw_example(
     taxonomy: Taxonomy,
     ground_truth: PanopticMap | None = None,
     prediction: PanopticMap | None = None,
-    pq: float | None = None,
+    quality: float | None = None,
+    measure: str = "PQ",
 ) -> Example:
     """An ``Example`` with its overlays and, given both maps, its error map."""
     maps = [m for m in (ground_truth, prediction) if m is not None]
@@ -136,8 +139,9 @@ def draw_example(
         overlay(image, ground_truth, taxonomy) if ground_truth is not None else None,
         overlay(image, prediction, taxonomy) if prediction is not None else None,
         error_map(prediction, ground_truth, image) if both else None,
-        pq,
+        quality,
         tuple(sorted({segment.class_index for m in maps for segment in m.segments})),
+        measure,
     )
 
 

@@ -56,7 +56,7 @@ class DecoderHead(nn.Module):
         values = pixels.flatten(2).transpose(1, 2)
         keys = values + sine_positions((tuple(pixels.shape[2:]),), pixels.shape[1], pixels.device).to(values.dtype)
         queries = class_embed if self.class_embed is None else self.class_embed
-        content = torch.zeros_like(queries).expand(len(values), -1, -1)
+        content = torch.zeros_like(queries).expand(values.shape[0], -1, -1)
         for layer in self.layers:
             content = layer(content, queries, keys, values)
         return Presence(self.classifier(self.norm(content)))

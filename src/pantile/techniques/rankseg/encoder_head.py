@@ -68,8 +68,8 @@ class EncoderHead(nn.Module):
         size = pixels.shape[2:]
         classes = class_embed if self.class_embed is None else self.class_embed
         sequence = pixels.flatten(2).transpose(1, 2)
-        sequence = self.layer(torch.cat([sequence, classes.expand(len(pixels), -1, -1)], dim=1))
-        pixels, classes = sequence.split([size.numel(), len(classes)], dim=1)
+        sequence = self.layer(torch.cat([sequence, classes.expand(pixels.shape[0], -1, -1)], dim=1))
+        pixels, classes = sequence.split([size.numel(), classes.shape[0]], dim=1)
         classes = self.norm(classes)
         refined = None if tokens is None or size != tokens.shape[2:] else pixels.transpose(1, 2).unflatten(2, size)
         return Presence(self.classifier(classes), classes, refined)

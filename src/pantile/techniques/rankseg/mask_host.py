@@ -40,7 +40,7 @@ class MaskHost(Host):
         ranking = self.ranking
         logits = output.class_logits
         if ranking.hides_absent:
-            return _hiding(output, ~ranking.ground_truth(len(logits), logits.device))
+            return _hiding(output, ~ranking.ground_truth(logits.shape[0], logits.device))
         presence = ranking.presence(self._read(output)) if self.training or self.needed_at_inference else None
         if presence is not None:
             output = replace(output, presence_logits=presence.logits)
@@ -84,7 +84,7 @@ def only_classes(targets: PanopticTargets, classes: Tensor, num_classes: int) ->
         classes: (B, k) int64.
         num_classes: K.
     """
-    kept = torch.zeros(len(classes), num_classes + 1, dtype=torch.bool, device=classes.device)
+    kept = torch.zeros(classes.shape[0], num_classes + 1, dtype=torch.bool, device=classes.device)
     kept.scatter_(1, classes, True)  # the last column is that of rows without a class
     rows = targets.classes.to(classes.device)
     stays = kept.gather(1, torch.where(rows < 0, num_classes, rows)) | targets.crowd  # crowd is void anyway

@@ -46,11 +46,11 @@ class PixelHost(Host):
         embed = presence.class_embed if refined else class_embed
         tokens = presence.tokens if refined else None
         if not ranking.selects:
-            return ClassSelection(embed.expand(len(feature), -1, -1), None, logits, tokens=tokens)
+            return ClassSelection(embed.expand(feature.shape[0], -1, -1), None, logits, tokens=tokens)
         selected = ranking.select(presence, feature)
         in_any_order = selected.classes.shape[1] == self.spec.num_classes and selected.filler is None
         if in_any_order and not _reads_ranks(ranking.norm):  # the taxonomy's own, and not a bit is rounded otherwise
-            return ClassSelection(embed.expand(len(feature), -1, -1), None, logits, tokens=tokens)
+            return ClassSelection(embed.expand(feature.shape[0], -1, -1), None, logits, tokens=tokens)
         return ClassSelection(gathered(embed, selected.classes), selected.classes, logits, selected.filler, tokens)
 
     def normalise(self, logits: Tensor, selection: ClassSelection) -> Tensor:
@@ -66,7 +66,7 @@ class PixelHost(Host):
         if not self.ranking.hides_absent:
             return output
         logits = output.class_logits
-        absent = ~self.ranking.ground_truth(len(logits), logits.device)
+        absent = ~self.ranking.ground_truth(logits.shape[0], logits.device)
         return replace(output, class_logits=logits.masked_fill(absent[..., None, None], ABSENT))
 
     def _is_asked(self) -> bool:

@@ -1,0 +1,1 @@
+"""Trained networks as files for other runtimes: written, checked there, and only then left in place."""

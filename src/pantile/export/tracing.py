@@ -1,0 +1,90 @@
+"""From a network to an exported program of torch, with as many dynamic sides as its operators allow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from pantile.contracts.errors import UserError
+from pantile.data.fit import FitConfig
+from pantile.export.graph import DeployedNetwork, example_inputs
+from pantile.runtime.sizes import InputSizes, Side
+
+LARGEST = 2**14  # pixels of a side
+_COARSEST = 64  # with a multiple of it, whether corners align is known at every stride up to 32
+
+
+@dataclass(frozen=True)
+class Traced:
+    """
+    Attributes:
+        program: takes images and padding.
+        sizes: that it takes.
+        size: (height, width) at which it was traced.
+        limits: why a side is fixed, in sentences.
+    """
+
+    program: ExportedProgram
+    sizes: InputSizes
+    size: tuple[int, int]
+    limits: tuple[str, ...] = ()
+
+
+def traces(network: DeployedNetwork, channels: int, size: tuple[int, int], rule: FitConfig | None) -> Iterator[Traced]:
+    """What can be traced, from the freest input sizes to the most fixed: for who finds that a graph fails at others.
+
+    Args:
+        network: in eval mode.
+        channels: of its images.
+        size: (height, width) of an input that it takes.
+        rule: by which images get sizes of their own, where they do.
+
+    Raises:
+        UserError: it cannot be traced even with all sizes fixed.
+    """
+    limits: list[str] = []
+    last = None
+    for sizes in _candidates(size, rule):
+        try:
+            program = _trace(network, channels, size, sizes)
+        except (RuntimeError, TypeError, ValueError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:
+            limits.append(f"not traced with {sizes}: {_first_line(error)}")
+            last = error
+        else:
+            last = None
+            yield Traced(program, sizes, size, tuple(limits))
+    if last is not None:
+        raise UserError(
+            f"{type(network.model).__name__} cannot be traced by torch.export: {_first_line(last)}"
+        ) from last
+
+
+def _candidates(size: tuple[int, int], rule: FitConfig | None) -> list[InputSizes]:
+    found = []
+    for multiple in dict.fromkeys((rule.multiple if rule else _COARSEST, _COARSEST, 32)):
+        sides = [Side(multiple=multiple, remainder=rule.remainder if rule else length % 2) for length in size]
+        if all(side.takes(length) for side, length in zip(sides, size, strict=True)):
+            found.append(InputSizes(*sides))
+    height, width = (Side(fixed=length) for length in size)
+    return [*found, InputSizes(height, width), InputSizes(height, width, batch=1)]
+
+
+def _trace(network: DeployedNetwork, channels: int, size: tuple[int, int], sizes: InputSizes) -> ExportedProgram:
+    batch = Dim("batch", min=1, max=1024) if sizes.batch is None else Dim.STATIC
+    height, width = _dimension(sizes.height, "h"), _dimension(sizes.width, "w")
+    shapes = {"images": {0: batch, 1: Dim.STATIC, 2: height, 3: width}, "padding": {0: batch, 1: height, 2: width}}
+    with torch.no_grad():
+        examples = example_inputs(channels, size, batch=sizes.batch or 2)
+        return torch.export.export(network, examples, dynamic_shapes=shapes, strict=False)
+
+
+def _dimension(side: Side, name: str):
+    if side.fixed is not None:
+        return Dim.STATIC
+    return side.multiple * Dim(name, min=1, max=LARGEST // side.multiple) + side.remainder
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
