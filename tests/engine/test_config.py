@@ -67,7 +67,7 @@ def test_setting_a_field_switches_its_technique_on():
         ("training.validate_every=.nan", "training.validate_every: Input should be"),
         ("optimizer.learning_rate=.nan", "optimizer.learning_rate: Input should be"),
         ("techniques.remask=5", "5: techniques.remask: Input should be a dictionary"),
-        ("techniques.func=1", "there is no field 'techniques.func'; did you mean 'techniques'"),
+        ("techniques.func=1", "there is no field 'techniques.func'; did you mean 'techniques"),
         ("model.architecture=panoptic_fcn", "other kinds have it: start from a recipe of this kind"),
     ],
 )
