@@ -7,8 +7,8 @@
 Claims, each ours over theirs: forward at most 0.85, post-processing of a photo of 480x640 0.25, step with two images of
 ten segments 0.75 in time and 0.7 in memory, without gradient checkpointing.
 
-The forward misses: four fifths of it are torch's attention and matrix products, which both sides call alike; EoMT-S took
-0.95 of theirs in CPU time of one thread. Two threads count only on a machine with nothing else to do.
+The forward misses: four fifths of it are torch's attention and matrix products, which both sides call alike; EoMT-S
+took 0.95 of theirs in CPU time of one thread. Two threads count only on a machine with nothing else to do.
 
 Both sides have the same random weights, through the converter, and the same input, float32. Theirs obeys no mask in
 the forward, as its published weights; in a step both obey all masks. Times are medians of alternating runs in one
