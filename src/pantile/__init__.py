@@ -120,7 +120,10 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'pantile' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), _RENAMED.get(name, name))
+    from pantile.contracts.full_install import needs_full_install
+
+    with needs_full_install(f"pantile.{name}"):
+        return getattr(importlib.import_module(_HOME[name]), _RENAMED.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -90,11 +90,19 @@ result = pantile.load({str(file)!r})({str(photo)!r})
 result.save({str(tmp_path / "a.jpg")!r})
 result.save({str(tmp_path / "a.json")!r})
 assert main(["predict", {str(file)!r}, {str(photo)!r}, "--out", {str(tmp_path / "out")!r}]) == 0
-print(main(["eval", {str(file)!r}, "--data", "scenes"]))
+for command in (["eval", {str(file)!r}, "--data", "scenes"], ["data", "check", "folder"], ["train", "remax_nano"]):
+    assert main(command) == 2
+for use in (lambda: pantile.load("runs/first"), lambda: pantile.create_model):
+    try:
+        use()
+    except ImportError as error:
+        print(error, file=sys.stderr)
 """
     ran = without_torch(code)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.endswith("2\n") and "pip install 'pantile[full]'" in ran.stderr  # eval needs the full install
+    told = [line for line in ran.stderr.splitlines() if "pip install 'pantile[full]'" in line]
+    assert len(told) == 5 and told[1].startswith("pantile: data needs rich") and "Traceback" not in ran.stderr
+    assert told[3].startswith("runs/first is a checkpoint, which needs") and told[4].startswith("pantile.create_model")
     written = json.loads((tmp_path / "out" / "annotations" / "panoptic_predictions.json").read_text())
     assert len(written["annotations"][0]["segments_info"]) == 3
     assert (

@@ -25,21 +25,18 @@ VERBS = {
     "export-hf": "write a folder that Hugging Face's transformers loads",
 }
 
-#: what ``pip install pantile`` alone, or with the extra ``runtime``, leaves out
-OF_FULL_INSTALL = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "scipy", "pydantic", "yaml", "rich"}
-OF_FULL_INSTALL |= {"matplotlib", "jinja2", "safetensors", "tensorboard", "pycocotools", "faster_coco_eval"}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb. Returns the exit code: 0; 2 for bad input, which is told in one sentence on stderr; 128 + the number
     of the signal that ended it, such as 130 after Ctrl-C and 143 after SIGTERM."""
     from pantile.contracts.errors import UserError
+    from pantile.contracts.full_install import remedy
     from pantile.contracts.interruption import Interrupted, handling, raise_interrupted
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     warnings.formatwarning = lambda message, *_, **__: f"pantile: warning: {message}\n"
-    parser = make_parser(verb=arguments[0] if arguments else None)
     try:
+        parser = make_parser(verb=arguments[0] if arguments else None)
         options = parser.parse_args(arguments)
         with handling(raise_interrupted):
             code = options.function(options) or 0
@@ -49,10 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pantile: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in OF_FULL_INSTALL:
+        if (sentence := remedy(error, arguments[0])) is None:
             raise
-        needed = f"{arguments[0]} needs {error.name}"
-        print(f"pantile: {needed}: install it with `pip install 'pantile[full]'`.", file=sys.stderr)
+        print(f"pantile: {sentence}", file=sys.stderr)
         return 2
     except OSError as error:
         if _nobody_reads():

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.full_install import needs_full_install
 from pantile.data.orientation import UPRIGHT
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def load(
     """
     if is_exported(path):
         return load_exported(path, views, tiling, orientation, device, weights)
-    from pantile.convert.open_checkpoint import open_checkpoint
-    from pantile.predict.predictor import predictor_of
+    with needs_full_install(f"{path} is a checkpoint, which"):
+        from pantile.convert.open_checkpoint import open_checkpoint
+        from pantile.predict.predictor import predictor_of
 
     return predictor_of(open_checkpoint(path, weights), device, views, tiling, orientation)
 
