@@ -107,5 +107,5 @@ def test_published_sizes_with_other_swins(size, millions):
 def test_settings_that_cannot_be_are_told():
     with pytest.raises(UserError, match=r"model\.pool_scales is \(\)"):
         UPerNet(replace(TINY, pool_scales=()), 3)
-    with pytest.raises(UserError, match="are for BEiT; leave them out for test_resnet"):
+    with pytest.raises(UserError, match=r"image_size is for vision transformers; leave it out for test_resnet"):
         UPerNet(replace(TINY, image_size=(64, 64)), 3)
