@@ -9,7 +9,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.15.0 torchvision==0.29.2 transformers==5.23.0 pillow==13.0.0
+"$work/venv/bin/pip" install --quiet torch==2.15.0 torchvision==0.29.2 transformers==5.23.0 pillow==13.0.0 scipy
 "$work/venv/bin/python" -W ignore - 2>/dev/null <<'PYTHON'
 import torch
 import transformers
