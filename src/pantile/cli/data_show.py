@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
+from pantile.data.scene_source import is_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,4 +91,4 @@ def strips(videos: "Sequence[Video]", count: int) -> list[int]:
 
 
 def _title(source: str) -> str:
-    return source if source.startswith(("scenes", "video-scenes")) else Path(source).resolve().name
+    return source if is_scenes(source) else Path(source).resolve().name

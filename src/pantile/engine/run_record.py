@@ -17,6 +17,7 @@ from pantile.contracts.input_files import regular_file
 from pantile.contracts.plugins import check_installed, required
 from pantile.data import PanopticDataset, first_images, open_dataset
 from pantile.data.layouts import LAYOUTS, layout_of
+from pantile.data.scene_source import is_scenes
 
 RECORD = "run.json"
 
@@ -44,7 +45,7 @@ class RunRecord:
     def now(
         cls, data: str, train_split: str, val_split: str, limit: int | None, skip_missing: bool = False
     ) -> "RunRecord":
-        location = data if data.startswith("scenes") else str(Path(data).resolve())
+        location = data if is_scenes(data) else str(Path(data).resolve())
         return cls(
             location,
             train_split,
