@@ -8,23 +8,16 @@
     root/label_num_dic_final.json           {name of a class: its stored value}
 """
 
-import json
 from functools import cached_property
 from pathlib import Path
 
-from pantile.contracts.errors import UserError
-from pantile.contracts.input_files import regular_file
 from pantile.contracts.panoptic import PanopticMap
-from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.class_values import ClassValues
-from pantile.data.classes.plain import semantic_taxonomy
+from pantile.data.classes.vspw import NAMES, VOID, read_vspw_classes
 from pantile.data.label_files import INDEXED_8, read_label
 from pantile.data.layouts import register_layout
 from pantile.data.semantic_files import read_key_list
 from pantile.data.video_photos import FrameFiles, VideoPhotos, no_split, whole_frames
-
-NAMES = "label_num_dic_final.json"
-VOID = 255
 
 
 def is_vspw(root: Path) -> bool:
@@ -62,7 +55,7 @@ class Vspw(VideoPhotos):
             origin, mask = root / "data" / video / "origin", root / "data" / video / "mask"
             names = {p.stem for p in origin.glob("*.jpg")} | {p.stem for p in mask.glob("*.png")}
             frames += [FrameFiles(video, origin / f"{name}.jpg", mask / f"{name}.png") for name in sorted(names)]
-        super().__init__(_classes(root / NAMES), whole_frames(frames, f"frames of {split}.txt", skip_missing))
+        super().__init__(read_vspw_classes(root / NAMES), whole_frames(frames, f"frames of {split}.txt", skip_missing))
 
     @cached_property
     def _values(self) -> ClassValues:
@@ -71,16 +64,3 @@ class Vspw(VideoPhotos):
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
         return self._values.to_map(read_label(path, INDEXED_8), path)
-
-
-def _classes(path: Path) -> Taxonomy:
-    """In the order of their values; what is stored as 0 or 255 is void and no class."""
-    try:
-        values = json.loads(regular_file(path).read_text(encoding="utf-8"))
-        named = sorted((int(value), str(name)) for name, value in values.items())
-    except (OSError, ValueError, AttributeError, TypeError):
-        raise UserError(f"{path} is no JSON of class names with their values: restore it.") from None
-    named = [(value, name) for value, name in named if value not in (0, VOID)]
-    if [value for value, _ in named] != list(range(1, len(named) + 1)) or not named:
-        raise UserError(f"{path}: the values of its classes are not 1, 2, ... each once: restore it.")
-    return semantic_taxonomy([name for _, name in named], [value for value, _ in named])

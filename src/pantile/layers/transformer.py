@@ -72,6 +72,24 @@ class FeedForward(nn.Sequential):
             nn.init.xavier_uniform_(linear.weight)
 
 
+class EncoderLayer(nn.Module):
+    """DETR's: self-attention and feed-forward part, each with dropout, sum and layer norm."""
+
+    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float):
+        super().__init__()
+        self.attention = MultiHeadAttention(channels, num_heads, dropout)
+        self.attention_norm = nn.LayerNorm(channels)
+        self.ffn = FeedForward(channels, ffn_channels, dropout)
+        self.ffn_norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        """x (B, S, C), positions (S, C)."""
+        placed = x + positions
+        x = self.attention_norm(x + self.dropout(self.attention(placed, placed, x)))
+        return self.ffn_norm(x + self.dropout(self.ffn(x)))
+
+
 class Perceptron(nn.Sequential):
     """Linear layers with ReLU between them.
 

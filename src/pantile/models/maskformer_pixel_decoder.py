@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pantile.layers.position_encoding import sine_positions
-from pantile.layers.transformer import FeedForward, MultiHeadAttention
+from pantile.layers.transformer import EncoderLayer
 
 NORM_GROUPS = 32
 FINER = ("res4", "res3", "res2")
@@ -83,24 +83,6 @@ class FeaturePyramidDecoder(nn.Module):
         for layer in self.encoder:
             x = layer(x, positions)
         return x.transpose(1, 2).unflatten(2, size)
-
-
-class EncoderLayer(nn.Module):
-    """DETR's: self-attention and feed-forward part, each with dropout, sum and layer norm."""
-
-    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float):
-        super().__init__()
-        self.attention = MultiHeadAttention(channels, num_heads, dropout)
-        self.attention_norm = nn.LayerNorm(channels)
-        self.ffn = FeedForward(channels, ffn_channels, dropout)
-        self.ffn_norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """x (B, S, C), positions (S, C)."""
-        placed = x + positions
-        x = self.attention_norm(x + self.dropout(self.attention(placed, placed, x)))
-        return self.ffn_norm(x + self.dropout(self.ffn(x)))
 
 
 def _lateral(in_channels: int, channels: int) -> nn.Sequential:

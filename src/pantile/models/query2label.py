@@ -22,7 +22,7 @@ from pantile.contracts.outputs import SemanticOutput
 from pantile.layers.grouped_linear import GroupedLinear
 from pantile.layers.label_queries import LabelQueryLayer
 from pantile.layers.position_encoding import sine_positions
-from pantile.layers.transformer import FeedForward, MultiHeadAttention
+from pantile.layers.transformer import EncoderLayer
 from pantile.models.base import ARCHITECTURES, PanopticModel
 
 
@@ -105,7 +105,7 @@ class Query2Label(PanopticModel):
         )
         self.projection = nn.Conv2d(self.backbone.channels["res5"], channels, 1)
         sizes = (channels, config.num_heads, config.ffn_channels, config.dropout)
-        self.encoder = nn.ModuleList(_EncoderLayer(*sizes) for _ in range(config.encoder_layers))
+        self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.encoder_layers))
         self.class_embed = nn.Parameter(torch.randn(num_classes, channels))
         self.decoder = nn.ModuleList(LabelQueryLayer(*sizes) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(channels)
@@ -136,20 +136,3 @@ class Query2Label(PanopticModel):
 
     def class_heads(self) -> set[str]:
         return {"class_embed", "classifier.weight", "classifier.bias"}
-
-
-class _EncoderLayer(nn.Module):
-    """Attention among the pixels, then a feed-forward part; sum and layer norm after each."""
-
-    def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float):
-        super().__init__()
-        self.attention = MultiHeadAttention(channels, num_heads, dropout)
-        self.attention_norm = nn.LayerNorm(channels)
-        self.ffn = FeedForward(channels, ffn_channels, dropout)
-        self.ffn_norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, values: Tensor, positions: Tensor) -> Tensor:
-        keys = values + positions
-        values = self.attention_norm(values + self.dropout(self.attention(keys, keys, values)))
-        return self.ffn_norm(values + self.dropout(self.ffn(values)))

@@ -4,7 +4,6 @@ Miao et al., "VSPW: A Large-scale Dataset for Video Scene Parsing in the Wild" (
 for void and c + 1 for class c; predictions, in a folder for each video, have c, as the published evaluation reads them.
 """
 
-import json
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,9 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
-from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
+from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.classes.plain import semantic_taxonomy
+from pantile.data.classes.vspw import NAMES, VOID, read_vspw_classes
 from pantile.score.json_file import read_categories
 from pantile.score.png_file import read_grey_png
 from pantile.score.video.frame_folders import channels_of, folders_of, frame_files, frames_in
@@ -21,9 +22,7 @@ from pantile.score.video.map_job import MapJob, VideoMaps, map_job
 from pantile.score.video.value_runs import relabelled
 
 _CLASSES = 124
-_VOID = 255
 _WINDOWS = (8, 16)
-_NAMES = "label_num_dic_final.json"
 
 
 def is_vspw(path: Path) -> bool:
@@ -55,7 +54,7 @@ class ClassPngs(VideoMaps):
 
         def id_of(value: int) -> int:
             index = value - self._first
-            if value == _VOID or index < 0:
+            if value == VOID or index < 0:
                 return VOID_ID
             if index >= len(self.taxonomy):
                 raise UserError(
@@ -102,20 +101,11 @@ def _of_split(options: VideoOptions) -> dict[str, dict[str, Path]]:
 
 
 def _taxonomy(root: Path) -> Taxonomy:
-    """By the data set's own list of names and stored values; by number where it is not there."""
-    path = root / _NAMES
-    if not path.is_file():
-        names = [f"class {k + 1}" for k in range(_CLASSES)]
-    else:
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            numbered = {int(value): str(name) for name, value in values.items() if int(value) not in (0, _VOID)}
-        except (ValueError, AttributeError, TypeError):
-            raise UserError(f"{path} is no list of names and values: restore the file of the data set.") from None
-        if sorted(numbered) != list(range(1, len(numbered) + 1)):
-            raise UserError(f"{path} does not number its classes 1, 2, 3 and so on: restore the file of the data set.")
-        names = [numbered[value] for value in sorted(numbered)]
-    return Taxonomy(tuple(ClassInfo(name, False, k + 1, default_color(k)) for k, name in enumerate(names)))
+    """By the data set's own list; by number where it is not there."""
+    path = root / NAMES
+    if path.is_file():
+        return read_vspw_classes(path)
+    return semantic_taxonomy([f"class {k + 1}" for k in range(_CLASSES)], range(1, _CLASSES + 1))
 
 
 def _warn_of_shifted(prediction: ClassPngs, taxonomy: Taxonomy) -> None:
