@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint format clean
+.PHONY: demo test fuzz lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pantile demo
 
 test: $(VENV)/.installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+# New random examples for the property tests; `make test` takes the same ones each time.
+fuzz: $(VENV)/.installed
+	PANTILE_HYPOTHESIS=fuzz OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests benchmarks examples

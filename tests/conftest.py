@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from timm.layers import weight_init
 
 from pantile.data import Scenes
 from pantile.engine.config import RunConfig
 from tiny_runs import make_tiny_config
+
+# The same examples each time, so that a change is refused for its own faults only. New ones are looked for on purpose:
+# `make fuzz`.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("fuzz", print_blob=True)
+settings.load_profile(os.environ.get("PANTILE_HYPOTHESIS", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

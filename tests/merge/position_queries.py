@@ -21,10 +21,13 @@ def class_row(score: float, label: int | None, num_classes: int) -> torch.Tensor
 
 
 def assemble(rows, kernels, pixel_embed: torch.Tensor) -> MaskOutput:
-    """One image of (N, K+1) rows, (N, D) kernels and (D, h, w)."""
-    query_embed = torch.stack(list(kernels))[None]
-    mask_logits = torch.einsum("bnd,bdyx->bnyx", query_embed, pixel_embed[None])
-    return MaskOutput(torch.stack(list(rows))[None], mask_logits, query_embed, pixel_embed[None], pixel_embed[None])
+    """One image of (N, K+1) rows, at least one, (N, D) kernels and (D, h, w)."""
+    return _output(torch.stack(list(rows)), torch.stack(list(kernels)), pixel_embed)
+
+
+def _output(rows: torch.Tensor, kernels: torch.Tensor, pixel_embed: torch.Tensor) -> MaskOutput:
+    mask_logits = torch.einsum("nd,dyx->nyx", kernels, pixel_embed)
+    return MaskOutput(rows[None], mask_logits[None], kernels[None], pixel_embed[None], pixel_embed[None])
 
 
 def random_queries(
@@ -72,6 +75,9 @@ def random_queries(
             add(uniform(), None, class_kernels[None] + 0.3 * draw(channels))
         for label in taxonomy.stuff_indices:
             add(0.0 if uniform() < 0.3 else 0.3 * uniform(), label, class_kernels[label] + 0.3 * draw(channels))
+    if not rows:  # neither things nor stuff nor regions were asked for
+        no = torch.empty(0, taxonomy.num_classes + 1, dtype=torch.float64)
+        return _output(no, torch.empty(0, channels, dtype=torch.float64), pixel_embed)
     return assemble(rows, kernels, pixel_embed)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from panoptic_fcn_oracle import fused, oracle
 from position_queries import assemble, batch_of, class_row, random_queries
@@ -79,6 +79,7 @@ def test_all_tasks_equal_plain_loops(name, placement):
     original=st.tuples(st.integers(1, 30), st.integers(1, 30)),
     things=st.sets(st.sampled_from(TAXONOMY.names)),
 )
+@example(0, (0, 1, 0), False, (0.0,) * 6, 0.0, (1, 0, 0), (1, 1), set(TAXONOMY.names))  # no query at all
 def test_all_tasks_equal_plain_loops_with_any_settings(
     seed, counts, region_of_things, fractions, similarity, limits, original, things
 ):
