@@ -21,7 +21,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, path_inside
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
-from pantile.labels.reading.image_folders import choose_splits
+from pantile.labels.reading.image_folders import choose_splits, unlabelled
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.safe_xml import read_xml
@@ -31,6 +31,8 @@ from pantile.labels.source import (
     Dropped,
     ImageLabels,
     LabelSource,
+    LeftOut,
+    Note,
     ReadOptions,
     Shape,
     SourceImage,
@@ -62,8 +64,15 @@ def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
         by_split[_Attributes(entry, f"{path}: image").text("subset", default="train")].append(entry)
     found = choose_splits(dict(by_split), options.splits, src)
     opened = [_split(path, split, own, taxonomy, options) for split, own in found.items()]
+    splits = tuple(split for split, _ in opened)
     notes = (*notes, *(note for _, own in opened for note in own))
-    return LabelSource(taxonomy, tuple(split for split, _ in opened), notes)
+    if tracks := len(top.findall("track")):
+        text = f"{tracks} tracks of videos beside the images were left out: export them as an image format."
+        notes = (*notes, LeftOut("annotations", tracks, text))
+    if not options.splits:
+        labelled = [image.path for split in splits for image in split.images]
+        notes = (*notes, *unlabelled({own.parent for own in labelled}, labelled, f"are not in {path.name}"))
+    return LabelSource(taxonomy, splits, notes)
 
 
 class _Attributes:
@@ -96,7 +105,7 @@ class _Attributes:
 
 def _split(
     path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, options: ReadOptions
-) -> tuple[SourceSplit, tuple[str, ...]]:
+) -> tuple[SourceSplit, tuple[Note, ...]]:
     """The split, and notes."""
     found, seen = [], {}
     for position, entry in enumerate(entries):
@@ -106,7 +115,8 @@ def _split(
             raise UserError(f"{attributes.where} has the id {image_id} of another image: make the ids unique.")
         name = attributes.text("name")
         found.append(SourceImage(_image_path(path, split, name, attributes.where, options.images), name, image_id))
-    kept, notes = present([image.path for image in found], f"images that {path} names", options.skip_missing)
+    paths, what = [image.path for image in found], f"images that {path} names"
+    kept, notes = present(paths, what, options.skip_missing, lambda k: len(entries[k]))
     entries, found = [entries[k] for k in kept], [found[k] for k in kept]
 
     paths = [image.path for image in found]
