@@ -31,7 +31,8 @@ from pantile.labels.reading.coco_files import OTHER, CocoFile, all_categories, f
 from pantile.labels.reading.coco_masks import mask_of
 from pantile.labels.reading.image_folders import check_size, choose_splits, images_by_stem, unlabelled
 from pantile.labels.reading.missing import present
-from pantile.labels.registry import register_reader
+from pantile.labels.reading.outlines import outline_of
+from pantile.labels.registry import LabelReader, register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -49,7 +50,7 @@ GREY = (GREY_8, GREY_16, PALETTE)
 UNKNOWN = "unknown category"
 
 
-@register_reader("coco-instances", coordinates=True)
+@register_reader("coco-instances", options=(*LabelReader.options, "outline"), coordinates=True)
 def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -132,6 +133,9 @@ def _split(
         annotations = [own for file in files for own in file.annotations.get(found[index].id, [])]
         return _evidence(annotations, _map_path(maps, found[index]))
 
+    outlines = [outline_of(file.all_annotations(), options.outline, str(file.path)) for file in files]
+    notes = (*notes, *(own.reason for own, file in zip(outlines, files, strict=True) if file.has_polygons()))
+
     paths = [image.path for image in found]
     frames = LabelFrames(paths, lambda index: _stated(entries[index]), evidence, options.orientation)
 
@@ -140,12 +144,12 @@ def _split(
         framed = frames.find(index, entries[index].where)
         size = framed.size
         shapes, dropped, base = [], [], None
-        for file in files:
+        for file, outline in zip(files, outlines, strict=True):
             if file.layer == Layer.STUFF_FILE and maps:
                 base = _stuff_map(maps, image, size, file, classes.taxonomy)
                 continue
             for annotation in file.annotations.get(image.id, []):
-                one = _shape(annotation, size, classes, file)
+                one = _shape(annotation, size, classes, file, outline.kind)
                 (shapes if isinstance(one, Shape) else dropped).append(one)
         return ImageLabels(size, tuple(shapes), base, tuple(dropped), framed=framed)
 
@@ -204,7 +208,7 @@ def _stuff_map(
     return PanopticMap(ids, tuple(segments))
 
 
-def _shape(entry: Fields, size: tuple[int, int], classes: _Classes, file: CocoFile) -> Shape | Dropped:
+def _shape(entry: Fields, size: tuple[int, int], classes: _Classes, file: CocoFile, outline: str) -> Shape | Dropped:
     category, taxonomy = entry.whole("category_id", 0, MAX_WRITTEN), classes.taxonomy
     is_crowd = entry.flag("iscrowd", default=0)
     if category not in classes.id_of:
@@ -212,7 +216,7 @@ def _shape(entry: Fields, size: tuple[int, int], classes: _Classes, file: CocoFi
         reason = "stands for things in COCO's stuff" if name == OTHER else UNKNOWN
         return Dropped(name or f"category {category}", reason, entry.where)
     class_index = taxonomy.index_of_id[classes.id_of[category]]
-    mask = mask_of(entry, size)
+    mask = mask_of(entry, size, outline)
     if isinstance(mask, str):
         return Dropped(taxonomy.names[class_index], mask, entry.where)
     return Shape(mask, class_index, entry.where.rpartition(": ")[2], is_crowd, layer=file.layer)

@@ -26,7 +26,7 @@ from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.safe_xml import read_xml
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, sort_out, tool_taxonomy
-from pantile.labels.registry import register_reader
+from pantile.labels.registry import LabelReader, register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -43,7 +43,7 @@ MAX_SIDE = 2**20
 SHAPES = ("polygon", "box", "mask", "ellipse")
 
 
-@register_reader("cvat", coordinates=True)
+@register_reader("cvat", options=(*LabelReader.options, "outline"), coordinates=True)
 def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -129,7 +129,9 @@ def _split(
         framed = frames.find(index, attributes.where)
         named = [(shape, _Attributes(shape, f"{attributes.where}: {shape.tag} {n}")) for n, shape in enumerate(entry)]
         named.sort(key=lambda pair: pair[1].whole("z_order", 0))
-        shapes, dropped = sort_out(_shape(shape.tag, own, framed.size, taxonomy) for shape, own in named)
+        shapes, dropped = sort_out(
+            _shape(shape.tag, own, framed.size, taxonomy, options.outline) for shape, own in named
+        )
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, tuple(found), read), notes
@@ -163,7 +165,9 @@ def _image_path(path: Path, split: str, name: str, where: str, images: Path | No
     )
 
 
-def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:
+def _shape(
+    tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy, outline: str | None
+) -> Shape | Dropped:
     label = own.text("label")
     if tag not in SHAPES:
         return Dropped(label, f"shape type {tag!r} has no area", own.where)
@@ -180,7 +184,8 @@ def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy
         points = ellipse_polygon(*ellipse, own.number("rotation", 0.0))
     else:
         points = _points(own)
-    return polygon_shape(points, size, label, taxonomy, own.where, group)
+    drawn = outline if tag == "polygon" else None
+    return polygon_shape(points, size, label, taxonomy, own.where, group, outline=drawn)
 
 
 def _points(own: _Attributes) -> list[tuple[float, float]]:

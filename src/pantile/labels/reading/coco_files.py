@@ -1,7 +1,9 @@
 """The JSONs of COCO instances: which there are, their images, annotations and categories."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
@@ -22,6 +24,12 @@ class CocoFile:
     images: list[Fields]
     categories: list[Fields]
     annotations: dict[int | str, list[Fields]]
+
+    def all_annotations(self) -> Iterator[Fields]:
+        return chain.from_iterable(self.annotations.values())
+
+    def has_polygons(self) -> bool:
+        return any(isinstance(own.data.get("segmentation"), list) for own in self.all_annotations())
 
 
 def find_jsons(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
