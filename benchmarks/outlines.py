@@ -29,7 +29,7 @@ CASES = (("edges", None), ("centres", None), ("centres", "edges"))
 
 
 def loop_of(piece: np.ndarray) -> list[tuple[Point, Point]]:
-    """The outer boundary of a connected piece, clockwise: corners (x, y), each with the pixel to the right of the way."""
+    """The outer boundary of a connected piece, clockwise: corners (x, y), each with the pixel to the right of it."""
     steps: dict[Point, list[tuple[Point, Point]]] = defaultdict(list)
     padded = np.pad(piece, 1)
     for dx, dy, start, end in (
