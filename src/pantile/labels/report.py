@@ -49,6 +49,7 @@ class Report:
         turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
         left_out: images, annotations, classes and files that the reader saw and did not give.
+        stuff_in_segments: class of stuff to images of the target that have it in several segments.
         problems: of the photos, which `pantile data check` would call errors.
     """
 
@@ -69,6 +70,7 @@ class Report:
     unnumbered: Counter = field(default_factory=Counter)
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
+    stuff_in_segments: Counter = field(default_factory=Counter)
     turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -100,7 +102,11 @@ class Report:
     def warnings(self) -> list[str]:
         """What `pantile data check` would call an error in the target, one sentence each."""
         crowd = [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
-        return [*self.problems, *crowd]
+        stuff = [
+            f"{name} is stuff and has several segments in {n:,} images: `pantile data check --fix` merges them."
+            for name, n in self.stuff_in_segments.items()
+        ]
+        return [*self.problems, *crowd, *stuff]
 
     @property
     def all_notes(self) -> list[str]:
@@ -114,6 +120,8 @@ class Report:
     def count_out(self, held: PanopticMap) -> None:
         """What the target holds of one image."""
         areas = count_pixels(held.ids)
+        stuff = Counter(s.class_index for s in held.segments if not self.taxonomy.classes[s.class_index].is_thing)
+        self.stuff_in_segments.update(self.taxonomy.names[k] for k, n in stuff.items() if n > 1)
         self.void_pixels += areas.get(VOID_ID, 0)
         for segment in held.segments:
             name = self.taxonomy.names[segment.class_index]
