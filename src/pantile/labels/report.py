@@ -17,8 +17,16 @@ from pantile.labels.photos.turned_photos import TurnedPhotos
 from pantile.labels.source import Dropped, LeftOut
 
 FILE_NAME = "convert_report.json"
+COUNTERS = (
+    *("images", "segments_in", "segments_out", "pixels_in", "pixels_out", "decided", "joined", "dropped"),
+    *("flags_dropped", "made_instances", "unnumbered", "gap", "stuff_in_segments"),
+)
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
 COVERED = "covered entirely by other segments"
+
+
+def _nothing() -> list[int]:
+    return [0, 0]
 
 
 @dataclass
@@ -63,7 +71,7 @@ class Report:
     joined: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
-    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(_nothing))
     crowd: dict[str, CrowdCounts] = field(default_factory=dict)
     flags_dropped: Counter = field(default_factory=Counter)
     made_instances: Counter = field(default_factory=Counter)
@@ -92,6 +100,21 @@ class Report:
         """The crowd of one image."""
         counts = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
         counts.add(panoptic.segments, count_pixels(panoptic.ids))
+
+    def add(self, other: "Report") -> None:
+        """What another report says of further images, in their order."""
+        for name in COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        for key, where in other.first_dropped.items():
+            self.first_dropped.setdefault(key, where)
+        for key, (segments, pixels) in other.lost.items():
+            self.lose(*key, segments, pixels)
+        for split, counts in other.crowd.items():
+            own = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
+            own.regions.update(counts.regions)
+            own.pixels.update(counts.pixels)
+        self.void_pixels += other.void_pixels
+        self.turned.add(other.turned)
 
     def crowd_of(self, class_index: int) -> tuple[int, int]:
         """Crowd regions of a class in all splits, and their pixels."""
