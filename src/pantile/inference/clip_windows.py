@@ -15,6 +15,7 @@ class ClipWindows:
     Attributes:
         frames: T of a window, at least 1; the last of a film may be shorter.
         overlap: 0 leaves it to the tracking alone what goes on in the next window.
+        min_overlap: 0..1, the least intersection over union in the shared frames by which a thing goes on.
 
     Raises:
         UserError: numbers that make no sense.
@@ -22,6 +23,7 @@ class ClipWindows:
 
     frames: int = 8
     overlap: int = 2
+    min_overlap: float = 0.1
 
     def __post_init__(self) -> None:
         if self.frames < 1:
@@ -30,3 +32,5 @@ class ClipWindows:
             raise UserError(
                 f"clips.overlap is {self.overlap}: give 0 frames or more, and fewer than clips.frames, {self.frames}."
             )
+        if not 0 <= self.min_overlap <= 1:
+            raise UserError(f"clips.min_overlap is {self.min_overlap}: give a share from 0 to 1.")

@@ -111,8 +111,8 @@ class IntraBatch(Technique):
         if batch < 2:
             raise UserError(
                 "techniques.intra_batch needs a second image or clip in the batch of each process: raise "
-                "training.device_batch or set techniques.intra_batch.pairs_across_processes=true and train with several "
-                "processes."
+                "training.device_batch, or set techniques.intra_batch.pairs_across_processes=true and train with "
+                "several processes."
             )
         if self.config.partner == "pairs":
             if batch % 2:
