@@ -5,6 +5,8 @@ import re
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from pantile.data import PanopticDataset
+from pantile.data.video_scenes import VideoScenes
 from pantile.engine.config import RunConfig, to_dict
 from pantile.models import ARCHITECTURES
 from pantile.recipes import make_recipe
@@ -39,6 +41,11 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     training.validate_every, training.validation_images, training.log_every = 0.5, 2, 1
     training.precision = "fp32"
     return config
+
+
+def data_for(config: RunConfig, images: PanopticDataset) -> PanopticDataset:
+    """What a run trains on: ``images``, or as small generated videos of the same classes where it asks for clips."""
+    return images if config.augment.clip is None else VideoScenes(2, 3, size=(65, 65), seed=3)
 
 
 #: of the optimizer's fields those that a few steps without a schedule do not read
@@ -115,7 +122,7 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
     first: dict[str, str] = {}
     for name in names:
         content = to_dict(shrunk(name))
-        for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
+        for group in ("recipe", "training", "merge", "evaluation_size", "windows", "clips"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
         content["model"].pop("mask_annealing", None)  # two steps are no progress

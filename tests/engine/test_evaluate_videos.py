@@ -11,12 +11,13 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Prediction
 from pantile.data import Scenes, Subset
 from pantile.data.video_scenes import VideoScenes
-from pantile.engine import evaluate_videos as module
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles
 from pantile.engine.config import to_dict
 from pantile.engine.evaluate_videos import evaluate_videos
 from pantile.engine.task import PanopticTask
+from pantile.inference import films as film_runs
+from pantile.merge.tracking import TRACKERS
 from tiny_runs import make_tiny_config
 
 VIDEOS = VideoScenes(3, 6, size=(65, 65), seed=2, split="val")
@@ -38,7 +39,7 @@ def sees_the_truth(monkeypatch):
         panoptic = maps[image.tobytes()]
         return Prediction(panoptic, queries=np.arange(len(panoptic.segments))), looks[[s.id for s in panoptic.segments]]
 
-    monkeypatch.setattr(module, "predict_frame", predict)
+    monkeypatch.setattr(film_runs, "predict_frame", predict)
 
 
 def test_the_truth_tracked_by_its_queries_is_perfect(checkpoint, sees_the_truth):
@@ -52,8 +53,8 @@ def test_the_truth_tracked_by_its_queries_is_perfect(checkpoint, sees_the_truth)
 
 def test_without_tracking_only_association_falls(checkpoint, sees_the_truth, monkeypatch):
     """Each frame is a video of its own to a tracker that forgets: ids of things are new in every frame."""
-    original = module.TRACKERS["queries"].make
-    monkeypatch.setattr(module.TRACKERS["queries"], "make", lambda self, taxonomy: _forgetful(original(self, taxonomy)))
+    original = TRACKERS["queries"].make
+    monkeypatch.setattr(TRACKERS["queries"], "make", lambda self, taxonomy: _forgetful(original(self, taxonomy)))
     stq = evaluate_videos(checkpoint, VIDEOS, "queries").results["stq"].all
     assert stq.sq == 1 and stq.aq < 0.5
 

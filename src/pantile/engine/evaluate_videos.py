@@ -1,6 +1,7 @@
-"""evaluate_videos(): a trained model of images, tracked over the videos of a data set, in numbers for videos."""
+"""evaluate_videos(): a trained model of images or clips, tracked over the videos of a data set, measured as videos."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,9 @@ import torch
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.predictions import Prediction
+from pantile.contracts.videos import Video
 from pantile.data import PanopticDataset
 from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
@@ -15,7 +19,7 @@ from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.evaluate import in_its_classes, load_task
 from pantile.engine.processes import processes
-from pantile.inference.images import predict_frame
+from pantile.inference.films import FilmRun, run_film
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
 from pantile.merge.tracking import TRACKERS
@@ -56,7 +60,8 @@ def evaluate_videos(
     tiling: Tiling | None = None,
     reading: Reading | None = None,
 ) -> VideoEvaluation:
-    """Frames are predicted one by one and tracked online, in the order of time, in one process.
+    """Frames are predicted one by one, or in the windows of a model that reads clips, and tracked online, in the order
+    of time, in one process.
 
     Args:
         tracking: a way in ``TRACKERS``, with its defaults.
@@ -82,15 +87,26 @@ def evaluate_videos(
     longest = max(map(len, videos), default=1)
     vpq = VideoPanopticQuality(taxonomy, [n for n in VPQ_WINDOWS if n <= longest])  # a mean with no window is none
     config = TRACKERS.find(tracking, "--track")()
-    frames = ((number, index) for number, video in enumerate(videos) for index in video.frames)
-    total, tracker, last = sum(map(len, videos)), None, -1
-    for number, index in track(frames, "evaluating", total=total):
-        if tracker is None or number != last:
-            tracker, last = config.make(taxonomy), number
-        image, truth = dataset.load(index)
-        tracked = tracker.update(*predict_frame(network, image, views or Views(), tiling))
+    total = sum(map(len, videos))
+    runs = (run_film(network, config.make(taxonomy), views, tiling) for _ in videos)
+    frames = (
+        (number, *row)
+        for number, (run, video) in enumerate(zip(runs, videos, strict=True))
+        for row in predicted_frames(run, dataset, video)
+    )
+    for number, tracked, truth in track(frames, "evaluating", total=total):
         stq.update(tracked.panoptic, truth, video=number)
         vpq.update(tracked.panoptic, truth, video=number)
         vc.update([semantic_of(tracked.panoptic, taxonomy)], truth, video=number)
     results = {"stq": stq.compute(), "vpq": vpq.compute(), "vc": vc.compute()}
     return VideoEvaluation(results, [video.name for video in videos], total)
+
+
+def predicted_frames(run: FilmRun, dataset: PanopticDataset, video: Video) -> Iterator[tuple[Prediction, PanopticMap]]:
+    """Each frame of a video as ``run`` predicts it, and its truth."""
+    waiting: deque[PanopticMap] = deque()
+    for index in video.frames:
+        image, truth = dataset.load(index)
+        waiting.append(truth)
+        yield from ((tracked, waiting.popleft()) for tracked in run.add(image))
+    yield from ((tracked, waiting.popleft()) for tracked in run.finish())
