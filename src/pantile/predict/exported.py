@@ -71,9 +71,9 @@ class ExportedPredictor:
         return as_pixels(image, self.header.channels, self.reading, self.orientation)
 
     @property
-    def merge_config(self) -> MergeConfig:
-        """As ``Predictor.merge_config``."""
-        return self.header.merge
+    def merge_config(self) -> MergeConfig | None:
+        """As ``Predictor.merge_config``; None where the graph merges, with thresholds of its own."""
+        return None if self.header.inside is not None else self.header.merge
 
     def placement(self, image: np.ndarray) -> Placement:
         """As ``Predictor.placement``."""
@@ -86,8 +86,8 @@ class ExportedPredictor:
         return [Inferred(*one) for one in zip(images, outputs, placements, strict=True)]
 
     def merge(self, inferred: Inferred, config: MergeConfig | None = None) -> PanopticResult:
-        """As ``Predictor.merge``; a graph that merges inside has its own thresholds."""
-        prediction = merged(self.header, inferred.output, config or self.merge_config, inferred.placement, PANOPTIC)
+        """As ``Predictor.merge``."""
+        prediction = merged(self.header, inferred.output, config or self.header.merge, inferred.placement, PANOPTIC)
         return PanopticResult(inferred.image, prediction.panoptic, self.taxonomy, prediction.per_class)
 
     def settings(self) -> dict:

@@ -37,8 +37,8 @@ class ImagePredictor(Protocol):
         """The pixels of an image, read ahead."""
 
     @property
-    def merge_config(self) -> MergeConfig:
-        """Every threshold by which ``merge`` decides."""
+    def merge_config(self) -> MergeConfig | None:
+        """Every threshold by which ``merge`` decides; None where the network's graph merges itself."""
 
     def placement(self, image: np.ndarray) -> Placement:
         """Where (H, W, C) pixels lie in the network's input, taken as a whole."""
