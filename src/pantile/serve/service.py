@@ -80,7 +80,7 @@ class Service:
     def describe(self) -> dict:
         """What a page has to know of the network."""
         return {
-            "model": repr(self.predictor),
+            "model": repr(self.predictor).partition("(")[2].removesuffix(")"),
             "version": pantile.__version__,
             "classes": self.predictor.taxonomy.to_coco(),
             "per_class": self.predictor.per_class,
