@@ -10,8 +10,10 @@ import torch
 from export.tiny_checkpoint import SIZE, TAXONOMY, registered, tiny_checkpoint
 from pantile.contracts.errors import UserError
 from pantile.data import Scenes
+from pantile.engine.evaluate import load_task
 from pantile.export import checkpoint_export
 from pantile.export.checkpoint_export import ExportOptions, export_checkpoint
+from pantile.export.graph import DeployedNetwork, example_inputs, merged_outside
 from pantile.export.parity import hidden_branches
 from pantile.predict.loading import load
 from pantile.predict.predictor import predictor_of
@@ -95,6 +97,19 @@ def test_a_file_that_says_something_else_is_not_left(checkpoint, tmp_path, monke
     with pytest.raises(UserError, match=r"at 64 x 96 the output class_logits differs .*: nothing was written"):
         export_checkpoint(checkpoint, path, IMAGES, ExportOptions(format="torch"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("pad_value", [None, 0])
+def test_padding_is_what_it_is_for_the_network(pad_value, checkpoint):
+    """EoMT was trained with black padding, most others with the mean colour."""
+    task = load_task(replace(checkpoint, config=replace(checkpoint.config, pad_value=pad_value)))
+    network = DeployedNetwork(task, merged_outside(with_queries=False)).eval()
+    images, padding = example_inputs(3, SIZE, batch=1)
+    padding[:, 40:] = True
+    with torch.inference_mode():
+        expected = task(images, padding).class_logits
+        assert torch.equal(network(images, padding)[0], expected)
+        assert not torch.equal(network(images, torch.zeros_like(padding))[0], expected)
 
 
 def test_a_program_of_torch_says_the_same(checkpoint, tmp_path):
