@@ -1,10 +1,6 @@
 """The loop: reads every image of a source, decides overlaps and gaps, writes the target, and keeps the books."""
 
 import difflib
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,13 +14,14 @@ from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DescribedImages, images_beside, write_images_beside
 from pantile.data.orientation import check_frame
 from pantile.labels.crowd import chosen_classes, settle_crowd
-from pantile.labels.label_frames import Framed
 from pantile.labels.overlaps import RULES, fill_gap, paint
-from pantile.labels.photo_copy import place_photo
-from pantile.labels.photos import UNREADABLE, look_at_photos
+from pantile.labels.photo_survey import UNREADABLE, look_at_photos
+from pantile.labels.photos.label_frames import Framed
+from pantile.labels.photos.photo_copy import place_photo
 from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
+from pantile.labels.staging import staged
 
 VOID = "void"
 
@@ -38,7 +35,7 @@ class ConvertOptions:
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
         crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
-        unreadable: what becomes of photos that the project cannot read: one of ``photos.UNREADABLE``.
+        unreadable: what becomes of photos that the project cannot read: one of ``photo_survey.UNREADABLE``.
         link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
         progress: show a progress bar.
     """
@@ -220,35 +217,3 @@ def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:
         "source": {"path": str(src), "format": options.source, "splits": [split.name for split in source.splits]},
         "target": {"format": options.target, "overlap": options.overlap, "gap": options.gap},
     }
-
-
-@contextmanager
-def staged(dst: Path) -> Iterator[Path]:
-    """A folder beside ``dst`` that takes its place when the block ends, and vanishes when it fails.
-
-    Raises:
-        UserError: ``dst`` is in use, or the disk refuses.
-    """
-    dst = dst.resolve()
-    try:
-        refuse_in_use(dst)
-        folder = dst.with_name(f".{dst.name[:40]}.{os.getpid()}.partial")  # a longer name may not fit
-        try:
-            folder.mkdir(parents=True)
-            yield folder
-            if dst.exists():
-                dst.rmdir()
-            folder.replace(dst)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"{error.filename or dst}: {error.strerror or error}; nothing was written.") from None
-
-
-def refuse_in_use(dst: Path) -> None:
-    """
-    Raises:
-        UserError: ``dst`` is neither new nor an empty folder.
-    """
-    if dst.exists() and not (dst.is_dir() and not any(dst.iterdir())):
-        raise UserError(f"{dst} exists and is not an empty folder: name a new one.")

@@ -10,7 +10,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
-from pantile.labels.rasterise import covered_pixels, union
+from pantile.labels.reading.rasterise import covered_pixels, union
 from pantile.labels.source import ImageLabels, Shape
 
 RULES = ("error", "smaller-on-top", "larger-on-top", "last-on-top")

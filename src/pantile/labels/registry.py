@@ -64,8 +64,8 @@ class LabelReader:
     described: bool = True
 
 
-READERS: Registry[LabelReader] = Registry("label format", "pantile.labels")
-WRITERS: Registry[Callable[[Path, Taxonomy], LabelWriter]] = Registry("label format to write", "pantile.labels")
+READERS: Registry[LabelReader] = Registry("label format", "pantile.labels.formats")
+WRITERS: Registry[Callable[[Path, Taxonomy], LabelWriter]] = Registry("label format to write", "pantile.labels.formats")
 
 
 def register_reader(

@@ -13,8 +13,8 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.crowd import CrowdCounts
 from pantile.data.label_rows import count_pixels
+from pantile.labels.photos.turned_photos import TurnedPhotos
 from pantile.labels.source import Dropped
-from pantile.labels.turned_photos import TurnedPhotos
 
 FILE_NAME = "convert_report.json"
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.label_frames import Framed
+from pantile.labels.photos.label_frames import Framed
 
 
 class Layer(IntEnum):
