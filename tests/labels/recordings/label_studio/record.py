@@ -19,7 +19,8 @@ from PIL import Image
 OUT = Path(sys.argv[1])
 HEIGHT, WIDTH = 30, 48
 CONFIG = """<View><Image name="image" value="$image"/>
-<PolygonLabels name="polygon" toName="image"><Label value="cat"/><Label value="tree"/><Label value="road"/></PolygonLabels>
+<PolygonLabels name="polygon" toName="image"><Label value="cat"/><Label value="tree"/><Label value="road"/>
+</PolygonLabels>
 <RectangleLabels name="box" toName="image"><Label value="cat"/><Label value="tree"/></RectangleLabels>
 <EllipseLabels name="ellipse" toName="image"><Label value="cat"/></EllipseLabels>
 <BrushLabels name="brush" toName="image"><Label value="cat"/><Label value="tree"/></BrushLabels>
@@ -59,7 +60,9 @@ road = [(0, 22), (48, 22), (48, 30), (0, 30)]
 turned = box(16, 14, 12, 6, 30)
 first = [
     region(0, "polygon", "polygonlabels", {"points": percent(road), "closed": True, "polygonlabels": ["road"]}),
-    region(1, "polygon", "polygonlabels", {"points": percent(polygon), "closed": True, "polygonlabels": ["cat", "tree"]}),
+    region(
+        1, "polygon", "polygonlabels", {"points": percent(polygon), "closed": True, "polygonlabels": ["cat", "tree"]}
+    ),
     region(2, "box", "rectanglelabels", turned | {"rectanglelabels": ["tree"]}),
     region(3, "brush", "brushlabels", {"format": "rle", "rle": rle, "brushlabels": ["cat"]}),
     region(4, "point", "keypointlabels", {"x": 90.0, "y": 10.0, "width": 0.5, "keypointlabels": ["cat"]}),
@@ -95,7 +98,10 @@ with tempfile.TemporaryDirectory() as folder:
     (OUT / "brush.png").write_bytes(rendered.read_bytes())
     assert ((alpha > 0) == (brushed > 0)).all()
 with tempfile.TemporaryDirectory() as folder:
-    bare = [task | {"annotations": [task["annotations"][0] | {"result": task["annotations"][0]["result"][:2]}]} for task in tasks[:1]]
+    bare = [
+        task | {"annotations": [task["annotations"][0] | {"result": task["annotations"][0]["result"][:2]}]}
+        for task in tasks[:1]
+    ]
     Path(folder, "bare.json").write_text(json.dumps(bare))
     Converter(CONFIG, folder).convert(f"{folder}/bare.json", folder, "COCO", is_dir=False)
     rows = json.loads(Path(folder, "result.json").read_text())["annotations"]

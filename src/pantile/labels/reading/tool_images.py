@@ -1,0 +1,66 @@
+"""The images of a tool's export as a split: which exist, how their photos lie, and their shapes when asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pantile.labels.photos.label_frames import Evidence, LabelFrames, Size
+from pantile.labels.reading.image_folders import image_ids
+from pantile.labels.reading.missing import present
+from pantile.labels.reading.tool_shapes import sort_out
+from pantile.labels.source import Dropped, ImageLabels, ReadOptions, Shape, SourceImage, SourceSplit
+
+
+@dataclass(frozen=True)
+class ToolImage:
+    """
+    Attributes:
+        path: of the photo.
+        name: see ``SourceImage``.
+        where: its labels in messages.
+        shapes: (height, width) to shapes and dropped annotations, from the lowest to the topmost.
+        stated: (height, width) that the labels state; None where they do not.
+        evidence: where they lie; asked for turned photos only.
+    """
+
+    path: Path
+    name: str
+    where: str
+    shapes: Callable[[Size], Iterable[Shape | Dropped]]
+    stated: Size | None = None
+    evidence: Callable[[], Evidence] = Evidence
+
+
+def tool_split(
+    name: str, images: Sequence[ToolImage], what: str, options: ReadOptions
+) -> tuple[SourceSplit, tuple[str, ...]]:
+    """The split, and notes.
+
+    Args:
+        name: of the split.
+        images: in the source's order.
+        what: whose images, for what is said of missing ones, such as ``"export.json names"``.
+        options: see ``ReadOptions``.
+
+    Raises:
+        UserError: photos are missing and may not be.
+    """
+    kept, notes = present([image.path for image in images], f"images that {what}", options.skip_missing)
+    images = [images[k] for k in kept]
+    paths = [image.path for image in images]
+    ids = image_ids([path.stem for path in paths])
+    found = tuple(SourceImage(*row) for row in zip(paths, [image.name for image in images], ids, strict=True))
+    stated, evidence = (lambda index: images[index].stated), (lambda index: images[index].evidence())
+    frames = LabelFrames(paths, stated, evidence, options.orientation)
+
+    def read(index: int) -> ImageLabels:
+        framed = frames.find(index, images[index].where)
+        shapes, dropped = sort_out(images[index].shapes(framed.size))
+        return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
+
+    return SourceSplit(name, found, read), notes
+
+
+def only_split(options: ReadOptions) -> str:
+    """The name of the split where the format has none: the first that ``--split`` gives."""
+    return options.splits[0] if options.splits else "train"
