@@ -11,23 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from labels.recordings import RECORDINGS
+from labels.recordings import RECORDINGS, masks_by_class
 from labels.tiny_labels import assert_books_balance, run, write_json
 from pantile.contracts.errors import UserError
-from pantile.data import CocoPanoptic
 from pantile.labels.reading.label_studio_rle import decode_brush, encode_brush
 
 RECORDED = RECORDINGS / "label_studio"
 SIZE = (30, 48)
-
-
-def masks(dst: Path, index: int) -> dict[str, list[np.ndarray]]:
-    data = CocoPanoptic(dst, "train")
-    panoptic = data.load(index)[1]
-    found: dict[str, list[np.ndarray]] = {}
-    for segment in panoptic.segments:
-        found.setdefault(data.taxonomy.names[segment.class_index], []).append(panoptic.ids == segment.id)
-    return found
 
 
 def by_coco(outline: list[float]) -> np.ndarray:
@@ -43,7 +33,7 @@ def test_recorded_export(tmp_path):
         ("cat", "region type 'keypoint' has no area"): 1,
         ("road", "another annotation of the same image"): 1,
     }
-    yard = masks(tmp_path / "dst", 0)
+    yard = masks_by_class(tmp_path / "dst", 0)
     brush = np.asarray(Image.open(RECORDED / "brush.png")) > 0
     outlines = json.loads((RECORDED / "outlines.json").read_text())
     road, polygon = map(by_coco, outlines["polygons"])
@@ -52,14 +42,14 @@ def test_recorded_export(tmp_path):
     assert (yard["tree"][0] == turned).all()
     first, second = yard["cat"]
     assert (first == (polygon & ~turned)).all() and (second == brush).all()
-    gate = masks(tmp_path / "dst", 1)
+    gate = masks_by_class(tmp_path / "dst", 1)
     assert (gate["tree"][0] == by_coco([2, 3, 12, 3, 12, 8, 2, 8])).all()
     (ellipse,) = gate["cat"]
     assert ellipse.sum() == pytest.approx(np.pi * 9 * 4, rel=0.05)
     rows, columns = np.nonzero(ellipse)
     assert (rows.mean(), columns.mean()) == pytest.approx((11.5, 29.5), abs=0.3)
     assert np.cov(rows, columns)[0, 1] > 5  # turned clockwise
-    assert masks(tmp_path / "dst", 2) == {}
+    assert masks_by_class(tmp_path / "dst", 2) == {}
 
 
 def test_every_brush_comes_back():
@@ -119,10 +109,10 @@ def test_the_newest_annotation_counts_unless_one_is_the_truth(export, tmp_path):
 
     src = export(add)
     run(src, tmp_path / "dst", "label-studio", overlap="last-on-top")
-    assert list(masks(tmp_path / "dst", 1)) == ["cat"]
+    assert list(masks_by_class(tmp_path / "dst", 1)) == ["cat"]
     export(lambda data: data[1]["annotations"][0].update(ground_truth=True))
     run(src, tmp_path / "truth", "label-studio", overlap="last-on-top")
-    assert sorted(masks(tmp_path / "truth", 1)) == ["cat", "tree"]
+    assert sorted(masks_by_class(tmp_path / "truth", 1)) == ["cat", "tree"]
 
 
 @pytest.mark.parametrize(

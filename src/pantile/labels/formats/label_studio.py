@@ -22,9 +22,10 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.label_studio_geometry import GEOMETRIES
+from pantile.labels.reading.only_json import only_json
 from pantile.labels.reading.photo_index import PhotoIndex, address_path
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
-from pantile.labels.reading.tool_images import ToolImage, only_split, tool_split
+from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, tool_taxonomy
 from pantile.labels.registry import register_reader
 from pantile.labels.source import Dropped, LabelSource, ReadOptions, Shape
@@ -83,7 +84,7 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     Raises:
         UserError: no export of Label Studio, or one that is broken.
     """
-    path = src if src.is_file() else _only_json(src)
+    path = only_json(src, "Label Studio")
     entries = _tasks(path)
     tasks = [task for task in map(_task, entries) if task]
     if not tasks:
@@ -101,13 +102,6 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(left_out.items()))
         more = (*more, f"Results that are no regions were left out: {counts}.")
     return LabelSource(taxonomy, (split,), (*notes, *more))
-
-
-def _only_json(src: Path) -> Path:
-    found = sorted(path for path in src.glob("*.json") if not path.name.startswith("."))
-    if len(found) != 1:
-        raise UserError(f"{src} has {len(found)} JSON files, not one: name the export of Label Studio itself as SRC.")
-    return found[0]
 
 
 def _tasks(path: Path) -> list[Fields]:
@@ -196,7 +190,8 @@ def _image(task: Task, photos: PhotoIndex, taxonomy: Taxonomy) -> ToolImage:
     stated = next(iter(sizes), None)
     whole = any(region.kind in WHOLE for region in task.regions)
     evidence = partial(Evidence, sizes=(stated,) if whole and stated else ())
-    return ToolImage(path, photos.name_of(path), task.where, partial(_shapes, task, taxonomy), stated, evidence)
+    read = from_shapes(partial(_shapes, task, taxonomy))
+    return ToolImage(path, photos.name_of(path), task.where, read, stated, evidence)
 
 
 def _shapes(task: Task, taxonomy: Taxonomy, size: Size) -> Iterator[Shape | Dropped]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pantile.labels.photos.label_frames import Evidence, LabelFrames, Size
+from pantile.labels.photos.label_frames import Evidence, Framed, LabelFrames, Size
 from pantile.labels.reading.image_folders import image_ids
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.tool_shapes import sort_out
@@ -18,7 +18,7 @@ class ToolImage:
         path: of the photo.
         name: see ``SourceImage``.
         where: its labels in messages.
-        shapes: (height, width) to shapes and dropped annotations, from the lowest to the topmost.
+        read: how the labels lie to the labels; see ``from_shapes``.
         stated: (height, width) that the labels state; None where they do not.
         evidence: where they lie; asked for turned photos only.
     """
@@ -26,9 +26,19 @@ class ToolImage:
     path: Path
     name: str
     where: str
-    shapes: Callable[[Size], Iterable[Shape | Dropped]]
+    read: Callable[[Framed], ImageLabels]
     stated: Size | None = None
     evidence: Callable[[], Evidence] = Evidence
+
+
+def from_shapes(shapes: Callable[[Size], Iterable[Shape | Dropped]]) -> Callable[[Framed], ImageLabels]:
+    """``ToolImage.read`` from (height, width) to shapes and dropped annotations, the topmost last."""
+
+    def read(framed: Framed) -> ImageLabels:
+        found, dropped = sort_out(shapes(framed.size))
+        return ImageLabels(framed.size, found, dropped=dropped, framed=framed)
+
+    return read
 
 
 def tool_split(
@@ -54,9 +64,7 @@ def tool_split(
     frames = LabelFrames(paths, stated, evidence, options.orientation)
 
     def read(index: int) -> ImageLabels:
-        framed = frames.find(index, images[index].where)
-        shapes, dropped = sort_out(images[index].shapes(framed.size))
-        return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
+        return images[index].read(frames.find(index, images[index].where))
 
     return SourceSplit(name, found, read), notes
 

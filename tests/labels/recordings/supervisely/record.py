@@ -1,7 +1,8 @@
 """Records a project of Supervisely with supervisely 6.74.51: ``python record.py OUT``.
 
-``project`` is what the package writes and downloads, ``exported`` the same in the coordinates of the labeling tool, into
-which the package turns them where it uploads. The package's own drawing, in the order of the objects, is the expected map.
+``project`` is what the package writes and downloads, ``exported`` the same in the coordinates of the labeling tool,
+into which the package turns them where it uploads. The package's own drawing, in the order of the objects, is the
+expected map.
 """
 
 import json
@@ -33,12 +34,17 @@ tree = sly.ObjClass("tree", sly.Bitmap, color=[0, 160, 0])
 sign = sly.ObjClass("sign", sly.Polyline, color=[0, 0, 255])
 classes = [road, cat, tree, sign]
 hole = points((30, 24), (36, 24), (36, 26), (30, 26))
+parts = [points((38, 10), (45, 9), (44, 13)), points((40, 17), (46, 16), (46, 22), (41, 23))]
+multipolygon = sly.Multipolygon([sly.Polygon(part) for part in parts])
+alpha = np.array([[0, 40, 255], [200, 0, 1]], dtype=np.uint8)
 labels = [
     sly.Label(sly.Polygon(points((0, 20), (47, 18), (47, 29), (0, 29)), [hole]), road),
     sly.Label(sly.Polygon(points((3, 3), (15, 2), (17, 12), (9, 15), (2, 11))), cat),
     sly.Label(sly.Rectangle(top=12, left=12, bottom=22, right=20), cat),
     sly.Label(ring(14, 30), tree),
     sly.Label(ring(2, 26), cat),
+    sly.Label(multipolygon, cat),
+    sly.Label(sly.AlphaMask(alpha, origin=sly.PointLocation(1, 44)), cat),
     sly.Label(sly.Polyline(points((1, 1), (5, 5))), sign),
 ]
 annotation = sly.Annotation((HEIGHT, WIDTH), labels)
@@ -67,15 +73,20 @@ for path in sorted((OUT / "project").rglob("*.png")):
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, target)
 
-# The number of the object, as the package draws it: the last on top. A line has no area here.
-drawn = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-read = sly.Annotation.from_json(json.loads((OUT / "project/street/ann/a.png.json").read_text()), project.meta)
-back = json.loads((OUT / "exported/street/ann/a.png.json").read_text())
-again = sly.Annotation.from_json(sly.Annotation._to_pixel_coordinate_system_json(back), project.meta)
-for number, label in enumerate(read.labels[:5], start=1):
-    label.geometry.draw(drawn, number)
-second = np.zeros_like(drawn)
-for number, label in enumerate(again.labels[:5], start=1):
-    label.geometry.draw(second, number)
-assert (drawn == second).all()
+
+def draw(own: sly.Annotation) -> np.ndarray:
+    """The number of the object on top, as the package draws it; an alpha mask, which it would mix, where it is not 0."""
+    drawn = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    for number, label in enumerate(own.labels[:7], start=1):
+        geometry = label.geometry
+        if isinstance(geometry, sly.AlphaMask):
+            geometry = sly.Bitmap(geometry.data > 0, origin=geometry.origin)
+        geometry.draw(drawn, number)
+    return drawn
+
+
+written, exported = (json.loads((OUT / name / "street/ann/a.png.json").read_text()) for name in ("project", "exported"))
+drawn = draw(sly.Annotation.from_json(written, project.meta))
+back = sly.Annotation._to_pixel_coordinate_system_json(exported)
+assert (draw(sly.Annotation.from_json(back, project.meta)) == drawn).all()
 cv2.imwrite(str(OUT / "drawn.png"), drawn)
