@@ -75,7 +75,7 @@ for path in sorted((OUT / "project").rglob("*.png")):
 
 
 def draw(own: sly.Annotation) -> np.ndarray:
-    """The number of the object on top, as the package draws it; an alpha mask, which it would mix, where it is not 0."""
+    """The number of the object on top, as the package draws it; of an alpha mask, which it would mix, what is not 0."""
     drawn = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     for number, label in enumerate(own.labels[:7], start=1):
         geometry = label.geometry
