@@ -94,7 +94,7 @@ class Fields:
         value = self.get(key, wanted, default)
         if value is default:
             return value
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if not is_whole(value) or not low <= value <= high:
             raise self.wrong(key, wanted)
         return value
 
@@ -108,7 +108,7 @@ class Fields:
     def identifier(self, key: str) -> int | str:
         """An id of COCO's JSON: a whole number or a text."""
         value = self.get(key, "a whole number or a text")
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        if not is_identifier(value):
             raise self.wrong(key, "a whole number or a text")
         return value if isinstance(value, int) else self.text(key)
 
@@ -131,6 +131,16 @@ class Fields:
         ):
             raise self.wrong(key, wanted)
         return [(float(x), float(y)) for x, y in pairs]
+
+
+def is_whole(value: Any) -> bool:
+    """An int, and not true or false."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_identifier(value: Any) -> bool:
+    """What COCO's JSON may have as the id of an image."""
+    return is_whole(value) or isinstance(value, str)
 
 
 def is_number(value: Any) -> bool:

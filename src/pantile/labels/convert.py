@@ -20,10 +20,11 @@ from pantile.labels.photos.label_frames import Framed
 from pantile.labels.photos.photo_copy import place_photo
 from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import COVERED, FILE_NAME, Report
-from pantile.labels.source import Dropped, LabelSource, ReadOptions, SourceSplit
+from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, SourceSplit
 from pantile.labels.staging import staged
 
 VOID = "void"
+DRAWN_VOID = "a region that the tool declares void: its pixels belong to no class"
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,15 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
     reader = _checked(src, options)
     with staged(dst) as folder:
         described = _described(src, reader)
-        opened = reader.open(src, _with_orientation(options.read, reader, described))
+        scratch = folder.with_name(f"{folder.name}.photos")
+        opened = reader.open(src, replace(_with_orientation(options.read, reader, described), scratch=scratch))
         photos = look_at_photos(opened, options.unreadable, options.progress, described)
         source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
-        report = Report(taxonomy, notes=[*source.notes, *photos.notes, *notes], problems=photos.warnings)
+        told = [*source.notes, *photos.notes, *notes]
+        left_out = [note for note in told if isinstance(note, LeftOut)]
+        report = Report(taxonomy, notes=list(map(str, told)), left_out=left_out, problems=photos.warnings)
         writer = WRITERS[options.target](folder, taxonomy)
         for split in source.splits:
             _convert_split(split, writer, folder, report, gap_index, settled, options)
@@ -140,10 +144,14 @@ def _read(
     for dropped in labels.dropped:
         report.drop(dropped)
     painted = paint(labels, report.taxonomy, rule, str(image.path))
-    names = report.taxonomy.names
+    for shape in labels.shapes:
+        if shape.class_index is None:
+            report.drop(Dropped(VOID, DRAWN_VOID, f"{image.path}: {shape.what}"))
+    names = [*report.taxonomy.names, VOID]  # void has the index -1
     for counts, added in (
         (report.segments_in, painted.segments_in),
         (report.pixels_in, painted.pixels_in),
+        (report.joined, painted.joined),
     ):
         counts.update({names[k]: n for k, n in added.items()})
     report.decided.update({(names[top], names[below]): n for (top, below), n in painted.decided.items()})

@@ -1,5 +1,6 @@
 """Folders that appear complete or not at all."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pantile.contracts.errors import UserError
 @contextmanager
 def staged(dst: Path) -> Iterator[Path]:
     """A folder beside ``dst`` that takes its place when the block ends, and vanishes when it fails.
+
+    So does, in any case, what the block puts beside it under the folder's name and an ending.
 
     Raises:
         UserError: ``dst`` is in use, or the disk refuses.
@@ -27,7 +30,8 @@ def staged(dst: Path) -> Iterator[Path]:
                 dst.rmdir()
             folder.replace(dst)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for left in folder.parent.glob(f"{glob.escape(folder.name)}*"):
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise UserError(f"{error.filename or dst}: {error.strerror or error}; nothing was written.") from None
 

@@ -1,4 +1,4 @@
-"""Whatever `data check` accepts, training reads, and the reverse: fields of the JSON, one changed at a time."""
+"""Whatever `data check` accepts, training and scores read, and the reverse: a field of the JSON changed at a time."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,7 @@ from pantile.contracts.errors import UserError
 from pantile.data import CocoPanoptic
 from pantile.labels import ConvertOptions, ReadOptions, convert
 from pantile.labels.checks.check import check
+from pantile.score.sources import open_truth
 
 
 def row(**fields):
@@ -231,6 +232,32 @@ def test_both_take_it_or_neither_does(tmp_path, name):
     plant(root)
     assert read_all(root) == good
     assert accepted(root) == good
+
+
+#: what only concerns photos, or the colours of classes: no score depends on it, so none is refused for it
+NOT_SCORED = {name for name, (_, good) in TABLE.items() if not good and name.startswith(("color", "name "))}
+NOT_SCORED |= {"image id number and text", "image twice", "no image", "one photo, two ids", "images null"}
+NOT_SCORED |= {"no image at all", "no annotation"}
+
+
+def scored(root: Path) -> bool:
+    """As ground truth."""
+    try:
+        maps = open_truth(json_of(root))
+        for index in range(len(maps.names)):
+            maps.load(index)
+    except UserError as error:
+        assert "\n" not in str(error) and len(str(error)) < 1000
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_score_takes_what_they_take(tmp_path, name):
+    plant, good = TABLE[name]
+    root = write_folder(tmp_path / "in")
+    plant(root)
+    assert scored(root) == (good or name in NOT_SCORED)
 
 
 @pytest.mark.parametrize("name", [name for name, (_, good) in TABLE.items() if good])

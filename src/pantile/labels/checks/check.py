@@ -165,7 +165,7 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
             refused.append(error)
             result.others.append(Finding("split-skipped", ".", split, str(error)))
             continue
-        result.others.extend(Finding("files-missing", split, None, text) for text in missing)
+        result.others.extend(Finding("files-missing", split, None, str(left_out)) for left_out in missing)
         result.taxonomies[split] = dataset.taxonomy
         if isinstance(dataset, LabelledPhotos):
             dataset.told_unsure = True  # findings say it

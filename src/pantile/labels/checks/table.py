@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pantile.contracts.file_names import crossed_names
+from pantile.contracts.file_names import crossed_names, is_inside
 from pantile.contracts.flags import as_flag
-from pantile.contracts.json_fields import Fields, read_json
-from pantile.contracts.panoptic import MAX_ID
+from pantile.contracts.json_fields import Fields, is_identifier, is_whole, read_json
+from pantile.contracts.segments_info import row_fault
 from pantile.contracts.shortening import short as shorten
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.file_names import is_inside
 from pantile.labels.checks.findings import Finding
 
 SHOWN = 60  # characters of a value
@@ -89,26 +88,14 @@ def usable_rows(rows: list, categories: Iterable[int]) -> tuple[dict[int, dict],
     """
     known, good, wrong = set(categories), defaultdict(list), []
     for position, row in enumerate(rows):
-        if not isinstance(row, dict):
-            wrong.append(("bad-row", None, f"row {position} of segments_info is not an object"))
-            continue
-        segment_id, category = row.get("id"), row.get("category_id")
-        if not _is_whole(segment_id) or not 0 <= segment_id <= MAX_ID:
-            wrong.append(("id-invalid", None, f"row {position} has the id {short(segment_id)}, not 1 to {MAX_ID}"))
-            continue
-        if segment_id == 0:
-            wrong.append(("id-zero", 0, f"row {position} has the id 0, which means void"))
-            continue
-        if not _is_whole(category) or category not in known:
-            wrong.append(("unknown-category", segment_id, f"category_id {short(category)} is not in categories"))
+        if fault := row_fault(row, known):
+            wrong.append((fault.kind, fault.id, f"row {position} is {fault.text}: {fault.remedy}"))
             continue
         given = row.get("iscrowd")
-        crowd = False if given is None else as_flag(given)
-        if not _is_whole(given) or crowd is None:
+        if not is_whole(given):
             told = f"iscrowd is {short(given)}, not 0 or 1" if "iscrowd" in row else "iscrowd is missing"
-            wrong.append(("crowd-flag" if crowd is None else "crowd-form", segment_id, told))
-        if crowd is not None:
-            good[segment_id].append(row | {"iscrowd": int(crowd)})
+            wrong.append(("crowd-form", row["id"], told))
+        good[row["id"]].append(row | {"iscrowd": int(bool(as_flag(given)))})
     usable = {}
     for segment_id, same in good.items():
         meanings = {(row["category_id"], row["iscrowd"]) for row in same}
@@ -122,7 +109,7 @@ def usable_rows(rows: list, categories: Iterable[int]) -> tuple[dict[int, dict],
 
 def listed_ids(rows: list) -> set[int]:
     """Every id that some row has, whatever else is wrong with the row."""
-    return {row["id"] for row in rows if isinstance(row, dict) and _is_whole(row.get("id"))}
+    return {row["id"] for row in rows if isinstance(row, dict) and is_whole(row.get("id"))}
 
 
 def short(value: Any) -> str:
@@ -153,7 +140,7 @@ class _Reader:
         sound, ids = [], []
         for k, entry in enumerate(entries):
             where = f"annotations[{k}]"
-            if isinstance(entry, dict) and _is_identifier(entry.get("image_id")):
+            if isinstance(entry, dict) and is_identifier(entry.get("image_id")):
                 ids.append(entry["image_id"])
             if not self._is_sound(entry, "image_id", self.png_folder, where):
                 continue
@@ -230,7 +217,7 @@ class _Reader:
         if not isinstance(entry, dict):
             self._tell("bad-entry", None, f"{where} is not an object")
             return False
-        if not _is_identifier(entry.get(key)):
+        if not is_identifier(entry.get(key)):
             self._tell("bad-entry", None, f"{where}.{key} is {short(entry.get(key))}, not a whole number or a text")
             return False
         name = entry.get("file_name")
@@ -255,11 +242,3 @@ def _png_folder(root: Path, split: str) -> Path:
     beside = root / f"panoptic_{split}"
     usual = root / "annotations" / f"panoptic_{split}"
     return beside if beside.is_dir() and not usual.is_dir() else usual
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_identifier(value: Any) -> bool:
-    return _is_whole(value) or isinstance(value, str)

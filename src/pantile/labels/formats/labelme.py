@@ -1,10 +1,12 @@
-"""labelme: a JSON per image, with polygons, rectangles, circles and masks.
+"""labelme: a JSON per image, with polygons, rectangles, circles and masks. X-AnyLabeling and AnyLabeling write it too.
 
 ::
 
-    root/**/*.json      imagePath is relative to the JSON; images must lie inside root
+    root/**/*.json      imagePath is relative to the JSON; images must lie inside root, or beside the JSON, else
+                        imageData of the JSON is the image
 
 Shapes of one label and one ``group_id`` are one segment. Points, lines and linestrips have no area and are dropped.
+``__ignore__`` and ``_background_`` are void, as labelme's own exports take them.
 Folders of images for splits: the first folder below root where ``--split`` names it, else one split, ``train``.
 """
 
@@ -13,7 +15,7 @@ import binascii
 import io
 import math
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +25,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, path_inside, read_json
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.decoding import decoding
-from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
-from pantile.labels.reading.image_folders import image_ids
+from pantile.labels.reading.image_folders import image_ids, unlabelled
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, sort_out, tool_taxonomy
@@ -34,6 +35,8 @@ from pantile.labels.source import (
     Dropped,
     ImageLabels,
     LabelSource,
+    LeftOut,
+    Note,
     ReadOptions,
     Shape,
     SourceImage,
@@ -41,6 +44,10 @@ from pantile.labels.source import (
 )
 
 MAX_SIDE = 2**20
+VOID_LABELS = ("__ignore__", "_background_")
+#: shape types that come as two points; a rectangle may also have its four corners, as X-AnyLabeling writes it
+OF_TWO_POINTS = ("rectangle", "circle", "mask")
+OF_CORNERS = ("polygon", "rotation")
 
 
 @register_reader("labelme", coordinates=True)
@@ -56,18 +63,16 @@ def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
     others = [path for own in files.values() for path in own.others]
     files = {split: own.labels for split, own in files.items()}
     labels = [shape.text("label") for own in files.values() for top in own for shape in top.objects("shapes", "shape")]
-    taxonomy, notes = tool_taxonomy(labels, src, options)
+    taxonomy, notes = tool_taxonomy(labels, src, options, VOID_LABELS)
     opened = [_split(src, split, own, taxonomy, options) for split, own in files.items()]
     splits = [split for split, _ in opened]
     notes = (*notes, *(note for _, own in opened for note in own))
     if others:
-        notes = (*notes, f"{len(others)} JSONs have neither shapes nor imagePath and were left out, first {others[0]}.")
-    labelled = {image.path for split in splits for image in split.images}
-    beside = [path for folder in {path.parent for path in labelled} for path in folder.iterdir()]
-    without = sum(path.suffix.lower() in IMAGE_SUFFIXES and path not in labelled for path in beside)
-    if without:
-        notes = (*notes, f"{without} images beside the labelled ones have no JSON and were left out.")
-    return LabelSource(taxonomy, tuple(splits), notes)
+        text = f"{len(others)} JSONs have neither shapes nor imagePath and were left out, first {others[0]}."
+        notes = (*notes, LeftOut("files", len(others), text))
+    labelled = [image.path for split in splits for image in split.images]
+    folders = {path.parent for path in labelled if options.scratch not in path.parents}
+    return LabelSource(taxonomy, tuple(splits), (*notes, *unlabelled(folders, labelled, "have no JSON")))
 
 
 class _Files(NamedTuple):
@@ -90,17 +95,18 @@ def _read_all(folder: Path) -> _Files:
 
 def _split(
     src: Path, split: str, files: list[Fields], taxonomy: Taxonomy, options: ReadOptions
-) -> tuple[SourceSplit, tuple[str, ...]]:
+) -> tuple[SourceSplit, tuple[Note, ...]]:
     """The split, and notes."""
-    images = options.images
-    root, paths = images or src, []
-    for top in files:
-        base = images or Path(top.where).parent
-        where = f"{top.where}, imagePath"
-        paths.append(path_inside(root, top.text("imagePath"), where, base))
-    kept, notes = present(paths, f"images that the JSONs in {src} name", options.skip_missing)
+    root = (options.images or src).absolute()
+    paths = [_photo(top, src, options) for top in files]
+    what = f"images that the JSONs in {src} name"
+    kept, notes = present(paths, what, options.skip_missing, lambda k: len(files[k].items("shapes")))
     files, paths = [files[k] for k in kept], [paths[k] for k in kept]
-    names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+    tops = [root if path.is_relative_to(root) else options.scratch for path in paths]
+    within = sum(top != root for top in tops)
+    if within:
+        notes = (*notes, f"{within} photos were not found and were taken from imageData of their JSONs.")
+    names = [path.relative_to(top).as_posix() for path, top in zip(paths, tops, strict=True)]
     ids = image_ids([path.stem for path in paths])
     found = tuple(SourceImage(*row) for row in zip(paths, names, ids, strict=True))
     stated, evidence = (lambda index: _stated(files[index])), (lambda index: _evidence(files[index]))
@@ -113,6 +119,41 @@ def _split(
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, found, read), notes
+
+
+def _photo(top: Fields, src: Path, options: ReadOptions) -> Path:
+    """Where ``imagePath`` leads, else the file of that name beside the JSON, else one made of ``imageData``."""
+    own, name = Path(top.where).absolute(), top.text("imagePath")
+    folder = (options.images or own.parent).absolute()
+    beside = folder / PurePosixPath(name.replace("\\", "/")).name
+    outside = None
+    try:
+        named = path_inside(options.images or src, name, f"{top.where}, imagePath", folder)
+    except UserError as error:
+        named, outside = beside, error
+    there = next((path for path in (named, beside) if os.path.isfile(path)), None)  # noqa: PTH113 - long names
+    if there is not None:
+        return there
+    if "imageData" in top and options.scratch is not None:
+        return _unpacked(top, options.scratch / own.relative_to(src.absolute()).with_suffix(""))
+    if outside is not None:
+        raise outside
+    return named
+
+
+def _unpacked(top: Fields, stem: Path) -> Path:
+    """The photo within a JSON, as a file of the kind that its bytes say."""
+    where = f"{top.where}, imageData"
+    try:
+        content = base64.b64decode(top.text("imageData"), validate=True)
+    except (binascii.Error, ValueError):
+        raise top.wrong("imageData", "an image in base64") from None
+    with decoding(where), Image.open(io.BytesIO(content)) as image:
+        suffix = f".{image.format.lower()}" if image.format in ("PNG", "BMP", "TIFF", "WEBP") else ".jpg"
+    path = stem.with_name(stem.name + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
 
 
 def _stated(top: Fields) -> tuple[int, int] | None:
@@ -130,7 +171,9 @@ def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | 
     label, kind = shape.text("label"), shape.text("shape_type", default="polygon")
     group = shape.whole("group_id", -(2**31), 2**31, default=None)
     points = shape.points("points")
-    if kind in ("rectangle", "circle", "mask") and len(points) != 2:
+    if kind == "rectangle" and len(points) == 4:
+        kind = "polygon"
+    if kind in OF_TWO_POINTS and len(points) != 2:
         raise shape.wrong("points", f"the two points of a {kind}")
     if kind == "rectangle":
         points = box_polygon(*map(min, *points), *map(max, *points))
@@ -138,10 +181,11 @@ def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | 
         radius = math.dist(*points)
         points = ellipse_polygon(*points[0], radius, radius)
     elif kind == "mask":
-        return mask_shape(_mask(shape, points, size), label, taxonomy, shape.where, _why_empty(points, size), group)
-    elif kind != "polygon":
+        mask, reason = _mask(shape, points, size), _why_empty(points, size)
+        return mask_shape(mask, label, taxonomy, shape.where, reason, group, VOID_LABELS)
+    elif kind not in OF_CORNERS:
         return Dropped(label, f"shape type {kind!r} has no area", shape.where)
-    return polygon_shape(points, size, label, taxonomy, shape.where, group)
+    return polygon_shape(points, size, label, taxonomy, shape.where, group, VOID_LABELS)
 
 
 def _mask(shape: Fields, points: list[tuple[float, float]], size: tuple[int, int]) -> dict:

@@ -52,10 +52,14 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
 
 def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
     """The pairs that have an instance PNG."""
-    paths = [folder / label.name for label in pairs.labels]
+    paths = [_instance_path(folder, pairs, k) for k in range(len(pairs.stems))]
     kept, remarks = present(paths, f"instance PNGs in {folder}", skip)
     stems, labels, images = (tuple(own[k] for k in kept) for own in (pairs.stems, pairs.labels, pairs.images))
     return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
+
+
+def _instance_path(folder: Path, pairs: Pairs, index: int) -> Path:
+    return folder / f"{pairs.stems[index]}{pairs.labels[index].suffix}"
 
 
 @register_reader("semantic")
@@ -82,7 +86,7 @@ def _read(taxonomy: Taxonomy, instances: dict[str, Path] | None, pairs: Pairs, i
     )
     numbers = np.zeros_like(classes)
     if instances is not None:
-        numbers = _read_numbers(instances[pairs.split] / path.name)
+        numbers = _read_numbers(_instance_path(instances[pairs.split], pairs, index))
     return map_from_numbers(classes, numbers, taxonomy, PAIRS if instances else SEMANTIC, void, path)
 
 

@@ -2,30 +2,36 @@
 
 ::
 
-    root/data.yaml                  names, and for each split a folder of images; paths start at path, or at the YAML
-    root/images/<split>/*.jpg       root/labels/<split>/*.txt: the last "images" of a path becomes "labels"
+    root/data.yaml                     names, and for each split a folder of images or a list of them (train.txt); paths
+                                       start at path, or at the YAML
+    root/images/<split>/**/*.jpg       root/labels/<split>/**/*.txt: the last "images" of a path becomes "labels"
+    root/train.txt                     the path of an image a line, from the list or the YAML; of a path of another
+                                       machine, as much of its end counts as leads to a file
 
 Category ids are the class numbers plus 1, so that none is 0. An image without text file has no objects. A line of five
 values is a box, which has no mask, and is dropped.
 """
 
-import os
 from pathlib import Path
 
 import yaml
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.json_fields import Fields, is_number, path_inside, read_text
+from pantile.contracts.json_fields import Fields, is_number, read_text
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.class_list import classes_of
-from pantile.labels.reading.image_folders import choose_splits, image_ids, images_by_stem
+from pantile.labels.reading.image_folders import choose_splits, files_in, image_ids, unlabelled
+from pantile.labels.reading.missing import present
 from pantile.labels.reading.tool_shapes import polygon_shape, sort_out
+from pantile.labels.reading.yolo_images import ListedImages, find_images, label_path
 from pantile.labels.registry import register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
     LabelSource,
+    LeftOut,
+    Note,
     ReadOptions,
     Shape,
     SourceImage,
@@ -39,23 +45,27 @@ SPLITS = ("train", "val", "valid", "test")
 def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
-        UserError: no data.yaml, or one without names or folders.
+        UserError: no data.yaml, or one without names or images.
     """
     path = src if src.is_file() else src / "data.yaml"
     top = _read_yaml(path)
     taxonomy, notes = classes_of(_names(top), path, options.things, options.stuff)
-    folders = {split: _folders(top, split, path) for split in SPLITS if split in top}
-    if not folders:
+    listed = {split: find_images(top, split, path) for split in SPLITS if split in top}
+    if not listed:
         raise UserError(f"{path} names no folder of images: give it the field 'train' or 'val'.")
-    found = choose_splits(folders, options.splits, src)
-    splits = [_split(split, own, path.parent, taxonomy, options) for split, own in found.items()]
-    without = sum(not _label_path(image.path).exists() for split in splits for image in split.images)
+    found = choose_splits(listed, options.splits, src)
+    opened = [_split(split, own, taxonomy, options) for split, own in found.items()]
+    splits = [split for split, _ in opened]
+    notes = (*notes, *(note for _, own in opened for note in own))
+    without = sum(not label_path(image.path).exists() for split in splits for image in split.images)
     if without:
         notes = (*notes, f"{without} images have no text file: they have no objects.")
-    expected = {_label_path(image.path) for split in splits for image in split.images}
-    orphans = sum(path not in expected for folder in {p.parent for p in expected} for path in folder.glob("*.txt"))
+    if not options.splits:
+        labelled = [image.path for split in splits for image in split.images]
+        notes = (*notes, *unlabelled({path.parent for path in labelled}, labelled, f"are named by no split of {path}"))
+    orphans = _orphans(splits)
     if orphans:
-        notes = (*notes, f"{orphans} text files have no image and were left out.")
+        notes = (*notes, LeftOut("files", orphans, f"{orphans} text files have no image and were left out."))
     return LabelSource(taxonomy, tuple(splits), notes)
 
 
@@ -76,64 +86,42 @@ def _names(top: Fields) -> list[Fields]:
     return [Fields({"id": k + 1, "name": name}, f"{top.where}, names: class {k}") for k, name in rows.items()]
 
 
-def _folders(top: Fields, split: str, path: Path) -> list[Path]:
-    """Folders of images. Some tools write ``../train/images`` for ``train/images``: then ``../`` is left out."""
-    value = top.data[split]
-    names = value if isinstance(value, list) else [value]
-    start = top.text("path", default=".")
-    folders = []
-    for name in names:
-        where = f"{path}, {split}"
-        if not isinstance(name, str):
-            raise top.wrong(split, "a folder of images, or a list of them")
-        candidates = [os.path.join(start, name), name, name.removeprefix("../")]  # noqa: PTH118 - may be absolute
-        inside = [own for own in (_inside(path.parent, c, where) for c in candidates) if own and own.is_dir()]
-        if not inside:
-            path_inside(path.parent, name.removeprefix("../"), where)
-            raise UserError(f"{where} names {name!r}, which is no folder inside {path.parent}: correct it (or 'path').")
-        folders.append(inside[0])
-    return folders
+def _orphans(splits: list[SourceSplit]) -> int:
+    """Text files beside those of the images, in their folders and the folders in these, that belong to no image."""
+    expected = {label_path(image.path) for split in splits for image in split.images}
+    folders = {path.parent for path in expected}
+    tops = {folder for folder in folders if not folders & set(folder.parents)}
+    return len({path for top in tops if top.is_dir() for path in files_in(top, (".txt",))} - expected)
 
 
-def _inside(root: Path, name: str, where: str) -> Path | None:
-    try:
-        return path_inside(root, name, where)
-    except UserError:
-        return None  # another reading of the path may lie inside
-
-
-def _label_path(image: Path) -> Path:
-    parts = list(image.parts)
-    for position in range(len(parts) - 2, -1, -1):
-        if parts[position] == "images":
-            parts[position] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
-
-
-def _split(split: str, folders: list[Path], root: Path, taxonomy: Taxonomy, options: ReadOptions) -> SourceSplit:
-    paths = [path for folder in folders for path in images_by_stem(folder).values()]
-    ids = image_ids([path.stem for path in paths])
+def _split(
+    split: str, listed: ListedImages, taxonomy: Taxonomy, options: ReadOptions
+) -> tuple[SourceSplit, tuple[Note, ...]]:
+    """The split, and notes."""
+    what = f"images that {listed.where} names"
+    kept, notes = present(listed.paths, what, options.skip_missing, lambda k: len(_lines(label_path(listed.paths[k]))))
+    paths, names = [listed.paths[k] for k in kept], [listed.names[k] for k in kept]
+    ids = image_ids([Path(name).with_suffix("").as_posix() for name in names])
     name = "val" if split == "valid" else split
-    root = root.absolute()
-    images = tuple(
-        SourceImage(path, path.name if len(folders) == 1 else path.relative_to(root).as_posix(), i)
-        for path, i in zip(paths, ids, strict=True)
-    )
+    images = tuple(SourceImage(*row) for row in zip(paths, names, ids, strict=True))
 
     # shares of a width and height say nothing of the frame
     frames = LabelFrames(paths, lambda index: None, lambda index: Evidence(), options.orientation)
 
     def read(index: int) -> ImageLabels:
-        path = images[index].path
-        label = _label_path(path)
+        label = label_path(images[index].path)
         framed = frames.find(index, str(label))
-        lines = read_text(label).splitlines() if label.exists() else []
-        rows = [(n, line.split()) for n, line in enumerate(lines, start=1) if line.strip()]
+        rows = [(n, line.split()) for n, line in _lines(label)]
         shapes, dropped = sort_out(_shape(row, framed.size, taxonomy, f"{label}: line {n}") for n, row in rows)
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
-    return SourceSplit(name, images, read)
+    return SourceSplit(name, images, read), notes
+
+
+def _lines(label: Path) -> list[tuple[int, str]]:
+    """Those that say something, with their numbers; none where there is no file."""
+    lines = read_text(label).splitlines() if label.exists() else []
+    return [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _shape(row: list[str], size: tuple[int, int], taxonomy: Taxonomy, where: str) -> Shape | Dropped:

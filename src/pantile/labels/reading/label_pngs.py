@@ -11,13 +11,13 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import frame_of_map
 from pantile.labels.reading.image_folders import Pairs, image_ids
-from pantile.labels.source import ImageLabels, LabelSource, SourceImage, SourceSplit
+from pantile.labels.source import ImageLabels, LabelSource, Note, SourceImage, SourceSplit
 
 
 def paired_source(
     taxonomy: Taxonomy,
     pairs: list[Pairs],
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
     read: Callable[[Pairs, int], PanopticMap],
     orientation: str | None,
 ) -> LabelSource:
@@ -28,7 +28,10 @@ def paired_source(
 
 def _split(pairs: Pairs, read: Callable[[Pairs, int], PanopticMap], orientation: str | None) -> SourceSplit:
     ids = image_ids(pairs.stems)
-    images = tuple(SourceImage(path, path.name, i) for path, i in zip(pairs.images, ids, strict=True))
+    images = tuple(
+        SourceImage(path, f"{stem}{path.suffix}", i)
+        for path, stem, i in zip(pairs.images, pairs.stems, ids, strict=True)
+    )
 
     def labels(index: int) -> ImageLabels:
         panoptic = read(pairs, index)
