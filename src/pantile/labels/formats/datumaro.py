@@ -27,7 +27,7 @@ from pantile.labels.reading.split_names import by_split
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape
 from pantile.labels.registry import register_reader
-from pantile.labels.source import Dropped, LabelSource, ReadOptions, Shape
+from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, Shape
 
 MAX_SIDE = 2**20
 MAX_NUMBER = 2**31
@@ -50,14 +50,19 @@ def open_datumaro(src: Path, options: ReadOptions) -> LabelSource:
             raise UserError(f"{top.where} has other labels than {tops[0][1].where}: export all subsets at once.")
     rows = read_classes(options.classes) if options.classes else named_classes(names[0], str(files[0]), first_id=0)
     taxonomy, notes = classes_of(without_background(rows), options.classes or files[0], options.things, options.stuff)
+    if not options.classes and len(taxonomy) < len(names[0]):
+        notes = (*notes, LeftOut("classes", 1, f"Taken as void, by its name: {names[0][0]}."))
     photos = PhotoIndex(options.images or (root if root.is_dir() else root.parent))
-    splits = []
+    splits, labelled = [], []
     for split, own in by_split(tops, options.splits, str(src)).items():
         items = [(top, item) for top in own for item in top.objects("items", "item")]
         images = [_image(Path(top.where).stem, item, names[0], taxonomy, photos) for top, item in items]
         made, more = tool_split(split, images, f"{src} names", options)
         splits.append(made)
+        labelled += [image.path for image in images]
         notes = (*notes, *more)
+    if not options.splits and not src.is_file():
+        notes = (*notes, *photos.unlabelled(labelled))
     return LabelSource(taxonomy, tuple(splits), notes)
 
 
@@ -74,7 +79,8 @@ def _image(subset: str, item: Fields, names: list[str], taxonomy: Taxonomy, phot
     path = photos.find(f"{subset}/{image.text('path')}", f"{image.where}, path")
     annotations = item.objects("annotations", "annotation")
     read = from_shapes(partial(_shapes, annotations, names, taxonomy))
-    return ToolImage(path, photos.name_of(path), item.where, read, _size(image), partial(_evidence, annotations))
+    evidence, count = partial(_evidence, annotations), len(annotations)
+    return ToolImage(path, photos.name_of(path), item.where, read, count, _size(image), evidence)
 
 
 def _size(image: Fields) -> Size | None:

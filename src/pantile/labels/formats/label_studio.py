@@ -28,7 +28,7 @@ from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, tool_taxonomy
 from pantile.labels.registry import register_reader
-from pantile.labels.source import Dropped, LabelSource, ReadOptions, Shape
+from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, Shape
 
 MAX_SIDE = 2**20
 NO_LABEL = "(no label)"
@@ -86,7 +86,9 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     """
     path = only_json(src, "Label Studio")
     entries = _tasks(path)
-    tasks = [task for task in map(_task, entries) if task]
+    found = [(entry, _task(entry)) for entry in entries]
+    tasks = [task for _, task in found if task]
+    bare = [entry for entry, task in found if not task]
     if not tasks:
         raise UserError(f"{path} has no task with an annotation: export tasks that are annotated.")
     labels = [label for task in tasks for region in task.regions for label in region.labels]
@@ -94,13 +96,15 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     photos = PhotoIndex(options.images or path.parent)
     images = [_image(task, photos, taxonomy) for task in tasks]
     split, more = tool_split(only_split(options), images, f"{path} names", options)
-    bare = len(entries) - len(tasks)
     if bare:
-        more = (*more, f"{bare} tasks have no annotation and were left out.")
+        more = (*more, LeftOut("images", len(bare), f"{len(bare)} tasks have no annotation and were left out."))
+    others = [photos.find(_image_name(entry), f"{entry.where}, data") for entry in bare]
+    more = (*more, *photos.unlabelled([*others, *(image.path for image in images)]))
     left_out = sum((task.left_out for task in tasks), Counter())
     if left_out:
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(left_out.items()))
-        more = (*more, f"Results that are no regions were left out: {counts}.")
+        text = f"Results that are no regions were left out: {counts}."
+        more = (*more, LeftOut("annotations", left_out.total(), text))
     return LabelSource(taxonomy, (split,), (*notes, *more))
 
 
@@ -191,7 +195,7 @@ def _image(task: Task, photos: PhotoIndex, taxonomy: Taxonomy) -> ToolImage:
     whole = any(region.kind in WHOLE for region in task.regions)
     evidence = partial(Evidence, sizes=(stated,) if whole and stated else ())
     read = from_shapes(partial(_shapes, task, taxonomy))
-    return ToolImage(path, photos.name_of(path), task.where, read, stated, evidence)
+    return ToolImage(path, photos.name_of(path), task.where, read, len(task.regions), stated, evidence)
 
 
 def _shapes(task: Task, taxonomy: Taxonomy, size: Size) -> Iterator[Shape | Dropped]:

@@ -32,7 +32,7 @@ from pantile.labels.reading.rasterise import box_polygon
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import polygon_shape
 from pantile.labels.registry import register_reader
-from pantile.labels.source import Dropped, ImageLabels, LabelSource, ReadOptions, Shape
+from pantile.labels.source import Dropped, ImageLabels, LabelSource, LeftOut, Note, ReadOptions, Shape
 
 BITMAPS = ("segmentation-bitmap", "segmentation-bitmap-highres")
 VECTORS = ("vector", "bboxes")
@@ -64,7 +64,8 @@ def open_segments_ai(src: Path, options: ReadOptions) -> LabelSource:
     split, more = tool_split(only_split(options), images, f"{path} names", options)
     bare = len(samples) - len(labelled)
     if bare:
-        more = (*more, f"{bare} samples have no label in the labelset {labelset!r} and were left out.")
+        text = f"{bare} samples have no label in the labelset {labelset!r} and were left out."
+        more = (*more, LeftOut("images", bare, text))
     return LabelSource(taxonomy, (split,), (*notes, *more))
 
 
@@ -75,7 +76,7 @@ def _data_set(path: Path) -> Fields:
     return Fields.of(top.data["dataset"], f"{path}, dataset")
 
 
-def _classes(data_set: Fields, path: Path, options: ReadOptions) -> tuple[dict[int, str], Taxonomy, tuple[str, ...]]:
+def _classes(data_set: Fields, path: Path, options: ReadOptions) -> tuple[dict[int, str], Taxonomy, tuple[Note, ...]]:
     """Names by the release's ids, the taxonomy, and notes."""
     attributes = Fields.of(data_set.get("task_attributes", "an object"), f"{data_set.where}, task_attributes")
     entries = attributes.objects("categories", "category")
@@ -146,7 +147,7 @@ def _bitmap_image(
         return ImageLabels(framed.size, base=base, dropped=dropped, framed=framed)
 
     evidence = partial(_bitmap_evidence, path)
-    return ToolImage(photo, photos.name_of(photo), sample.where, read, evidence=evidence)
+    return ToolImage(photo, photos.name_of(photo), sample.where, read, len(rows), evidence=evidence)
 
 
 def _numbers(path: Path) -> np.ndarray:
@@ -176,7 +177,7 @@ def _vector_image(
     annotations = label.objects("annotations", "annotation")
     evidence = partial(_vector_evidence, annotations)
     read = from_shapes(partial(_shapes, annotations, names, taxonomy))
-    return ToolImage(photo, photos.name_of(photo), sample.where, read, evidence=evidence)
+    return ToolImage(photo, photos.name_of(photo), sample.where, read, len(annotations), evidence=evidence)
 
 
 def _vector_evidence(annotations: list[Fields]) -> Evidence:

@@ -92,7 +92,8 @@ def _image(path: Path, src: Path, taxonomy: Taxonomy, fractions: bool, images: P
         photo = images / path.stem
     name = (folder / path.stem).as_posix()
     read = from_shapes(partial(_shapes, path, taxonomy, fractions))
-    return ToolImage(photo, name, str(path), read, stated, partial(_evidence, path))
+    count = len(top.items("objects"))
+    return ToolImage(photo, name, str(path), read, count, stated, partial(_evidence, path))
 
 
 def _evidence(path: Path) -> Evidence:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -10,6 +11,7 @@ from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
 from pantile.contracts.shortening import short
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.labels.source import LeftOut
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 
@@ -54,6 +56,14 @@ class PhotoIndex:
             if best:
                 return best[0]
         return self.root / parts[-1]
+
+    def unlabelled(self, labelled: Iterable[Path]) -> tuple[LeftOut, ...]:
+        """What to report of photos that are none of those with labels."""
+        beyond = {path for paths in self._by_name.values() for path in paths} - set(labelled)
+        if not beyond:
+            return ()
+        text = f"{len(beyond)} images in {self.root} have no labels and were left out, first {min(beyond)}."
+        return (LeftOut("images", len(beyond), text),)
 
     def name_of(self, path: Path) -> str:
         """The path below the folder, with slashes."""

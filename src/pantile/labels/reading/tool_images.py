@@ -8,7 +8,7 @@ from pantile.labels.photos.label_frames import Evidence, Framed, LabelFrames, Si
 from pantile.labels.reading.image_folders import image_ids
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.tool_shapes import sort_out
-from pantile.labels.source import Dropped, ImageLabels, ReadOptions, Shape, SourceImage, SourceSplit
+from pantile.labels.source import Dropped, ImageLabels, Note, ReadOptions, Shape, SourceImage, SourceSplit
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class ToolImage:
         name: see ``SourceImage``.
         where: its labels in messages.
         read: how the labels lie to the labels; see ``from_shapes``.
+        annotations: how many there are, which are left out with a missing photo.
         stated: (height, width) that the labels state; None where they do not.
         evidence: where they lie; asked for turned photos only.
     """
@@ -27,6 +28,7 @@ class ToolImage:
     name: str
     where: str
     read: Callable[[Framed], ImageLabels]
+    annotations: int
     stated: Size | None = None
     evidence: Callable[[], Evidence] = Evidence
 
@@ -43,7 +45,7 @@ def from_shapes(shapes: Callable[[Size], Iterable[Shape | Dropped]]) -> Callable
 
 def tool_split(
     name: str, images: Sequence[ToolImage], what: str, options: ReadOptions
-) -> tuple[SourceSplit, tuple[str, ...]]:
+) -> tuple[SourceSplit, tuple[Note, ...]]:
     """The split, and notes.
 
     Args:
@@ -55,7 +57,9 @@ def tool_split(
     Raises:
         UserError: photos are missing and may not be.
     """
-    kept, notes = present([image.path for image in images], f"images that {what}", options.skip_missing)
+    sizes = [image.annotations for image in images]
+    paths = [image.path for image in images]
+    kept, notes = present(paths, f"images that {what}", options.skip_missing, sizes.__getitem__)
     images = [images[k] for k in kept]
     paths = [image.path for image in images]
     ids = image_ids([path.stem for path in paths])

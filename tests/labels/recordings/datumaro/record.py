@@ -1,7 +1,7 @@
 """Records exports of datumaro 1.13.12: ``python record.py OUT``.
 
-The same items in its own JSON, and as CVAT exports masks ("Segmentation mask 1.1"): shapes to masks, masks of an instance
-merged, then datumaro's ``voc_segmentation`` with CVAT's label map. The expected map is that of the masks.
+The same items in its own JSON, and as CVAT exports masks ("Segmentation mask 1.1"): shapes to masks, masks of an
+instance merged, then datumaro's ``voc_segmentation`` with CVAT's label map. The masks are the expected map.
 """
 
 import shutil
