@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="crowd regions of these classes, or of all things, become instances",
     )
+    parser.add_argument(
+        "--outline",
+        metavar="centres|edges",
+        help="what polygons run along: the centres of pixels, as contours of masks do, or their edges (default: what "
+        "the areas in the file say, else edges)",
+    )
     add_skip_missing(parser)
     add_orientation_argument(
         parser,
@@ -55,7 +61,13 @@ def run(args: argparse.Namespace) -> int:
 
     classes = (tuple(args.things), tuple(args.stuff))
     read = ReadOptions(
-        tuple(args.split), args.classes, args.images, *classes, args.skip_missing, orientation=args.orientation
+        tuple(args.split),
+        args.classes,
+        args.images,
+        *classes,
+        args.skip_missing,
+        orientation=args.orientation,
+        outline=args.outline,
     )
     options = ConvertOptions(
         args.source,

@@ -18,6 +18,7 @@ from pantile.labels.overlaps import RULES, fill_gap, paint
 from pantile.labels.photo_survey import UNREADABLE, look_at_photos
 from pantile.labels.photos.label_frames import Framed
 from pantile.labels.photos.photo_copy import place_photo
+from pantile.labels.reading.outlines import OUTLINES
 from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, SourceSplit
@@ -175,11 +176,13 @@ def _checked(src: Path, options: ConvertOptions) -> LabelReader:
             raise UserError(f"{what} {name!r} is not known{hint}: choose from {', '.join(known)}.")
     if not src.exists():
         raise UserError(f"The source {src} does not exist: name the folder of labels.")
-    for name in ("things", "stuff", "classes", "images"):
+    for name in ("things", "stuff", "classes", "images", "outline"):
         if getattr(options.read, name) and name not in readable[options.source].options:
             raise UserError(
                 f"--{name} does not apply to {options.source}, whose files say this themselves: leave it out."
             )
+    if options.read.outline is not None and options.read.outline not in OUTLINES:
+        raise UserError(f"--outline {options.read.outline!r} is not known: choose from {', '.join(OUTLINES)}.")
     if options.read.orientation is not None:
         check_frame(options.read.orientation, "--orientation")
     for split in options.read.splits:

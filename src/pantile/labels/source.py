@@ -154,6 +154,8 @@ class ReadOptions:
         skip_missing: images of which a file is missing are left out, which a note of the source says.
         orientation: ``"upright"`` or ``"stored"``: what labels of photos with an orientation tag lie on, where they do
             not tell; of labels that are coordinates, for all such photos.
+        outline: ``"centres"`` or ``"edges"``: what polygons run along, see ``reading.outlines``; None for what the
+            files tell, else edges.
         scratch: a folder that lives as long as the conversion, for photos that come within labels.
     """
 
@@ -164,4 +166,5 @@ class ReadOptions:
     stuff: tuple[str, ...] = ()
     skip_missing: bool = False
     orientation: str | None = None
+    outline: str | None = None
     scratch: Path | None = None

@@ -34,7 +34,7 @@ from pantile.labels.reading.image_folders import Pairs, choose_splits
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.missing import present
 from pantile.labels.registry import register_reader
-from pantile.labels.source import LabelSource, ReadOptions
+from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 
 SUFFIX = "_seg.png"
 MAX_CLASS = 25 * 256 + 255
@@ -61,12 +61,10 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     if not given:
         stuff = ", ".join(taxonomy.names[k] for k in taxonomy.stuff_indices) or "none"
         notes = (*notes, f"Taken as stuff, after the challenge's classes: {stuff}; all others are things.")
-    parts = sum(any(path.parent.glob(f"{_key(path)}_parts_*.png")) for paths in found.values() for path in paths)
-    if parts:
-        notes = (
-            *notes,
-            f"{parts} images have masks of parts, which a panoptic map cannot hold: left out.",
-        )
+    masks = [sorted(path.parent.glob(f"{_key(path)}_parts_*.png")) for paths in found.values() for path in paths]
+    if parts := sum(map(bool, masks)):
+        text = f"{parts} images have masks of parts, which a panoptic map cannot hold: left out."
+        notes = (*notes, LeftOut("files", sum(map(len, masks)), text))
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 

@@ -37,7 +37,16 @@ from pantile.labels.reading.image_folders import choose_splits
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import covered_pixels
 from pantile.labels.registry import WRITERS, register_reader
-from pantile.labels.source import Dropped, ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
+from pantile.labels.source import (
+    Dropped,
+    ImageLabels,
+    LabelSource,
+    LeftOut,
+    Note,
+    ReadOptions,
+    SourceImage,
+    SourceSplit,
+)
 
 OTHER = 183  # stands for all things in COCO's stuff
 LEFT_OUT = {"train2017": 429995}
@@ -159,10 +168,14 @@ def _split(
 ) -> tuple[SourceSplit, tuple[str, ...]]:
     """The split, and notes."""
     entries = [own for own in lvis.images if own.identifier("id") in stuff.images]
-    notes = ()
-    if len(entries) < len(lvis.images):
-        notes = (f"{len(lvis.images) - len(entries)} images of {split} are not in COCO's stuff: left out.",)
-    entries = [own for own in entries if own.identifier("id") != LEFT_OUT.get(split)]
+    notes: tuple[Note, ...] = ()
+    if lost := len(lvis.images) - len(entries):
+        notes = (LeftOut("images", lost, f"{lost} images of {split} are not in COCO's stuff: left out."),)
+    published = [own for own in entries if own.identifier("id") != LEFT_OUT.get(split)]
+    if len(published) < len(entries):
+        text = f"The image {LEFT_OUT[split]} of {split} is left out, as in the published labels."
+        notes = (*notes, LeftOut("images", 1, text))
+    entries = published
     top = options.images or src
     paths = [_image_path(top, own) for own in entries]
     kept, remarks = present(paths, f"images of {split}", options.skip_missing)

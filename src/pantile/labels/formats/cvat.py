@@ -21,16 +21,18 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, path_inside
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
-from pantile.labels.reading.image_folders import choose_splits
+from pantile.labels.reading.image_folders import choose_splits, unlabelled
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.safe_xml import read_xml
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, sort_out, tool_taxonomy
-from pantile.labels.registry import register_reader
+from pantile.labels.registry import LabelReader, register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
     LabelSource,
+    LeftOut,
+    Note,
     ReadOptions,
     Shape,
     SourceImage,
@@ -41,7 +43,7 @@ MAX_SIDE = 2**20
 SHAPES = ("polygon", "box", "mask", "ellipse")
 
 
-@register_reader("cvat", coordinates=True)
+@register_reader("cvat", options=(*LabelReader.options, "outline"), coordinates=True)
 def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -62,8 +64,15 @@ def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
         by_split[_Attributes(entry, f"{path}: image").text("subset", default="train")].append(entry)
     found = choose_splits(dict(by_split), options.splits, src)
     opened = [_split(path, split, own, taxonomy, options) for split, own in found.items()]
+    splits = tuple(split for split, _ in opened)
     notes = (*notes, *(note for _, own in opened for note in own))
-    return LabelSource(taxonomy, tuple(split for split, _ in opened), notes)
+    if tracks := len(top.findall("track")):
+        text = f"{tracks} tracks of videos beside the images were left out: export them as an image format."
+        notes = (*notes, LeftOut("annotations", tracks, text))
+    if not options.splits:
+        labelled = [image.path for split in splits for image in split.images]
+        notes = (*notes, *unlabelled({own.parent for own in labelled}, labelled, f"are not in {path.name}"))
+    return LabelSource(taxonomy, splits, notes)
 
 
 class _Attributes:
@@ -96,7 +105,7 @@ class _Attributes:
 
 def _split(
     path: Path, split: str, entries: list[Element], taxonomy: Taxonomy, options: ReadOptions
-) -> tuple[SourceSplit, tuple[str, ...]]:
+) -> tuple[SourceSplit, tuple[Note, ...]]:
     """The split, and notes."""
     found, seen = [], {}
     for position, entry in enumerate(entries):
@@ -106,7 +115,8 @@ def _split(
             raise UserError(f"{attributes.where} has the id {image_id} of another image: make the ids unique.")
         name = attributes.text("name")
         found.append(SourceImage(_image_path(path, split, name, attributes.where, options.images), name, image_id))
-    kept, notes = present([image.path for image in found], f"images that {path} names", options.skip_missing)
+    paths, what = [image.path for image in found], f"images that {path} names"
+    kept, notes = present(paths, what, options.skip_missing, lambda k: len(entries[k]))
     entries, found = [entries[k] for k in kept], [found[k] for k in kept]
 
     paths = [image.path for image in found]
@@ -119,7 +129,9 @@ def _split(
         framed = frames.find(index, attributes.where)
         named = [(shape, _Attributes(shape, f"{attributes.where}: {shape.tag} {n}")) for n, shape in enumerate(entry)]
         named.sort(key=lambda pair: pair[1].whole("z_order", 0))
-        shapes, dropped = sort_out(_shape(shape.tag, own, framed.size, taxonomy) for shape, own in named)
+        shapes, dropped = sort_out(
+            _shape(shape.tag, own, framed.size, taxonomy, options.outline) for shape, own in named
+        )
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, tuple(found), read), notes
@@ -153,7 +165,9 @@ def _image_path(path: Path, split: str, name: str, where: str, images: Path | No
     )
 
 
-def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:
+def _shape(
+    tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy, outline: str | None
+) -> Shape | Dropped:
     label = own.text("label")
     if tag not in SHAPES:
         return Dropped(label, f"shape type {tag!r} has no area", own.where)
@@ -170,7 +184,8 @@ def _shape(tag: str, own: _Attributes, size: tuple[int, int], taxonomy: Taxonomy
         points = ellipse_polygon(*ellipse, own.number("rotation", 0.0))
     else:
         points = _points(own)
-    return polygon_shape(points, size, label, taxonomy, own.where, group)
+    drawn = outline if tag == "polygon" else None
+    return polygon_shape(points, size, label, taxonomy, own.where, group, outline=drawn)
 
 
 def _points(own: _Attributes) -> list[tuple[float, float]]:

@@ -30,7 +30,7 @@ from pantile.labels.reading.image_folders import image_ids, unlabelled
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, sort_out, tool_taxonomy
-from pantile.labels.registry import register_reader
+from pantile.labels.registry import LabelReader, register_reader
 from pantile.labels.source import (
     Dropped,
     ImageLabels,
@@ -50,7 +50,7 @@ OF_TWO_POINTS = ("rectangle", "circle", "mask")
 OF_CORNERS = ("polygon", "rotation")
 
 
-@register_reader("labelme", coordinates=True)
+@register_reader("labelme", options=(*LabelReader.options, "outline"), coordinates=True)
 def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -115,7 +115,9 @@ def _split(
     def read(index: int) -> ImageLabels:
         top = files[index]
         framed = frames.find(index, top.where)
-        shapes, dropped = sort_out(_shape(shape, framed.size, taxonomy) for shape in top.objects("shapes", "shape"))
+        shapes, dropped = sort_out(
+            _shape(shape, framed.size, taxonomy, options.outline) for shape in top.objects("shapes", "shape")
+        )
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(split, found, read), notes
@@ -167,7 +169,7 @@ def _evidence(top: Fields) -> Evidence:
     return Evidence(points=tuple(point for shape in shapes for point in shape.points("points")))
 
 
-def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | Dropped:
+def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy, outline: str | None) -> Shape | Dropped:
     label, kind = shape.text("label"), shape.text("shape_type", default="polygon")
     group = shape.whole("group_id", -(2**31), 2**31, default=None)
     points = shape.points("points")
@@ -185,7 +187,8 @@ def _shape(shape: Fields, size: tuple[int, int], taxonomy: Taxonomy) -> Shape | 
         return mask_shape(mask, label, taxonomy, shape.where, reason, group, VOID_LABELS)
     elif kind not in OF_CORNERS:
         return Dropped(label, f"shape type {kind!r} has no area", shape.where)
-    return polygon_shape(points, size, label, taxonomy, shape.where, group, VOID_LABELS)
+    drawn = outline if kind in OF_CORNERS else None  # boxes and circles are geometry, not outlines of pixels
+    return polygon_shape(points, size, label, taxonomy, shape.where, group, VOID_LABELS, drawn)
 
 
 def _mask(shape: Fields, points: list[tuple[float, float]], size: tuple[int, int]) -> dict:

@@ -41,7 +41,7 @@ from pantile.labels.source import (
 SPLITS = ("train", "val", "valid", "test")
 
 
-@register_reader("yolo-seg", options=("things", "stuff"), coordinates=True, described=False)
+@register_reader("yolo-seg", options=("things", "stuff", "outline"), coordinates=True, described=False)
 def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -112,7 +112,9 @@ def _split(
         label = label_path(images[index].path)
         framed = frames.find(index, str(label))
         rows = [(n, line.split()) for n, line in _lines(label)]
-        shapes, dropped = sort_out(_shape(row, framed.size, taxonomy, f"{label}: line {n}") for n, row in rows)
+        shapes, dropped = sort_out(
+            _shape(row, framed.size, taxonomy, f"{label}: line {n}", options.outline) for n, row in rows
+        )
         return ImageLabels(framed.size, shapes, dropped=dropped, framed=framed)
 
     return SourceSplit(name, images, read), notes
@@ -124,7 +126,9 @@ def _lines(label: Path) -> list[tuple[int, str]]:
     return [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _shape(row: list[str], size: tuple[int, int], taxonomy: Taxonomy, where: str) -> Shape | Dropped:
+def _shape(
+    row: list[str], size: tuple[int, int], taxonomy: Taxonomy, where: str, outline: str | None
+) -> Shape | Dropped:
     try:
         class_id, values = int(row[0]), [float(value) for value in row[1:]]
     except ValueError:
@@ -138,4 +142,4 @@ def _shape(row: list[str], size: tuple[int, int], taxonomy: Taxonomy, where: str
         raise UserError(f"{where} has {len(values)} coordinates, not pairs of finite numbers: correct it.")
     height, width = size
     points = [(x * width, y * height) for x, y in zip(values[::2], values[1::2], strict=True)]
-    return polygon_shape(points, size, label, taxonomy, where)
+    return polygon_shape(points, size, label, taxonomy, where, outline=outline)

@@ -1,14 +1,18 @@
 """Classes that a format does not bring along: files that list them, and which are things."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pantile.contracts.clean_text import is_clean
 from pantile.contracts.errors import UserError
-from pantile.contracts.json_fields import Fields, read_json, read_text
+from pantile.contracts.json_fields import Fields, is_number, read_json, read_text
+from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 
+_HEX = re.compile(r"#?[0-9a-fA-F]{6}")
 MAX_CATEGORY = 2**24 - 1
 BACKGROUND = {"background", "_background_", "void", "unlabeled", "unlabelled", "ignore"}
 CLASS_FILES = (
@@ -60,10 +64,11 @@ def classes_of(
             guessed.append(name)
         infos.append(ClassInfo(name, is_thing, category_id, _color(entry, position)))
     taxonomy = Taxonomy(tuple(infos))
+    notes = _notes_on_colors(entries)
     if not guessed:
-        return taxonomy, ()
+        return taxonomy, notes
     kind, option = ("things", "--stuff") if default else ("stuff", "--things")
-    return taxonomy, (f"Taken as {kind}, change it with {option}: {', '.join(guessed)}.",)
+    return taxonomy, (*notes, f"Taken as {kind}, change it with {option}: {', '.join(guessed)}.")
 
 
 def _check_names(names: Sequence[str], things: Sequence[str], stuff: Sequence[str]) -> None:
@@ -132,9 +137,26 @@ def named_classes(names: Sequence[str], path: str, first_id: int = 1) -> list[Fi
 
 
 def _color(entry: Fields, position: int) -> tuple[int, int, int]:
-    if "color" not in entry:
-        return default_color(position)
-    color = entry.items("color")
-    if len(color) != 3 or not all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c <= 255 for c in color):
-        raise entry.wrong("color", "three whole numbers from 0 to 255")
-    return tuple(color)
+    return as_color(entry.data.get("color")) or default_color(position)
+
+
+def _notes_on_colors(entries: Sequence[Fields]) -> tuple[str, ...]:
+    odd = [entry for entry in entries if entry.data.get("color") and as_color(entry.data["color"]) is None]
+    if not odd:
+        return ()
+    first = f"{odd[0].text('name')!r} has {short(odd[0].data['color'])}"
+    return (f"{len(odd)} classes have a color that cannot be read and got another, first {first}.",)
+
+
+def as_color(value: Any) -> tuple[int, int, int] | None:
+    """RGB, each 0..255, of three numbers, with fractions or not, or of a text ``#rrggbb``; None for anything else.
+
+    Nothing but the look of pictures depends on it.
+    """
+    if isinstance(value, str) and _HEX.fullmatch(value.strip()):
+        return tuple(bytes.fromhex(value.strip().lstrip("#")))
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        return None
+    if not all(is_number(part) and 0 <= part <= 255 for part in value):
+        return None
+    return tuple(round(part) for part in value)

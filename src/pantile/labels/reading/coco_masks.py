@@ -1,6 +1,7 @@
 """The ``segmentation`` of COCO's and LVIS's annotations as run lengths."""
 
 from pantile.contracts.json_fields import Fields, is_number
+from pantile.labels.reading.outlines import EDGES
 from pantile.labels.reading.rasterise import (
     NO_PIXEL,
     TOO_FEW_POINTS,
@@ -12,11 +13,12 @@ from pantile.labels.reading.rasterise import (
 )
 
 
-def mask_of(entry: Fields, size: tuple[int, int]) -> dict | str:
+def mask_of(entry: Fields, size: tuple[int, int], outline: str = EDGES) -> dict | str:
     """
     Args:
         entry: an annotation; polygons, or run lengths as numbers or as COCO's compressed text.
         size: (height, width) of the image.
+        outline: of polygons, one of ``outlines.OUTLINES``.
 
     Returns:
         pycocotools' compressed run lengths of at least one pixel, or why there are none.
@@ -37,7 +39,7 @@ def mask_of(entry: Fields, size: tuple[int, int]) -> dict | str:
     polygons = [list(zip(flat[::2], flat[1::2], strict=True)) for flat in segmentation if len(flat) >= 6]
     if not polygons:
         return TOO_FEW_POINTS if segmentation else "empty polygon"
-    mask = polygons_to_mask(polygons, size, entry.where)
+    mask = polygons_to_mask(polygons, size, entry.where, outline)
     return mask if area(mask) else why_empty(polygons, size)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from pantile.contracts.errors import UserError
+from pantile.labels.reading.outlines import CENTRES, EDGES, pixels_on
 
 MIN_POINTS = 3
 MAX_BEYOND = 4  # a polygon may lie this many image sizes outside; what lies farther is no slip of the hand
@@ -15,13 +16,17 @@ NO_PIXEL = "covers no pixel"
 TOO_FEW_POINTS = "polygon with fewer than three points"
 
 
-def polygons_to_mask(polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int], where: str) -> dict:
+def polygons_to_mask(
+    polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int], where: str, outline: str = EDGES
+) -> dict:
     """The union of polygons, in COCO's rasterisation.
 
     Args:
-        polygons: points (x, y) in pixels, origin at the outer corner of the top left pixel; at least three each.
+        polygons: points (x, y) in pixels, at least three each. Along edges, the origin is the outer corner of the top
+            left pixel; through centres, it is that pixel's centre, and what an outline passes belongs to the object.
         size: (height, width).
         where: for messages.
+        outline: one of ``outlines.OUTLINES``.
 
     Returns:
         Compressed run lengths; they may cover no pixel.
@@ -37,8 +42,21 @@ def polygons_to_mask(polygons: Sequence[Sequence[tuple[float, float]]], size: tu
                 raise UserError(
                     f"{where} has the point ({x:g}, {y:g}), far outside of the {width}x{height} image: correct it."
                 )
-    flat = [[value for point in points for value in point] for points in polygons]
-    return coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+    shift = 0.5 if outline == CENTRES else 0.0
+    flat = [[value + shift for point in points for value in point] for points in polygons]
+    masks = coco_mask.frPyObjects(flat, height, width)
+    if outline == CENTRES:
+        masks = [*masks, mask_to_rle(_outermost(polygons, size))]
+    return coco_mask.merge(masks)
+
+
+def _outermost(polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: the pixels whose centres the outlines pass."""
+    mask = np.zeros(size, dtype=bool)
+    columns, rows = np.array([pixel for points in polygons for pixel in pixels_on(points)]).T
+    inside = (columns >= 0) & (columns < size[1]) & (rows >= 0) & (rows < size[0])
+    mask[rows[inside], columns[inside]] = True
+    return mask
 
 
 def mask_to_rle(mask: np.ndarray) -> dict:

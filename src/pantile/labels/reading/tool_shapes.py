@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.reading.class_list import classes_of, named_classes, read_classes
+from pantile.labels.reading.outlines import EDGES
 from pantile.labels.reading.rasterise import TOO_FEW_POINTS, area, polygons_to_mask, why_empty
 from pantile.labels.source import Dropped, LeftOut, Note, ReadOptions, Shape
 
@@ -44,6 +45,7 @@ def polygon_shape(
     where: str,
     group: int | str | None = None,
     void: Collection[str] = (),
+    outline: str | None = None,
 ) -> Shape | Dropped:
     """A shape, or why there is none.
 
@@ -54,6 +56,7 @@ def polygon_shape(
         where: file and annotation; its last part names the shape in messages.
         group: see ``Shape``.
         void: labels that the tool keeps for void.
+        outline: one of ``outlines.OUTLINES``; None for edges.
 
     Raises:
         UserError: a point absurdly far away.
@@ -62,7 +65,7 @@ def polygon_shape(
         return Dropped(label, NOT_LISTED, where)
     if len(points) < 3:
         return Dropped(label, TOO_FEW_POINTS if points else "empty polygon", where)
-    mask = polygons_to_mask([points], size, where)
+    mask = polygons_to_mask([points], size, where, outline or EDGES)
     return mask_shape(mask, label, taxonomy, where, why_empty([points], size), group, void)
 
 

@@ -85,14 +85,16 @@ def _listed(path: Path, root: Path) -> list[Path]:
 
 
 def _resolved(name: str, path: Path, root: Path, known: set[Path]) -> Path:
-    """As much of the end of a path as leads to an image below one of the folders that it may start from."""
+    """As much of the end of a path as leads to an image below one of the folders that it may start from.
+
+    Where no image is there, to the text file of one: so that these annotations are told as lost with it.
+    """
     parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".", "..")]
-    for first in range(len(parts)):
-        for base in (path.parent.absolute(), root):
-            candidate = base.joinpath(*parts[first:])
-            if candidate in known:
-                return candidate
-    return path_inside(root, "/".join(parts) or name, f"{path}")
+    ends = [parts[first:] for first in range(len(parts))]
+    places = [base.joinpath(*end) for end in ends for base in (path.parent.absolute(), root)]
+    found = next((place for place in places if place in known), None)
+    found = found or next((place for place in places if os.path.isfile(label_path(place))), None)  # noqa: PTH113 - long names
+    return found or path_inside(root, "/".join(parts) or name, f"{path}")
 
 
 def _inside(root: Path, name: str, where: str) -> Path | None:
