@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.progress import track
+from rich.progress import Progress
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
@@ -19,23 +19,18 @@ from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.evaluate import in_its_classes, load_task
 from pantile.engine.processes import processes
+from pantile.engine.video_meters import VideoMeters
 from pantile.inference.films import FilmRun, run_film
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
 from pantile.merge.tracking import TRACKERS
-from pantile.metrics.class_maps import semantic_of
-from pantile.metrics.segmentation_tracking_quality import SegmentationTrackingQuality
-from pantile.metrics.video_consistency import VideoConsistency
-from pantile.metrics.video_panoptic_quality import VideoPanopticQuality
-
-VPQ_WINDOWS, VC_WINDOWS = (1, 2, 4, 6, 8), (8, 16)  # those of VIPSeg and VSPW
 
 
 @dataclass(frozen=True)
 class VideoEvaluation:
     """
     Attributes:
-        results: "stq", "vpq" and "vc", each with ``to_dict``.
+        results: "stq", "vpq", "miou" and "vc", and of data without stuff "ap", each with ``to_dict``.
         videos: their names, in the order of the numbers in ``results["stq"].per_video``.
         frames: how many were measured.
     """
@@ -83,23 +78,18 @@ def evaluate_videos(
         read_as(dataset, reading, channels)
     task = load_task(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     network, taxonomy = task.network, task.taxonomy
-    stq, vc = SegmentationTrackingQuality(taxonomy), VideoConsistency(taxonomy, VC_WINDOWS)
-    longest = max(map(len, videos), default=1)
-    vpq = VideoPanopticQuality(taxonomy, [n for n in VPQ_WINDOWS if n <= longest])  # a mean with no window is none
     config = TRACKERS.find(tracking, "--track")()
+    meters = VideoMeters(taxonomy, longest=max(map(len, videos), default=1))
     total = sum(map(len, videos))
-    runs = (run_film(network, config.make(taxonomy), views, tiling) for _ in videos)
-    frames = (
-        (number, *row)
-        for number, (run, video) in enumerate(zip(runs, videos, strict=True))
-        for row in predicted_frames(run, dataset, video)
-    )
-    for number, tracked, truth in track(frames, "evaluating", total=total):
-        stq.update(tracked.panoptic, truth, video=number)
-        vpq.update(tracked.panoptic, truth, video=number)
-        vc.update([semantic_of(tracked.panoptic, taxonomy)], truth, video=number)
-    results = {"stq": stq.compute(), "vpq": vpq.compute(), "vc": vc.compute()}
-    return VideoEvaluation(results, [video.name for video in videos], total)
+    with Progress() as progress:
+        bar = progress.add_task("evaluating", total=total)
+        for number, video in enumerate(videos):
+            run = run_film(network, config.make(taxonomy), views, tiling)
+            for tracked, truth in predicted_frames(run, dataset, video):
+                meters.add(tracked, truth, number)
+                progress.advance(bar)
+            meters.end_of_video(number, run.instances)
+    return VideoEvaluation(meters.compute(), [video.name for video in videos], total)
 
 
 def predicted_frames(run: FilmRun, dataset: PanopticDataset, video: Video) -> Iterator[tuple[Prediction, PanopticMap]]:

@@ -12,6 +12,7 @@ import torch
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Prediction
+from pantile.contracts.videos import TrackedInstance
 from pantile.inference.images import predict_clip, predict_frame
 from pantile.inference.network import Network
 from pantile.inference.tiles import Tiling
@@ -26,9 +27,12 @@ class FilmRun(Protocol):
     Attributes:
         repeated: after ``load_state``, how many frames before the first new one have to be added again; nothing comes
             out for them.
+        instances: of a film that a model of clips has seen at once, its things as ``clip_instances`` gives them, after
+            ``finish``; None of other films.
     """
 
     repeated: int
+    instances: tuple[TrackedInstance, ...] | None
 
     def add(self, image: np.ndarray) -> list[Prediction]:
         """The next frame, (H, W, C) uint8; gives the predictions that are final now, of this frame or earlier ones."""
@@ -66,6 +70,7 @@ class FrameByFrame:
     """Each frame is an image; see ``FilmRun``."""
 
     repeated = 0
+    instances = None
 
     def __init__(self, network: Network, tracker: Tracker, views: Views, tiling: Tiling | None) -> None:
         self.network, self.tracker, self.views, self.tiling = network, tracker, views, tiling
@@ -92,6 +97,8 @@ class ClipByClip:
         self.network, self.views, self.windows = network, views, network.clips
         self.joiner = WindowJoiner(tracker, self.windows.overlap, self.windows.min_overlap)
         self.repeated = 0
+        self.instances: tuple[TrackedInstance, ...] | None = None
+        self._windows = 0
         self._waiting: list[np.ndarray] = []  # the first ``repeated`` of them were in the window before
         self._carried: torch.Tensor | None = None
 
@@ -111,6 +118,7 @@ class ClipByClip:
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         self.joiner.load_state(state)
         self.repeated = int(state["repeated"])
+        self._windows = 1
         if "carried" in state:
             self._carried = torch.from_numpy(state["carried"]).to(self.network.device)
 
@@ -121,4 +129,6 @@ class ClipByClip:
         self.repeated = 0 if carries else min(self.windows.overlap, len(self._waiting))
         self._waiting = self._waiting[len(self._waiting) - self.repeated :]
         self._carried = clip.carried
+        self._windows += 1
+        self.instances = clip.instances if self._windows == 1 else None
         return tracked

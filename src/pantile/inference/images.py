@@ -13,6 +13,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.videos import TrackedInstance
 from pantile.data.raster_file import RasterImage
 from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
 from pantile.inference.network import Network
@@ -21,6 +22,7 @@ from pantile.inference.views import Views, forward_views
 from pantile.merge import merge
 from pantile.merge.area_limits import split_area_limits
 from pantile.merge.class_evidence import class_evidence
+from pantile.merge.clip_instances import clip_instances
 from pantile.merge.stitching import TilePrediction, stitch
 from pantile.merge.tile_layout import Window
 
@@ -130,11 +132,13 @@ class ClipPredictions(NamedTuple):
         predictions: T entries; of equal ``queries`` are segments that are one thing.
         embeds: T entries of (N, D) float32 embeddings of queries; None where there are no queries.
         carried: with which the next clip of the film goes on, of a model that carries its queries on; else None.
+        instances: of the whole clip, where the merge makes instances of queries; else None.
     """
 
     predictions: list[Prediction]
     embeds: list[np.ndarray | None]
     carried: Tensor | None
+    instances: tuple[TrackedInstance, ...] | None
 
 
 def predict_clip(
@@ -166,7 +170,10 @@ def predict_clip(
             "This model carries its queries from frame to frame, of one view: leave --scales and --flip out."
         )
     embeds = list(output.query_embed.float().cpu().numpy()) if is_masks else [None] * len(images)
-    return ClipPredictions(merge(output, network.taxonomy, network.merge, placements), embeds, carried)
+    instances, count = None, getattr(network.merge, "instances", None)
+    if is_masks and count is not None:
+        (instances,) = clip_instances(output, network.taxonomy, placements, count)
+    return ClipPredictions(merge(output, network.taxonomy, network.merge, placements), embeds, carried, instances)
 
 
 def _window_output(

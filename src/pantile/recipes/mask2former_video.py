@@ -17,6 +17,7 @@ from pantile import engine, models
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.clip_config import ClipConfig
 from pantile.inference.clip_windows import ClipWindows
+from pantile.merge import QueryVotesConfig
 from pantile.merge import query_config as presets
 from pantile.recipes.mask2former import BACKBONES, DROP_PATH_SWIN, mask2former_coco, mask2former_nano
 from pantile.recipes.rankseg import mask2former_rankseg
@@ -52,7 +53,7 @@ def mask2former_vspw(backbone: str = "swin_l") -> engine.RunConfig:
     config.augment = clips_of_short_sides((480,))
     config.evaluation_size = FitConfig(short_side=480, long_side=1333)
     config.clips = ClipWindows(frames=20, overlap=0)
-    config.merge = presets.mask2former("coco")
+    config.merge = QueryVotesConfig()
     return config
 
 
