@@ -31,6 +31,7 @@ from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RECORD, RunRecord
 from pantile.engine.task import PanopticTask
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer, transfer_techniques
+from pantile.engine.weight_average import AverageWeights
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 from pantile.techniques.base import settled_techniques
@@ -134,7 +135,10 @@ def train(
             best_metric(config),
             validates=validation is not None,
             wish=wish,
+            average=config.training.average is not None,
+            patience=config.training.patience,
         )
+        averages = [] if config.training.average is None else [AverageWeights(config.training.average)]
         trainer = make_trainer(
             config,
             max_steps=config.training.steps,
@@ -144,7 +148,7 @@ def train(
             gradient_clip_val=config.optimizer.gradient_clip,
             log_every_n_steps=config.training.log_every,
             logger=_loggers(run, finished_steps, config.training.log_every),
-            callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
+            callbacks=[*averages, keeper, StepProgress(config.training.steps * accumulation), *callbacks],
             plugins=[files],
         )
         try:
