@@ -151,7 +151,8 @@ def test_two_processes_give_what_one_gives(tmp_path):
         make_tiny_config(),
         # No random draws, which would differ between processes.
         ["criterion.instance_weight=0", "criterion.semantic_pixels=plain", "techniques.remask=null",
-         "training.steps=3", "training.average.decay=0.5", "training.effective_batch=2", "augment.redraws=0", "model.auxiliary_head=none"],
+         "training.steps=3", "training.average.decay=0.5", "training.effective_batch=2",
+         "augment.redraws=0", "model.auxiliary_head=none"],
     )  # fmt: skip
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data")]
