@@ -163,7 +163,8 @@ def test_two_processes_give_what_one_gives(tmp_path):
         make_tiny_config(),
         # No random draws, which would differ between processes.
         ["criterion.instance_weight=0", "criterion.semantic_pixels=plain", "techniques.remask=null",
-         "training.steps=3", "training.effective_batch=2", "augment.redraws=0", "model.auxiliary_head=none"],
+         "training.steps=3", "training.average.decay=0.5", "training.effective_batch=2",
+         "augment.redraws=0", "model.auxiliary_head=none"],
     )  # fmt: skip
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data")]
@@ -174,6 +175,9 @@ def test_two_processes_give_what_one_gives(tmp_path):
     # From here on AdamW turns rounding of tiny gradients into whole steps.
     assert two[1] == pytest.approx(one[1], rel=1e-3)
     assert two[2] == pytest.approx(one[2], rel=1e-2)
+    average, other = (load_checkpoint(tmp_path / f"run{count}", "ema-last").state for count in (1, 2))
+    for name in average:
+        torch.testing.assert_close(other[name], average[name], rtol=1e-2, atol=2e-3)
 
     for processes in (1, 2):
         json = str(tmp_path / f"{processes}.json")

@@ -10,7 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from pantile.contracts.atomic import remove_leftovers, replacing
 from pantile.contracts.errors import UserError
-from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, WEIGHTS, load_checkpoint
+from pantile.engine.checkpoint import AVERAGE, LAST, LAST_AVERAGE, LAST_WEIGHTS, WEIGHTS, load_checkpoint
 
 PREVIOUS = LAST.with_name("previous.ckpt")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -127,5 +127,5 @@ def file_to_resume(run: Path) -> tuple[Path, str | None]:
 
 def clear_leftovers(run: Path) -> None:
     """Removes what a killed process left of a checkpoint that it was writing, which may be large."""
-    for name in (LAST, PREVIOUS, WEIGHTS, LAST_WEIGHTS):
+    for name in (LAST, PREVIOUS, WEIGHTS, LAST_WEIGHTS, AVERAGE, LAST_AVERAGE):
         remove_leftovers(run / name)
