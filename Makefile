@@ -17,12 +17,12 @@ fuzz: $(VENV)/.installed
 	PANTILE_HYPOTHESIS=fuzz OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 
 lint: $(VENV)/.installed
-	$(BIN)/ruff check src tests benchmarks examples docs
-	$(BIN)/ruff format --check src tests benchmarks examples docs
+	$(BIN)/ruff check src tests benchmarks examples docs/conf.py
+	$(BIN)/ruff format --check src tests benchmarks examples docs/conf.py
 
 format: $(VENV)/.installed
-	$(BIN)/ruff check --fix src tests benchmarks examples docs
-	$(BIN)/ruff format src tests benchmarks examples docs
+	$(BIN)/ruff check --fix src tests benchmarks examples docs/conf.py
+	$(BIN)/ruff format src tests benchmarks examples docs/conf.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
