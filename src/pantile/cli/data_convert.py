@@ -11,7 +11,9 @@ from pantile.cli.skip_missing import add_skip_missing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
     parser.add_argument("dst", type=output_folder, metavar="DST", help="new or empty folder")
-    parser.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="see docs/formats.md")
+    parser.add_argument(
+        "--from", dest="source", default="auto", metavar="FORMAT", help="see docs/formats.md (default: what fits)"
+    )
     parser.add_argument(
         "--to", dest="target", default="coco-panoptic", metavar="FORMAT", help="(default: coco-panoptic)"
     )

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from rich.console import Console
 from rich.progress import track
 
-from pantile.contracts.errors import UserError
+from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
@@ -19,6 +19,7 @@ from pantile.labels.photo_survey import UNREADABLE, look_at_photos
 from pantile.labels.photos.label_frames import Framed
 from pantile.labels.photos.photo_copy import place_photo
 from pantile.labels.reading.outlines import OUTLINES
+from pantile.labels.recognition import AUTO, choose_format, remedy
 from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import COVERED, FILE_NAME, Report
 from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, SourceSplit
@@ -32,7 +33,8 @@ DRAWN_VOID = "a region that the tool declares void: its pixels belong to no clas
 class ConvertOptions:
     """
     Attributes:
-        source, target: names in ``readers()`` and in ``WRITERS``.
+        source: a name in ``readers()``, or ``"auto"`` for the one format that fits.
+        target: a name in ``WRITERS``.
         read: what the source's files do not say.
         overlap: one of ``overlaps.RULES``.
         gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
@@ -42,7 +44,7 @@ class ConvertOptions:
         progress: show a progress bar.
     """
 
-    source: str
+    source: str = AUTO
     target: str = "coco-panoptic"
     read: ReadOptions = field(default_factory=ReadOptions)
     overlap: str = "error"
@@ -67,16 +69,22 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         UserError: bad input, told in one sentence.
     """
     src, dst = Path(src), Path(dst)
+    seen = None
+    if options.source == AUTO and src.exists():
+        seen = choose_format(src)
+        options = replace(options, source=seen.name)
     reader = _checked(src, options)
     with staged(dst) as folder:
         described = _described(src, reader)
         scratch = folder.with_name(f"{folder.name}.photos")
-        opened = reader.open(src, replace(_with_orientation(options.read, reader, described), scratch=scratch))
+        read = replace(_with_orientation(options.read, reader, described), scratch=scratch)
+        opened = _opened(src, reader, read, options.source)
         photos = look_at_photos(opened, options.unreadable, options.progress, described)
         source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
-        told = [*source.notes, *photos.notes, *notes]
+        recognised = [f"Taken as {seen}, as nothing else fits; --from says it otherwise."] if seen else []
+        told = [*recognised, *source.notes, *photos.notes, *notes]
         left_out = [note for note in told if isinstance(note, LeftOut)]
         report = Report(taxonomy, notes=list(map(str, told)), left_out=left_out, problems=photos.warnings)
         writer = WRITERS[options.target](folder, taxonomy)
@@ -85,6 +93,22 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         write_images_beside(folder, described)
         report.write(folder / FILE_NAME, _about(src, source, options))
     return report
+
+
+def _opened(src: Path, reader: LabelReader, read: ReadOptions, name: str) -> LabelSource:
+    """
+    Raises:
+        UserError: as the reader; of another format's files, with what they are.
+    """
+    try:
+        return reader.open(src, read)
+    except NoSplit:
+        raise
+    except UserError as error:
+        hint = remedy(src, name)
+        if not hint:
+            raise
+        raise UserError(f"{error} {hint}") from None
 
 
 def _described(src: Path, reader: LabelReader) -> DescribedImages | None:
@@ -170,7 +194,7 @@ def _checked(src: Path, options: ConvertOptions) -> LabelReader:
         ("--overlap", options.overlap, RULES),
         ("--unreadable", options.unreadable, UNREADABLE),
     ):
-        if name not in known:
+        if name not in known and name != AUTO:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise UserError(f"{what} {name!r} is not known{hint}: choose from {', '.join(known)}.")
