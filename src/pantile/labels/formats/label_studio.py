@@ -68,7 +68,7 @@ class Task:
         image: the name of its image, as the tool has it.
         regions: of the annotation that counts.
         others: of its other annotations.
-        left_out: results that are no regions, by type.
+        left_out: results of all of them that are no regions, by type.
     """
 
     where: str
@@ -133,7 +133,7 @@ def _task(entry: Fields) -> Task | None:
     newest = max(valid, key=lambda own: (own.flag("ground_truth", False), own.text("created_at", default="")))
     left_out: Counter = Counter()
     regions = _regions(newest, left_out)
-    others = [region for own in annotations if own is not newest for region in _regions(own, Counter())]
+    others = [region for own in annotations if own is not newest for region in _regions(own, left_out)]
     return Task(entry.where, _image_name(entry), regions, others, left_out)
 
 
@@ -194,8 +194,8 @@ def _image(task: Task, photos: PhotoIndex, taxonomy: Taxonomy) -> ToolImage:
     stated = next(iter(sizes), None)
     whole = any(region.kind in WHOLE for region in task.regions)
     evidence = partial(Evidence, sizes=(stated,) if whole and stated else ())
-    read = from_shapes(partial(_shapes, task, taxonomy))
-    return ToolImage(path, photos.name_of(path), task.where, read, len(task.regions), stated, evidence)
+    read, count = from_shapes(partial(_shapes, task, taxonomy)), len(task.regions) + len(task.others)
+    return ToolImage(path, photos.name_of(path), task.where, read, count, stated, evidence)
 
 
 def _shapes(task: Task, taxonomy: Taxonomy, size: Size) -> Iterator[Shape | Dropped]:

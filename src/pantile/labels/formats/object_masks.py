@@ -23,7 +23,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.decoding import decoding
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
-from pantile.labels.reading.image_folders import choose_splits, files_in
+from pantile.labels.reading.image_folders import choose_splits, files_in, unlabelled
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, tool_taxonomy
@@ -40,22 +40,23 @@ def open_object_masks(src: Path, options: ReadOptions) -> LabelSource:
     Raises:
         UserError: no masks, masks without an image, or of classes that are not told.
     """
-    folders = _bowl(src, options) or _shared(src, options)
-    if not folders:
+    of_split = _bowl(src, options) or _shared(src, options)
+    if not of_split:
         raise UserError(
             f"{src} has neither <image>/masks/*.png nor masks/<image>/*.png: put the masks of each image into a folder."
         )
-    classes = {name for own in folders.values() for image in own for name, _ in _masks(image)}
+    classes = {name for own in of_split.values() for image in own for name, _ in _masks(image)}
     taxonomy, notes = tool_taxonomy([name or ONE_CLASS for name in classes], src, options)
     if None in classes and len(taxonomy) > 1 and ONE_CLASS not in taxonomy.names:
         raise UserError(f"{src} has masks in no folder of a class, and --classes names several: keep one of them.")
-    found = choose_splits(folders, options.splits if len(folders) > 1 else (), src)
+    found = choose_splits(of_split, options.splits if len(of_split) > 1 else (), src)
     splits = []
     for name, own in found.items():
         images = [_image(folder, src, taxonomy, options.images) for folder in own]
         split, more = tool_split(name, images, f"the masks in {src} are of", options)
         splits.append(split)
-        notes = (*notes, *more)
+        folders = {image.path.parent for image in images}
+        notes = (*notes, *more, *unlabelled(folders, [image.path for image in images], "have no masks"))
     return LabelSource(taxonomy, tuple(splits), notes)
 
 

@@ -45,6 +45,9 @@ class PhotoIndex:
         parts = PurePosixPath(address_path(name)).parts
         if not parts or not is_clean(name) or parts[-1] in (".", "..", "/"):
             raise UserError(f"{where} names the file {short(name)}: name an image.")
+        exact = self.root / address_path(name)
+        if exact in self._by_name.get(parts[-1], ()):
+            return exact
         for last in dict.fromkeys((parts[-1], _UPLOADED.sub("", parts[-1]))):
             fits = self._by_name.get(last, ())
             depths = [_shared_tail(path.parts[:-1], parts[:-1]) for path in fits]
