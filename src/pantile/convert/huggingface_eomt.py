@@ -55,6 +55,11 @@ def is_videomt(foreign: dict[str, Tensor]) -> bool:
     return "query_updater.weight" in foreign
 
 
+def as_videomt(config: EoMTConfig) -> VidEoMTConfig:
+    """The same network, on films."""
+    return VidEoMTConfig(**vars(config) | {"architecture": "videomt"})
+
+
 def huggingface_eomt_config(foreign: dict[str, Tensor], told: dict[str, Any] | None) -> EoMTConfig:
     """The network's sizes, told by the tensors, and what they do not tell by config.json: heads, blocks with queries,
     image size, eps.
@@ -66,7 +71,7 @@ def huggingface_eomt_config(foreign: dict[str, Tensor], told: dict[str, Any] | N
     told = told or {}
     config = eomt_config(foreign, _LANDMARKS["rotary" if rotary else "learned"], told)
     if is_videomt(foreign):
-        config = VidEoMTConfig(**vars(config) | {"architecture": "videomt"})
+        config = as_videomt(config)
     if (act := told.get("hidden_act", "gelu")) != "gelu":
         raise UserError(f"config.json: hidden_act is {act!r}; only 'gelu' can be converted.")
     if rotary and config.gated:
