@@ -82,7 +82,7 @@ def shrunk(name: str) -> RunConfig:
         widths["image_size"] = (64, 64)
     if architecture in ("max_deeplab", "cmt_deeplab"):
         widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
-    if architecture == "eomt":
+    if architecture in ("eomt", "videomt"):
         widths["layers"] = model.query_layers + 1
     if getattr(model, "first_backbone", None) is not None:
         widths["first_backbone"] = backbone

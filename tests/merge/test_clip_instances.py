@@ -46,7 +46,7 @@ def test_frames_that_are_classified_one_by_one_are_averaged():
     output = replace(output, class_logits=torch.randn(2, 4, 4, generator=g))
     placement = Placement((32, 32), (32, 32), (32, 32))
     (best, *_), *_ = clip_instances(output, classes(3), [placement] * 2, 5)
-    mean = output.class_logits.softmax(dim=-1)[..., :-1].mean(dim=0)
+    mean = output.class_logits.mean(dim=0).softmax(dim=-1)[..., :-1]
     assert best.score == pytest.approx(float(mean.max()))
     assert clip_instances(output, plain_taxonomy(["a", "b", "c"], things=[]), [placement] * 2, 5) == [()]
 

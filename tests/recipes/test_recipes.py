@@ -18,6 +18,7 @@ CLASSES = {  # the first whose name is part of a recipe's
     "pascal_context": 60,
     "youtube_vis": 40,
     "vspw": 124,
+    "vipseg": 124,
     "coco_stuff10k": 171,
     "ade20k_full": 847,
     "coco_lvis": 1284,

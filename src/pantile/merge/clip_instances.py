@@ -30,7 +30,8 @@ def clip_instances(
     """The ``count`` best candidates of each clip, from the highest score to the lowest.
 
     Args:
-        output: B frames of B / T clips. Where frames are classified one by one, a clip's probability is their mean.
+        output: B frames of B / T clips. Where frames are classified one by one (VidEoMT), a clip has the mean of
+            their logits.
         taxonomy: K classes.
         placements: B entries, where each frame lies in the network's input; those of a clip are equal.
 
@@ -42,8 +43,8 @@ def clip_instances(
     """
     check_agreement(output, len(output.class_logits), taxonomy, placements)
     frames = output.frames
-    probability = at_least_float32(output.class_logits).softmax(dim=-1)[..., :-1]
-    probability = probability.unflatten(0, (-1, frames)).mean(dim=1).cpu().numpy()
+    logits = at_least_float32(output.class_logits).unflatten(0, (-1, frames)).mean(dim=1)
+    probability = logits.softmax(dim=-1)[..., :-1].cpu().numpy()
     with autocast_off(output.mask_logits.device):
         return [
             _of_clip(output, first * frames, own, taxonomy, placements, count) for first, own in enumerate(probability)

@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "segmenter": ("Segmenter", "SegmenterConfig", "segmenter_nano_config"),
         "semask": ("SeMask", "SeMaskConfig", "semask_nano_config"),
         "upernet": ("UPerNet", "UPerNetConfig", "upernet_nano_config"),
+        "videomt": ("VidEoMT", "VidEoMTConfig", "videomt_nano_config"),
         "vit_adapter": ("ViTAdapterConfig", "ViTAdapterMask2Former", "vit_adapter_nano_config"),
     },
 )
