@@ -13,7 +13,15 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import read_panoptic_png
 from pantile.engine.task import PanopticTask
-from pantile.predict import PredictOptions, Predictor, files, find_images, predict_files, read_ground_truth
+from pantile.predict import (
+    PredictOptions,
+    Predictor,
+    files,
+    find_images,
+    image_stages,
+    predict_files,
+    read_ground_truth,
+)
 from pantile.predict.job import JobFolder
 from tiny_runs import make_tiny_config
 
@@ -82,21 +90,21 @@ def test_predictions_are_neither_replaced_nor_mixed_without_a_word(predictor, ph
 def test_resume_goes_on_after_an_interruption(predictor, photos, tmp_path, monkeypatch):
     whole, out, options = tmp_path / "whole", tmp_path / "out", PredictOptions(existing="resume")
     predict_files(predictor, find_images([photos]), whole)
-    real = files._write
+    real = image_stages.write_image
 
-    def interrupted(result, image, *rest):
+    def interrupted(stages, image, *rest):
         if image.name == "b.png":
             (out / "annotations" / "panoptic_predictions" / "b.png").write_bytes(b"half a PNG")
             raise KeyboardInterrupt
-        return real(result, image, *rest)
+        return real(stages, image, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(files, "_write", interrupted)
+        patch.setattr(image_stages, "write_image", interrupted)
         predict_files(predictor, find_images([photos]), out)
     assert not (out / "annotations" / "panoptic_predictions.json").exists()
     with JobFolder(out).log().open("a") as log:
         log.write('{"name": "b.png", "stam')  # as a kill may leave it
-    calls = count_calls(monkeypatch, files, "_write")
+    calls = count_calls(monkeypatch, image_stages, "write_image")
     made = predict_files(predictor, find_images([photos]), out, options=options)
     assert [call[1].name for call in calls] == ["b.png", "c.png"] and made.kept == 1
     assert content(out) == content(whole)
@@ -111,7 +119,7 @@ def test_resume_sees_changed_images_lost_files_and_new_images(predictor, photos,
     Image.fromarray(tiny_scenes.load_image(4)[:40, :33]).save(photos / "a.png")
     (out / "overlays" / "b.jpg").unlink()
     Image.fromarray(tiny_scenes.load_image(5)[:33, :33]).save(photos / "aa.png")
-    calls = count_calls(monkeypatch, files, "_write")
+    calls = count_calls(monkeypatch, image_stages, "write_image")
     predict_files(predictor, find_images([photos]), out, options=options)
     assert sorted(call[1].name for call in calls) == ["a.png", "aa.png", "b.png"]
     after = {image["file_name"]: image for image in content(out)["images"]}
