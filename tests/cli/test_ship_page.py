@@ -24,7 +24,7 @@ def test_a_command_is_taken(command, tmp_path, monkeypatch):
 
 
 def test_every_option_on_the_page_is_one():
-    options = set(re.findall(r"`(--[a-z]+)", PAGE.read_text()))
+    options = set(re.findall(r"`(--[a-z-]+)", PAGE.read_text()))
     known = set()
     for verb in ("export", "predict", "eval", "publish", "serve"):
         assert verb in VERBS

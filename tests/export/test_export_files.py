@@ -105,7 +105,7 @@ def ended_once_healthy(monkeypatch):
 
 def test_a_file_predicts_what_its_checkpoint_does(checkpoint, onnx_file):
     predictor, exported = predictor_of(checkpoint, device="cpu"), load(onnx_file.path)
-    assert exported.taxonomy == TAXONOMY and repr(exported).startswith("ExportedPredictor(tiny.onnx: checked_tiny")
+    assert exported.taxonomy == TAXONOMY and repr(exported).startswith("ExportedPredictor(first.onnx: checked_tiny")
     as_it_is = Scenes(1, size=SIZE, seed=2).load(0)[0]
     assert np.array_equal(exported(as_it_is).map, predictor(as_it_is).map)
     for image in (as_it_is, *IMAGES, IMAGES[0][:50, :33]):

@@ -70,6 +70,7 @@ def write_tiny_run(folder: Path, data: Path) -> Path:
     folder.mkdir(parents=True)
     weights = folder / "weights.safetensors"
     save_weights(weights, checkpoint.state, checkpoint.config, TAXONOMY, step=3, measured=("pq", 0.25))
-    write_coco_panoptic(Photos(), data, "val")
+    for split in ("train", "val"):
+        write_coco_panoptic(Photos(), data, split)
     RunRecord(str(data), command="pantile train").save(folder)
     return folder

@@ -203,7 +203,7 @@ def test_with_tiles_bad_images_are_told_as_well(predictor, photos, tmp_path):
 
 
 def test_an_image_that_goes_while_it_is_predicted_is_left_out_like_a_bad_one(predictor, photos, tmp_path, monkeypatch):
-    real, images, out = Predictor.__call__, find_images([photos]), tmp_path / "out"
+    real, images, out = Predictor.infer, find_images([photos]), tmp_path / "out"
     calls = iter(range(9))
 
     def remove_the_second(self, *args: object, **options: object) -> object:
@@ -211,21 +211,21 @@ def test_an_image_that_goes_while_it_is_predicted_is_left_out_like_a_bad_one(pre
             (photos / "b.png").unlink()
         return real(self, *args, **options)
 
-    monkeypatch.setattr(Predictor, "__call__", remove_the_second)
+    monkeypatch.setattr(Predictor, "infer", remove_the_second)
     made = predict_files(predictor, images, out, options=PredictOptions(skip_bad=True))
     assert names(out) == ["a.png", "c.png"] and "does not exist" in made.bad[0].reason
     agree(out)
 
 
 def test_an_image_that_changes_while_it_is_predicted_is_predicted_again(predictor, photos, tmp_path, monkeypatch):
-    real, out = Predictor.__call__, tmp_path / "out"
+    real, out = Predictor.infer, tmp_path / "out"
 
     def change_the_file(self, *args: object, **options: object) -> object:
         Image.new("RGB", (20, 20)).save(photos / "a.png")
         return real(self, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Predictor, "__call__", change_the_file)
+        patch.setattr(Predictor, "infer", change_the_file)
         predict_files(predictor, find_images([photos / "a.png"]), out)
     assert content(out)["images"][0]["height"] == 33  # of the pixels that were read
     made = predict_files(predictor, find_images([photos / "a.png"]), out, options=PredictOptions(existing="resume"))

@@ -174,8 +174,8 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(file, tmp_path, ca
     bomb, predictor = png_that_claims(60_000, 60_000), pantile.load(file)
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb)
-    told = refused(capsys, "predict", file, path, "--out", tmp_path / "out")
-    assert "bomb.png has 60000 x 60000 pixels, 13.4 GiB decoded, but at most 4 GiB" in told
+    assert main(["predict", str(file), str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "bomb.png has 60000 x 60000 pixels, 13.4 GiB decoded, but at most 4 GiB" in capsys.readouterr().err
     for source, sentence in ((path, "but at most 4 GiB are decoded at once"), (bomb, "are no readable image")):
         tracemalloc.start()
         with pytest.raises(UserError, match=sentence):
@@ -184,15 +184,18 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(file, tmp_path, ca
         tracemalloc.stop()
 
 
-def test_the_runtime_is_imported_in_less_than_four_tenths_of_a_second():
+def test_what_is_imported_of_pantile_takes_about_as_long_as_the_packages_below_it():
+    """In CPU time; seconds alone would depend on what else runs here: benchmarks/runtime_import.py."""
     code = """
 import time
 start = time.process_time()
-import onnxruntime, pantile.predict.exported, pantile.predict.files, pantile.runtime.onnx_file
-print(time.process_time() - start)
+import numpy, PIL.Image, onnxruntime
+packages = time.process_time()
+import pantile.predict.exported, pantile.runtime.onnx_file
+print((time.process_time() - packages) / (packages - start))
 """
-    spent = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in "12"]
-    assert min(spent) < 0.4, spent
+    ratio = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+    assert ratio < 2.5
 
 
 def test_a_size_that_the_graph_does_not_take(file):

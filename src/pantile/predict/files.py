@@ -100,7 +100,7 @@ def predict_files(
     share = plan.todo[rank::world_size]
     done: list[Done] = []
     bad: list[BadImage] = []
-    stages = ImageStages(predictor, folder, plan.log.ids, classes, options.overlays)
+    stages = ImageStages(predictor, folder, plan.log.ids, classes, options.overlays, options.skip_bad)
     order = in_turn if predictor.tiling else overlapping
     with no_progress() if rank else progress_bars() as progress:
         progress.start(len(share))

@@ -42,8 +42,9 @@ class ImageStages:
         ids: of the images, by name.
         classes: of the JSON.
         overlays: draw them, too.
+        skip_bad: go on after an image that cannot be used; else the others are only read, to find more bad ones.
         track: takes the tiles of an image that has several.
-        only_read: images are read, to find bad ones, and no more.
+        only_read: nothing is predicted from now on.
     """
 
     predictor: ImagePredictor
@@ -51,6 +52,7 @@ class ImageStages:
     ids: Mapping[str, int | str]
     classes: Taxonomy
     overlays: bool
+    skip_bad: bool
     track: Track | None = None
     only_read: bool = False
 
@@ -62,6 +64,7 @@ class ImageStages:
     def infer(self, read: Read | UserError) -> Inferred | PanopticResult | UserError | None:
         """What the network says, to be merged; of tiles, which are merged one by one, the result."""
         if isinstance(read, UserError):
+            self.only_read |= not self.skip_bad
             return read
         if self.only_read:
             return None
