@@ -3,9 +3,7 @@
 import base64
 import io
 import socket
-import struct
 import time
-import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ import pantile
 from pantile.data import Scenes
 from pantile.engine.task import PanopticTask
 from pantile.predict import Predictor
+from runtime.forged_png import png_that_claims
 from runtime.handmade_onnx import header, write_handmade
 from serve.running_server import connect, refused, request, running
 from tiny_runs import make_tiny_config
@@ -128,18 +127,6 @@ def test_health_and_metrics(server):
     assert float(counts["pantile_waiting_images"]) == 0 < float(counts["pantile_network_images"])
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to be large."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    )
-
-
 @pytest.mark.parametrize(
     ("status", "path", "body", "sentence"),
     [
@@ -150,10 +137,10 @@ def bomb(width: int, height: int) -> bytes:
         (
             413,
             "/predict?name=bomb.png",
-            bomb(30_000, 30_000),
+            png_that_claims(30_000, 30_000),
             "bomb.png has 30000 x 30000 pixels, more than the 0.06 mi",
         ),
-        (400, "/predict?name=bomb.png", bomb(60_000, 60_000), "bomb.png has 60000 x 60000 pixels"),
+        (400, "/predict?name=bomb.png", png_that_claims(60_000, 60_000), "bomb.png has 60000 x 60000 pixels"),
         (400, "/predict?name=../../a.png", b"x", "without folders"),
         (400, "/predict?name=a%2Fb", b"x", "without folders"),
         (400, "/predict?name=..", b"x", "without folders"),

@@ -149,14 +149,14 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, answer: Answer) -> None:
         if status == 408 or self.unread or self.server.ending:
             self.close_connection = True
+        route = "/" + urlsplit(getattr(self, "path", "")).path[1:].partition("/")[0]
+        seconds = time.monotonic() - self.started
+        self.server.service.metrics.answered(route if route in _ROUTES else "other", status, seconds)
         self.connection.settimeout(self.server.service.limits.receive)
         try:
             self._write(status, answer)
         except OSError:  # nobody takes the answer
             self.close_connection = True
-        route = "/" + urlsplit(getattr(self, "path", "")).path[1:].partition("/")[0]
-        seconds = time.monotonic() - self.started
-        self.server.service.metrics.answered(route if route in _ROUTES else "other", status, seconds)
         if self.unread:
             self._linger()
 
