@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
+    add_device_argument(parser)
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
 
 
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         warn_of_crowd(validation_set, record.val_split)
     init = opened(args.init, args.weights) if args.init else None
     out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
-    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record, init_min_share=least)
+    begin = {"init": init, "init_min_share": least, "resume": args.resume}
+    train(config, training_set, validation_set, out, record=record, device=args.device, **begin)
     if processes().rank == 0:
         print(out)
     return 0
@@ -132,7 +135,7 @@ def data_record(args: argparse.Namespace) -> object:
     from pantile.engine.run_record import RunRecord, load_record
 
     if args.data is not None:
-        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing)
+        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing, args.device)
     if args.resume:
         return load_record(args.out)
     raise UserError("--data is missing: name the folder of a labelled data set, or `scenes` for generated images.")

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
@@ -13,6 +12,7 @@ from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.devices import AUTO, device_named
 from pantile.engine.evaluate import in_its_classes, load_task
 from pantile.engine.processes import processes
 from pantile.inference.images import predict_frame
@@ -55,13 +55,14 @@ def evaluate_videos(
     views: Views | None = None,
     tiling: Tiling | None = None,
     reading: Reading | None = None,
+    device: str = AUTO,
 ) -> VideoEvaluation:
     """Frames are predicted one by one and tracked online, in the order of time, in one process.
 
     Args:
         tracking: a way in ``TRACKERS``, with its defaults.
         limit: only the first videos.
-        views, tiling, reading: see ``evaluate``.
+        views, tiling, reading, device: see ``evaluate``.
 
     Raises:
         UserError: no videos, other classes than the checkpoint's, or several processes.
@@ -76,7 +77,7 @@ def evaluate_videos(
         settle_reading(dataset, checkpoint.config.images, channels)
     else:
         read_as(dataset, reading, channels)
-    task = load_task(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    task = load_task(checkpoint).to(device_named(device))
     network, taxonomy = task.network, task.taxonomy
     stq, vc = SegmentationTrackingQuality(taxonomy), VideoConsistency(taxonomy, VC_WINDOWS)
     longest = max(map(len, videos), default=1)
