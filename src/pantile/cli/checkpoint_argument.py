@@ -24,8 +24,9 @@ def add_checkpoint_argument(parser: argparse.ArgumentParser, also: str = "") -> 
 def add_weights_option(parser: argparse.ArgumentParser, of: str = "of a run folder") -> None:
     parser.add_argument(
         "--weights",
-        choices=("best", "last"),
-        help=f"{of}: those of its best validation or of its last (default: best)",
+        choices=("best", "last", "ema", "ema-last"),
+        help=f"{of}: those of its best validation or of its last, or the same of the average of its weights, where it "
+        "keeps one (default: best)",
     )
 
 

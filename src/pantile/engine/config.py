@@ -98,6 +98,19 @@ class OptimizerConfig:
 
 
 @dataclass
+class AverageConfig:
+    """An exponential moving average of the weights, measured and saved beside them; see ``engine/weight_average.py``.
+
+    Attributes:
+        decay: how much of the average stays at an optimizer step; 0.999 remembers about the last 1,000 steps.
+        warmup: less stays at first, ``(1 + n) / (10 + n)`` after n steps, so that the start is forgotten soon.
+    """
+
+    decay: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.999
+    warmup: bool = True
+
+
+@dataclass
 class TrainingConfig:
     """Length, batch, precision and rhythm of a run."""
 
@@ -109,8 +122,12 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap; others: engine/measures.py
+    best_metric: str = "auto"
+    # validations in a row without a better best_metric, of the weights or of their average, after which the run ends
+    # before its last step; null goes on to the last step
+    patience: Positive | None = None
+    average: AverageConfig | None = None  # null keeps no average of the weights
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )

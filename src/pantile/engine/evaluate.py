@@ -17,6 +17,7 @@ from pantile.engine.measures import main_metric, measurable, per_class, validati
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
+from pantile.engine.telling import on_terminal
 from pantile.engine.train import make_trainer
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
@@ -54,7 +55,7 @@ def evaluate(
         read_as(dataset, reading, channels)
     task = load_task(checkpoint)
     world = processes()
-    trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
+    trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0 and on_terminal())
     if tiling is None:
         loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
     else:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +31,9 @@ from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RECORD, RunRecord
 from pantile.engine.task import PanopticTask
+from pantile.engine.telling import LogLines, ZeroWarning, closing_table, on_terminal
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer, transfer_techniques
+from pantile.engine.weight_average import AverageWeights
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 from pantile.techniques.base import settled_techniques
@@ -68,7 +71,7 @@ def train(
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
-    world = processes()
+    world, begun = processes(), time.monotonic()
     start, problem = file_to_resume(run) if resume else (None, None)
     resumed = load_checkpoint(start) if resume else None
     finished_steps = (resumed.step or 0) if resume else 0
@@ -134,7 +137,16 @@ def train(
             best_metric(config),
             validates=validation is not None,
             wish=wish,
+            average=config.training.average is not None,
+            patience=config.training.patience,
         )
+        metric = best_metric(config)
+        telling: list[Callback] = []
+        if validation is not None:
+            telling.append(ZeroWarning(metric, config.training, len(training_set), run))
+        with_bar = on_terminal()
+        telling.append(StepProgress(config.training.steps * accumulation) if with_bar else LogLines(metric))
+        averages = [] if config.training.average is None else [AverageWeights(config.training.average)]
         trainer = make_trainer(
             config,
             max_steps=config.training.steps,
@@ -144,7 +156,8 @@ def train(
             gradient_clip_val=config.optimizer.gradient_clip,
             log_every_n_steps=config.training.log_every,
             logger=_loggers(run, finished_steps, config.training.log_every),
-            callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
+            enable_progress_bar=with_bar,
+            callbacks=[*averages, keeper, *telling, *callbacks],
             plugins=[files],
         )
         try:
@@ -156,6 +169,9 @@ def train(
         keeper.finish(trainer, task)
         if wish.number is not None:
             keeper.stop(trainer)
+    if world.rank == 0:
+        table = closing_table(keeper, run, trainer.global_step, config.training.steps, time.monotonic() - begun)
+        Console(stderr=True).print(table)
     return run
 
 

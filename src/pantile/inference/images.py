@@ -1,6 +1,7 @@
 """From images to predictions at the images' own sizes: a batch that fits the network, or one image in tiles."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -89,6 +90,27 @@ def predict_image(
         return stitch(predictions(), plan.layout, network.taxonomy, limits)
 
 
+def image_outputs(
+    network: Network, images: Sequence[np.ndarray], placements: Sequence[Placement], views: Views
+) -> list[ModelOutput]:
+    """What ``merge`` takes, for each image alone, of images that go through the network together.
+
+    Args:
+        images: (H, W, C) uint8 each.
+        placements: of each, as a whole, in inputs of one size.
+    """
+    inputs = [_fitted(image, placement) for image, placement in zip(images, placements, strict=True)]
+    with torch.inference_mode():
+        output = _output(network, torch.cat(inputs).to(network.device), placements, views)
+        return [output] if len(images) == 1 else [entry(output, index) for index in range(len(images))]
+
+
+def entry(output: ModelOutput, index: int) -> ModelOutput:
+    """One image of a batch, as a batch of one; in eval mode, where an output has no earlier layers."""
+    tensors = {item.name: value for item in fields(output) if isinstance(value := getattr(output, item.name), Tensor)}
+    return replace(output, **{name: value[index : index + 1].clone() for name, value in tensors.items()})
+
+
 def predict_frame(
     network: Network, image: np.ndarray, views: Views, tiling: Tiling | None = None
 ) -> tuple[Prediction, np.ndarray | None]:
@@ -157,11 +179,16 @@ def predict_clip(
 def _window_output(
     network: Network, image: np.ndarray | RasterImage | Tensor, window: Window, placement: Placement, views: Views
 ) -> ModelOutput:
-    pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
-    crop = resize_image(pixels, placement.content)
-    tensor = pad_bottom_right(crop, placement.padded)[None].to(network.device)
+    part = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image[window.slices]
+    tensor = _fitted(part, placement).to(network.device)
     with torch.inference_mode():
         return _output(network, tensor, [placement], views)
+
+
+def _fitted(image: np.ndarray | Tensor, placement: Placement) -> Tensor:
+    """(1, C, *padded) uint8 of (H, W, C) or of a (C, H, W) tensor."""
+    pixels = image if isinstance(image, Tensor) else image_tensor(image)
+    return pad_bottom_right(resize_image(pixels, placement.content), placement.padded)[None]
 
 
 def _output(network: Network, images: Tensor, placements: Sequence[Placement], views: Views) -> ModelOutput:
