@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_reading_arguments(parser)
+    add_device_argument(parser)
     parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
     parser.add_argument(
         "--confused", type=output_folder, metavar="DIR", help="draw the most confused things into this folder"
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     import_torchmetrics()
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
+    from pantile.engine.devices import device_named
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
     from pantile.engine.measures import per_class
     from pantile.engine.processes import processes
@@ -73,18 +76,18 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--confused draws things of single images: leave it out with --track.")
         from pantile.engine.evaluate_videos import evaluate_videos
 
-        made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading)
+        made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading, args.device)
         print_videos(made)
         if args.json:
             write_json(made.to_dict(), args.json)
         return 0
-    result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
+    result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading, device=args.device)
     if processes().rank == 0:
         print_results(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
-            predictor = Predictor(load_task(checkpoint), views=views, tiling=tiling)
+            predictor = Predictor(load_task(checkpoint), device_named(args.device), views=views, tiling=tiling)
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
     return 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tile_arguments(parser)
     add_orientation_argument(parser, "what to take of photos that their EXIF orientation turns (default: upright)")
     add_reading_arguments(parser)
+    add_device_argument(parser)
     parser.add_argument(
         "--inside",
         type=output_folder,
@@ -132,12 +134,14 @@ def _exported_predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "I
 
 
 def _predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
+    from pantile.engine.devices import device_named
     from pantile.engine.measures import check_segments
     from pantile.predict import predictor_of
 
+    device = device_named(args.device)
     checkpoint = opened(args.checkpoint, args.weights)
     check_segments(checkpoint.config, str(checkpoint.path))
-    return predictor_of(checkpoint, views=views_of(args), tiling=tiling, orientation=args.orientation)
+    return predictor_of(checkpoint, device, views=views_of(args), tiling=tiling, orientation=args.orientation)
 
 
 def _ground_truth(path: Path) -> "GroundTruth":
@@ -149,6 +153,7 @@ def _ground_truth(path: Path) -> "GroundTruth":
 def _run_films(args: argparse.Namespace) -> int:
     from pantile.contracts.errors import UserError
     from pantile.data.films import open_films
+    from pantile.engine.devices import device_named
     from pantile.engine.processes import processes
     from pantile.predict import PredictOptions, predictor_of
     from pantile.predict.films import predict_films
@@ -164,7 +169,8 @@ def _run_films(args: argparse.Namespace) -> int:
         overlays=not args.no_overlays,
         existing="resume" if args.resume else "overwrite" if args.overwrite else "refuse",
     )
-    predictor = predictor_of(opened(args.checkpoint, args.weights), views=views_of(args), tiling=tiles_of(args))
+    device, checkpoint = device_named(args.device), opened(args.checkpoint, args.weights)
+    predictor = predictor_of(checkpoint, device, views=views_of(args), tiling=tiles_of(args))
     made = predict_films(predictor, films, args.out, args.track or "overlap", options)
     if made.kept:
         print(f"{made.kept} of {sum(made.frames.values())} frames were finished by an earlier run.")

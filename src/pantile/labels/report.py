@@ -13,8 +13,8 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.crowd import CrowdCounts
 from pantile.data.label_rows import count_pixels
-from pantile.labels.source import Dropped
-from pantile.labels.turned_photos import TurnedPhotos
+from pantile.labels.photos.turned_photos import TurnedPhotos
+from pantile.labels.source import Dropped, LeftOut
 
 FILE_NAME = "convert_report.json"
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
@@ -25,15 +25,18 @@ COVERED = "covered entirely by other segments"
 class Report:
     """Counts over all images; classes by name.
 
-    The books balance. Per class, ``segments_in`` = ``segments_out`` + segments covered (in ``dropped``) + segments
-    lost, and ``pixels_in`` = ``pixels_out`` + pixels decided against it + pixels lost. Segments that merge are lost as
-    segments, not as pixels. What ``--gap`` fills comes on top of ``pixels_in``, and may add a segment.
+    The books balance. An annotation becomes a segment, a further part of one (``joined``), or is ``dropped``; what a
+    reader could not give is in ``left_out``. Per class, ``segments_in`` = ``segments_out`` + segments covered (in
+    ``dropped``) + segments lost, and ``pixels_in`` = ``pixels_out`` + pixels decided against it + pixels lost. Segments
+    that merge are lost as segments, not as pixels. What ``--gap`` fills comes on top of ``pixels_in``, and may add a
+    segment.
 
     Attributes:
         taxonomy: of the source.
         images: split to number of images.
         segments_in, segments_out, pixels_in, pixels_out: per class.
         decided: (class on top, class below) to pixels.
+        joined: class to annotations that became further parts of a segment.
         dropped: (class, reason) to number of annotations.
         first_dropped: (class, reason) to the first place.
         lost: (class, reason) to [segments, pixels]: what the target cannot hold.
@@ -45,6 +48,7 @@ class Report:
         void_pixels: in the target.
         turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
+        left_out: images, annotations, classes and files that the reader saw and did not give.
         problems: of the photos, which `pantile data check` would call errors.
     """
 
@@ -55,6 +59,7 @@ class Report:
     pixels_in: Counter = field(default_factory=Counter)
     pixels_out: Counter = field(default_factory=Counter)
     decided: Counter = field(default_factory=Counter)
+    joined: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
     lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
@@ -66,6 +71,7 @@ class Report:
     void_pixels: int = 0
     turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
@@ -102,7 +108,8 @@ class Report:
         made = [f"{name}: {n:,} instances were crowd." for name, n in self.made_instances.items()]
         flags = [f"{name} is stuff, never crowd: {n:,} flags dropped." for name, n in self.flags_dropped.items()]
         pooled = [f"{name}: in {n:,} images, what has no number is crowd." for name, n in self.unnumbered.items()]
-        return [*self.notes, *made, *flags, *pooled]
+        joined = [f"{name}: {n:,} shapes are further parts of a segment." for name, n in self.joined.items() if n]
+        return [*self.notes, *made, *flags, *pooled, *joined]
 
     def count_out(self, held: PanopticMap) -> None:
         """What the target holds of one image."""
@@ -140,6 +147,8 @@ class Report:
                 {"class": name, "reason": reason, "annotations": n, "first": self.first_dropped[name, reason]}
                 for (name, reason), n in self.dropped.most_common()
             ],
+            "joined": dict(+self.joined),
+            "left_out": [vars(own) for own in self.left_out],
             "lost": [
                 {"class": name, "reason": reason, "segments": segments, "pixels": pixels}
                 for (name, reason), (segments, pixels) in self.lost.items()
