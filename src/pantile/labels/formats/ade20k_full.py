@@ -32,6 +32,7 @@ from pantile.labels.reading.class_list import classes_of, read_classes
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers
 from pantile.labels.reading.image_folders import Pairs, choose_splits
 from pantile.labels.reading.label_pngs import paired_source
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.missing import present
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, LeftOut, ReadOptions
@@ -45,7 +46,12 @@ SHORT = {"training": "train", "validation": "val"}
 CHALLENGE_STUFF = {info.name.split(",")[0].strip().lower() for info in CHALLENGE.classes if not info.is_thing}
 
 
-@register_reader("ade20k-full", options=("things", "stuff", "classes"))
+def _fits(src: Path) -> str | None:
+    found = files_of(src, SUFFIX, 1)
+    return found[0].name if found else None
+
+
+@register_reader("ade20k-full", options=("things", "stuff", "classes"), fits=_fits)
 def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -27,9 +27,10 @@ from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.class_list import classes_of, read_classes
 from pantile.labels.reading.coco_categories import MAX_WRITTEN, settle_categories
-from pantile.labels.reading.coco_files import OTHER, CocoFile, all_categories, find_jsons, read_files
+from pantile.labels.reading.coco_files import OTHER, CocoFile, all_categories, find_jsons, jsons_in, read_files
 from pantile.labels.reading.coco_masks import mask_of
 from pantile.labels.reading.image_folders import check_size, choose_splits, images_by_stem, unlabelled
+from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.outlines import outline_of
 from pantile.labels.registry import LabelReader, register_reader
@@ -48,9 +49,19 @@ from pantile.labels.source import (
 
 GREY = (GREY_8, GREY_16, PALETTE)
 UNKNOWN = "unknown category"
+MARKS = ("images", "annotations", "categories", "segments_info", "neg_category_ids")
 
 
-@register_reader("coco-instances", options=(*LabelReader.options, "outline"), coordinates=True)
+def _fits(src: Path) -> str | None:
+    found = [src] if src.is_file() else list(jsons_in(src).values())
+    for path in found:
+        images, annotations, categories, segments, lvis = json_has(path, *MARKS)
+        if images and annotations and categories and not segments and not lvis:
+            return f"images, annotations and categories in {path.name}"
+    return None
+
+
+@register_reader("coco-instances", options=(*LabelReader.options, "outline"), coordinates=True, fits=_fits)
 def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -55,7 +55,12 @@ STUFF_FILES = ("stuff_train2017.json", "stuff_val2017.json")
 _URL = re.compile(r"(?:train|val)2017/\d{12}\.jpg$")
 
 
-@register_reader("coco-lvis", options=("images",))
+def _fits(src: Path) -> str | None:
+    names = (f"lvis_v1_{split}.json" for split in ("train", "val"))
+    return next((name for name in names if src.is_dir() and _find(src, name)), None)
+
+
+@register_reader("coco-lvis", options=("images",), fits=_fits)
 def open_coco_lvis(src: Path, options: ReadOptions, as_published: bool = False) -> LabelSource:
     """
     Args:

@@ -22,6 +22,7 @@ from pantile.contracts.json_fields import Fields, is_number, path_inside
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.image_folders import choose_splits, unlabelled
+from pantile.labels.reading.looking import head
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.safe_xml import read_xml
@@ -43,7 +44,13 @@ MAX_SIDE = 2**20
 SHAPES = ("polygon", "box", "mask", "ellipse")
 
 
-@register_reader("cvat", options=(*LabelReader.options, "outline"), coordinates=True)
+def _fits(src: Path) -> str | None:
+    path = src if src.is_file() else src / "annotations.xml"
+    start = head(path) if path.suffix.lower() == ".xml" else ""
+    return f"annotations with images in {path.name}" if "<annotations" in start and "<image " in start else None
+
+
+@register_reader("cvat", options=(*LabelReader.options, "outline"), coordinates=True, fits=_fits)
 def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

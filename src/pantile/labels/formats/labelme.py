@@ -27,6 +27,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.decoding import decoding
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.image_folders import image_ids, unlabelled
+from pantile.labels.reading.looking import files_of, json_has
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.only_json import BESIDE
 from pantile.labels.reading.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
@@ -51,7 +52,12 @@ OF_TWO_POINTS = ("rectangle", "circle", "mask")
 OF_CORNERS = ("polygon", "rotation")
 
 
-@register_reader("labelme", options=(*LabelReader.options, "outline"), coordinates=True)
+def _fits(src: Path) -> str | None:
+    found = next((path for path in files_of(src, ".json") if all(json_has(path, "shapes", "imagePath"))), None)
+    return None if found is None else f"shapes and imagePath in {found.name}"
+
+
+@register_reader("labelme", options=(*LabelReader.options, "outline"), coordinates=True, fits=_fits)
 def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

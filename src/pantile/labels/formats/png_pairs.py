@@ -19,10 +19,11 @@ import numpy as np
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, rgb_to_ids
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.description import is_described
 from pantile.data.label_files import GREY_8, GREY_16, PALETTE, RGB_8, read_label
-from pantile.labels.reading.class_list import classes_of, find_classes, read_classes
+from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.reading.image_folders import Pairs, find_pairs, label_folders
+from pantile.labels.reading.image_folders import Pairs, find_pairs, has_pngs, label_folders
 from pantile.labels.reading.label_pngs import PngWriter, paired_source, save_png
 from pantile.labels.reading.missing import present
 from pantile.labels.registry import WRITERS, register_reader
@@ -37,7 +38,24 @@ SEMANTIC_BASES = ("semantic", "labels", "masks")
 INSTANCE_BASES = ("instances", "instance")
 
 
-@register_reader("png-pairs")
+def _fits_pairs(src: Path) -> str | None:
+    semantic, instances = _folder_of(src, SEMANTIC_BASES), _folder_of(src, INSTANCE_BASES)
+    return f"PNGs in {semantic} and {instances}" if semantic and instances else None
+
+
+def _fits_semantic(src: Path) -> str | None:
+    semantic, instances = _folder_of(src, SEMANTIC_BASES), _folder_of(src, INSTANCE_BASES)
+    return f"PNGs in {semantic}, no {INSTANCE_BASES[0]}" if semantic and not instances else None
+
+
+def _folder_of(src: Path, bases: tuple[str, ...]) -> str | None:
+    """The first folder with PNGs that are not of colours; None where a description says what they are, or no list."""
+    if listed_classes(src) is None or is_described(src):
+        return None
+    return next((base for base in bases if has_pngs(src, base, of_colours=bases == INSTANCE_BASES)), None)
+
+
+@register_reader("png-pairs", fits=_fits_pairs)
 def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -62,7 +80,7 @@ def _instance_path(folder: Path, pairs: Pairs, index: int) -> Path:
     return folder / f"{pairs.stems[index]}{pairs.labels[index].suffix}"
 
 
-@register_reader("semantic")
+@register_reader("semantic", fits=_fits_semantic)
 def open_semantic(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -17,10 +17,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_files import RGB_8, read_label
-from pantile.labels.reading.class_list import classes_of, find_classes, read_classes, without_background
+from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes, without_background
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers
 from pantile.labels.reading.image_folders import Pairs, find_pairs
 from pantile.labels.reading.label_pngs import paired_source
+from pantile.labels.reading.looking import files_of, is_rgb_png
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 
@@ -29,7 +30,17 @@ VOID = 0
 BASES = ("annotations", "annotation")
 
 
-@register_reader("three-channel")
+def _fits(src: Path) -> str | None:
+    """Only with a list of classes: the folders have these names in many data sets."""
+    listed = listed_classes(src)
+    first = [path for base in BASES for path in files_of(src / base, ".png", 1)]
+    base = first[0].relative_to(src).parts[0] if first else ""
+    if listed is None or not first or any((src / base).glob("panoptic_*")) or not is_rgb_png(first[0]):
+        return None
+    return f"RGB PNGs in {base}, and {listed}"
+
+
+@register_reader("three-channel", fits=_fits)
 def open_three_channel(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -16,9 +16,9 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_files import RGB_8, read_label
-from pantile.labels.reading.class_list import classes_of, find_classes, read_classes, without_background
+from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes, without_background
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.reading.image_folders import Pairs, find_pairs
+from pantile.labels.reading.image_folders import Pairs, find_pairs, has_pngs
 from pantile.labels.reading.label_pngs import PngWriter, paired_source, save_png
 from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
@@ -29,7 +29,12 @@ VOID = 0
 BASES = ("annotations/panoptic_2ch", "panoptic_2ch")
 
 
-@register_reader("two-channel")
+def _fits(src: Path) -> str | None:
+    found = next((base for base in BASES if listed_classes(src) and has_pngs(src, base)), None)
+    return None if found is None else f"PNGs in {found}, and {listed_classes(src)}"
+
+
+@register_reader("two-channel", fits=_fits)
 def open_two_channel(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

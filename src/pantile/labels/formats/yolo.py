@@ -12,6 +12,7 @@ Category ids are the class numbers plus 1, so that none is 0. An image without t
 values is a box, which has no mask, and is dropped.
 """
 
+import re
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.class_list import classes_of
 from pantile.labels.reading.image_folders import choose_splits, files_in, image_ids, unlabelled
+from pantile.labels.reading.looking import head
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.tool_shapes import polygon_shape, sort_out
 from pantile.labels.reading.yolo_images import ListedImages, find_images, label_path
@@ -39,9 +41,16 @@ from pantile.labels.source import (
 )
 
 SPLITS = ("train", "val", "valid", "test")
+_FIELD = re.compile(r"^(\w+)\s*:", re.MULTILINE)
 
 
-@register_reader("yolo-seg", options=("things", "stuff", "outline"), coordinates=True, described=False)
+def _fits(src: Path) -> str | None:
+    path = src if src.is_file() else src / "data.yaml"
+    fields = set(_FIELD.findall(head(path))) if path.suffix.lower() in (".yaml", ".yml") else set()
+    return f"names and a split in {path.name}" if "names" in fields and fields & set(SPLITS) else None
+
+
+@register_reader("yolo-seg", options=("things", "stuff", "outline"), coordinates=True, described=False, fits=_fits)
 def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

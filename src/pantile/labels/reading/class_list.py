@@ -114,6 +114,11 @@ def without_background(rows: Sequence[Fields]) -> list[Fields]:
     return [row for row in rows if not (row.data.get("id") == 0 and str(row.data.get("name")).lower() in BACKGROUND)]
 
 
+def listed_classes(src: Path) -> str | None:
+    """The first of ``CLASS_FILES`` that a source has."""
+    return next((name for name in CLASS_FILES if (src / name).is_file()), None)
+
+
 def find_classes(src: Path, given: Path | None) -> Path:
     """The file of classes: the one given, or the first of ``CLASS_FILES`` in the source.
 

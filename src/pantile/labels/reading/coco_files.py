@@ -37,14 +37,20 @@ def find_jsons(src: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
         if len(wanted) > 1:
             raise UserError(f"{src} is one JSON: give one name with --split.")
         return {wanted[0] if wanted else src.stem.removeprefix("instances_"): src}
-    found = {}
+    found = jsons_in(src)
+    if not found:
+        raise UserError(f"{src} has no annotations/instances_<split>.json: name the JSON itself as the source.")
+    return found
+
+
+def jsons_in(src: Path) -> dict[str, Path]:
+    """Split to JSON; empty where there is none."""
+    found: dict[str, Path] = {}
     for folder in (src / "annotations", src):
         for path in sorted(folder.glob("instances_*.json")):
             found.setdefault(path.stem.removeprefix("instances_"), path)
     for path in sorted(src.glob("*/_annotations.coco.json")):
         found.setdefault(path.parent.name, path)
-    if not found:
-        raise UserError(f"{src} has no annotations/instances_<split>.json: name the JSON itself as the source.")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pantile.contracts.errors import UserError
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.missing import left_out, listed, names_in
+from pantile.labels.reading.looking import files_of, is_rgb_png
 from pantile.labels.source import LeftOut
 
 
@@ -188,6 +189,14 @@ def label_folders(src: Path, bases: Sequence[str], splits: Sequence[str]) -> dic
     if not folders:
         raise UserError(f"{src} has no label PNGs in {' or '.join(bases)}: put them there, in one folder per split.")
     return choose_splits(dict(sorted(folders.items())), splits, src)
+
+
+def has_pngs(src: Path, base: str, of_colours: bool = True) -> bool:
+    """Whether labels lie where ``label_folders`` looks for them; without ``of_colours``, RGB does not count."""
+    top = src / base
+    places = [top, *top.parent.glob(f"{top.name}_*")] if top.parent.is_dir() else []
+    first = [path for place in places for path in files_of(place, ".png", 1)]
+    return any(of_colours or not is_rgb_png(path) for path in first)
 
 
 def choose_splits(found: dict[str, Any], wanted: Sequence[str], src: Path) -> dict[str, Any]:
