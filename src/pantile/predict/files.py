@@ -64,6 +64,11 @@ class Predicted:
     images: int
     kept: int
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether images were left out."""
+        return bool(self.bad)
+
 
 @dataclass(frozen=True)
 class _Read:
