@@ -139,10 +139,17 @@ def box_polygon(
     left: float, top: float, right: float, bottom: float, degrees: float = 0.0
 ) -> list[tuple[float, float]]:
     """The corners of a box, turned clockwise about its centre."""
-    cx, cy = (left + right) / 2, (top + bottom) / 2
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    return [(cx + (x - cx) * cos - (y - cy) * sin, cy + (x - cx) * sin + (y - cy) * cos) for x, y in corners]
+    return turned_about(((left + right) / 2, (top + bottom) / 2), corners, degrees)
+
+
+def turned_about(
+    centre: tuple[float, float], points: Sequence[tuple[float, float]], degrees: float
+) -> list[tuple[float, float]]:
+    """Points turned clockwise about a centre."""
+    cx, cy = centre
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return [(cx + (x - cx) * cos - (y - cy) * sin, cy + (x - cx) * sin + (y - cy) * cos) for x, y in points]
 
 
 def ellipse_polygon(cx: float, cy: float, rx: float, ry: float, degrees: float = 0.0) -> list[tuple[float, float]]:
