@@ -330,7 +330,7 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
     ("options", "problem"),
     [
         ({"source": "labelm"}, "did you mean labelme"),
-        ({"source": "labelme", "target": "yolo-seg"}, "--to 'yolo-seg' is not known"),
+        ({"source": "labelme", "target": "supervisely"}, "--to 'supervisely' is not known"),
         ({"source": "labelme", "overlap": "smallest"}, "--overlap 'smallest' is not known"),
         ({"source": "labelme", "splits": ("../x",)}, "--split '../x' is not the name of a split"),
         ({"source": "yolo-seg", "classes": Path("x.txt")}, "--classes does not apply to yolo-seg"),
