@@ -1,4 +1,4 @@
-"""Tables of positions in exported graphs: what is left open stays open, also where the trace has the table's own grid."""
+"""Tables of positions in exported graphs: sides that are left open stay open, also at the table's own grid."""
 
 import torch
 from torch import Tensor, nn
