@@ -15,6 +15,8 @@ from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantile.engine.evaluate_videos import VideoEvaluation
     from pantile.engine.meters import Evaluation
     from pantile.inference.tiles import Tiling
@@ -43,16 +45,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    measure(args, import_torchmetrics, tell=True)
+    return 0
+
+
+def measure(
+    args: argparse.Namespace, before_torch: "Callable[[], None]" = lambda: None, tell: bool = False
+) -> "Evaluation | VideoEvaluation":
+    """
+    Args:
+        before_torch: called when the data are there and the network is not.
+        tell: print the numbers, before files are written.
+    """
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
-    from pantile.cli.lean_imports import import_torchmetrics
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.bands import reading_for
 
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
-    import_torchmetrics()
+    before_torch()
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
     from pantile.engine.devices import device_named
@@ -63,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     views, tiling = views_of(args), tiles_of(args)
     if is_exported(args.checkpoint):
-        return _run_exported(args, tiling)
+        return _measure_exported(args, tiling, tell)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     if args.confused and per_class(checkpoint.config):
@@ -77,22 +92,24 @@ def run(args: argparse.Namespace) -> int:
         from pantile.engine.evaluate_videos import evaluate_videos
 
         made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading, args.device)
-        print_videos(made)
+        if tell:
+            print_videos(made)
         if args.json:
             write_json(made.to_dict(), args.json)
-        return 0
+        return made
     result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading, device=args.device)
     if processes().rank == 0:
-        print_results(result)
+        if tell:
+            print_results(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
             predictor = Predictor(load_task(checkpoint), device_named(args.device), views=views, tiling=tiling)
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
-    return 0
+    return result
 
 
-def _run_exported(args: argparse.Namespace, tiling: "Tiling | None") -> int:
+def _measure_exported(args: argparse.Namespace, tiling: "Tiling | None", tell: bool) -> "Evaluation":
     """The same of a file that ``pantile export`` wrote; one image at a time, as it is shipped."""
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
@@ -104,10 +121,11 @@ def _run_exported(args: argparse.Namespace, tiling: "Tiling | None") -> int:
     file = opened_file(args)
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
     result = evaluate_exported(file, dataset, args.limit, tiling, reading_of(args, file.header.reading))
-    print_results(result)
+    if tell:
+        print_results(result)
     if args.json:
         write_json(result.to_dict(), args.json)
-    return 0
+    return result
 
 
 def interrupted(args: argparse.Namespace) -> str:

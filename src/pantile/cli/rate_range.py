@@ -40,7 +40,7 @@ def rate_range(text: str) -> tuple[float, float]:
     return low, high
 
 
-def run_rate_range(args: argparse.Namespace, config: Any, training_set: Any, init: Any, out: Path) -> int:
+def run_rate_range(args: argparse.Namespace, config: Any, training_set: Any, init: Any, out: Path) -> None:
     """Tries the rates, writes a table and a picture and prints what they say."""
     from pantile.engine.learning_rate_range import try_rates
 
@@ -56,7 +56,6 @@ def run_rate_range(args: argparse.Namespace, config: Any, training_set: Any, ini
         print(f"{told}. A tenth of that: --set optimizer.learning_rate={found.suggestion:.1e}")
     for name in (TABLE, FIGURE):
         print(out / name)
-    return 0
 
 
 def write_range(found: "RateRange", out: Path) -> None:

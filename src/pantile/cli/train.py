@@ -36,16 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from pantile.cli.lean_imports import import_torchmetrics
-    from pantile.contracts.errors import UserError
-    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.recipes.registry import ALL_RECIPES
 
     if args.recipe is not None:
         ALL_RECIPES.find(args.recipe)  # misspelt names are told before torch is imported
     import_torchmetrics()
+    from pantile.engine.processes import processes
+
+    made = start(args)
+    if processes().rank == 0 and made is not None:
+        print(made)
+    return 0
+
+
+def start(args: argparse.Namespace) -> Path | None:
+    """Trains; gives the run folder, or None after a range test."""
+    from dataclasses import replace
+
+    from pantile.contracts.errors import UserError
+    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
@@ -67,12 +77,10 @@ def run(args: argparse.Namespace) -> int:
     init = opened(args.init, args.weights) if args.init else None
     out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
     if args.lr_range is not None:
-        return run_rate_range(args, config, training_set, init, out)
+        run_rate_range(args, config, training_set, init, out)
+        return None
     begin = {"init": init, "init_min_share": least, "resume": args.resume}
-    train(config, training_set, validation_set, out, record=record, device=args.device, **begin)
-    if processes().rank == 0:
-        print(out)
-    return 0
+    return train(config, training_set, validation_set, out, record=record, device=args.device, **begin)
 
 
 def warn_of_crowd(dataset: object, split: str) -> None:

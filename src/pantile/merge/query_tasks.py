@@ -52,8 +52,8 @@ def instances_of(
     Returns:
         From the highest score to the lowest, equals in the order of the candidates.
     """
-    measured = (measured(strip, mask_threshold) for strip in strips)
-    return instances_of_strips(measured, candidates, size)
+    seen = (measured(strip, mask_threshold) for strip in strips)
+    return instances_of_strips(seen, candidates, size)
 
 
 def measured(strip: MaskTile, mask_threshold: float) -> MaskStrip:

@@ -72,11 +72,15 @@ def mask2former_youtube_vis_rankseg() -> engine.RunConfig:
 
 
 def mask2former_video_nano() -> engine.RunConfig:
-    """Small enough to train on two CPU cores within minutes. Any data set of videos works."""
+    """Small enough to train on two CPU cores within minutes. Any data set of videos works.
+
+    Positions in time depend on the length of a clip, so it is the same in training and in evaluation.
+    """
     config = mask2former_nano()
     config.model = models.mask2former_video_nano_config()
-    config.augment = replace(config.augment, clip=ClipConfig(frames=2, reach=4))
+    config.augment = replace(config.augment, clip=ClipConfig(frames=3, reach=4))
     config.training.effective_batch = 2
+    config.clips = ClipWindows(frames=3, overlap=1)
     return config
 
 
