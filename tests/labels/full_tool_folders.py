@@ -35,10 +35,15 @@ def _region(rng: np.random.Generator, used: set[str], label: str | None = None) 
     label = label or LABELS[rng.integers(2)]
     kind = ["polygon", "keypoint", "choices", "polygon"][rng.integers(4)]
     if kind == "choices":
-        return {"type": kind, "value": {"choices": [label]}}
+        return {"type": kind, "from_name": "tag", "value": {"choices": [label]}}
     used.add(label)
     points = [[100 * x / SIZE[1], 100 * y / SIZE[0]] for x, y in polygon(rng)]
-    return {"id": "r", "type": f"{kind}labels", "value": {"points": points, f"{kind}labels": [label]}}
+    return {
+        "id": "r",
+        "from_name": "tag",
+        "type": f"{kind}labels",
+        "value": {"points": points, f"{kind}labels": [label]},
+    }
 
 
 def supervisely(root: Path, rng: np.random.Generator) -> Content:
