@@ -28,10 +28,11 @@ MAY_IMPORT = {
     "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},
     "predict": SHARED | {"convert", "data", "engine", "export", "inference", "merge", "runtime", "visualize"},
+    "serve": SHARED | {"data", "merge", "predict", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
     | {"convert", "data", "engine", "export", "inference", "labels", "metrics", "runtime"}
-    | {"models", "predict", "recipes", "score", "visualize"},
+    | {"models", "predict", "recipes", "score", "serve", "visualize"},
     "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
 }
 
