@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pantile.inference.tiles import Tiling
     from pantile.predict.files import Predicted
     from pantile.predict.films import PredictedFilms
+    from pantile.predict.images import ImageFile
     from pantile.predict.like import GroundTruth
     from pantile.predict.protocol import ImagePredictor
 
@@ -64,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=output_folder,
         metavar="DIR",
         help="also draw how the model comes to its segments: assignments and attention of each layer",
+    )
+    parser.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="also write the predictions for an annotation tool, with copies of the images, to the folder of this name "
+        "in --out: label-studio, cvat, labelme, yolo-seg or another that data convert writes",
     )
     parser.add_argument("--no-overlays", action="store_true", help="write only the COCO-panoptic files")
 
@@ -112,6 +119,10 @@ def _run_images(
 
     tiling = tiles_of(args)
     world = processes()
+    if args.to is not None:
+        from pantile.labels.suggestions import check_target
+
+        check_target(args.to, args.out / args.to)
     images = find_images(args.images, args.recursive, leave_out=JobFolder(args.out).written)
     options = PredictOptions(
         overlays=not args.no_overlays,
@@ -129,6 +140,10 @@ def _run_images(
             bad = {image.name for image in made.bad}
             mine = [image for image in images if image.name not in bad][world.rank :: world.total]
             write_inside(predictor, mine, args.inside)
+    if world.rank == 0 and args.to is not None:
+        _suggest(made.json, images, options.like, args.out / args.to, args.to)
+        if tell:
+            print(args.out / args.to)
     if world.rank == 0 and tell:
         if made.kept:
             print(f"{made.kept} of {made.images} images were finished by an earlier run.")
@@ -136,6 +151,17 @@ def _run_images(
             print(f"pantile: {tell_bad(made.bad, len(images))}", file=sys.stderr)
         print(made.json)
     return made
+
+
+def _suggest(predictions: Path, images: "list[ImageFile]", like: "GroundTruth | None", dst: Path, target: str) -> None:
+    """Writes the predictions as an annotation tool takes them."""
+    from pantile.labels.suggestions import write_suggestions
+    from pantile.predict.like import name_like
+
+    named = images if like is None else name_like(images, like)
+    report = write_suggestions(predictions, {image.name: image.path for image in named}, dst, target)
+    for (name, reason), (segments, _) in report.lost.items():
+        print(f"pantile: {name}: {segments} segments lost ({reason}).", file=sys.stderr)
 
 
 def _exported_predictor(args: argparse.Namespace, tiling: "Tiling | None") -> "ImagePredictor":
@@ -170,7 +196,13 @@ def _run_films(args: argparse.Namespace, tell: bool) -> "PredictedFilms":
     from pantile.predict import PredictOptions, predictor_of
     from pantile.predict.films import predict_films
 
-    given = {"--like": args.like, "--inside": args.inside, "--recursive": args.recursive, "--skip-bad": args.skip_bad}
+    given = {
+        "--to": args.to,
+        "--like": args.like,
+        "--inside": args.inside,
+        "--recursive": args.recursive,
+        "--skip-bad": args.skip_bad,
+    }
     wrong = [option for option, value in given.items() if value]
     if wrong:
         raise UserError(f"{wrong[0]} is for images, not for films: leave it out.")

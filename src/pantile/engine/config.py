@@ -21,6 +21,7 @@ from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
+from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
@@ -189,6 +190,8 @@ class RunConfig:
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
+    # windows in time by which a model that reads clips is shown a film; null takes the defaults
+    clips: ClipWindows | None = None
     # 0..255, what images are padded with in inference, before the normalisation (EoMT: black); null pads with 0 after
     # it, which is the mean colour. augment.pad_value is what training pads with
     pad_value: Annotated[int, pydantic.Field(ge=0, le=255)] | None = None

@@ -17,6 +17,7 @@ from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
 from pantile.engine.weight_average import WeightAverage
+from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.images import predict_batch, predict_image
 from pantile.inference.network import Network, normalise
 from pantile.inference.tiles import Tiling
@@ -94,6 +95,7 @@ class PanopticTask(L.LightningModule):
             config.merge,
             config.windows,
             config.pad_value,
+            (config.clips or ClipWindows()) if getattr(self.model, "reads_clips", False) else None,
         )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:

@@ -14,6 +14,8 @@ _LISTS = {
     "coco_stuff10k": ("coco_stuff", "TAXONOMY"),
     "mapillary": ("mapillary", "TAXONOMY"),
     "pascal_context": ("pascal_context", "TAXONOMY_60"),
+    "youtube_vis_2019": ("youtube_vis", "TAXONOMY_2019"),
+    "youtube_vis_2021": ("youtube_vis", "TAXONOMY_2021"),
 }
 
 
