@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from pantile.engine.config import KINDS, RunConfig, field_groups, fields_of, to_dict
+from pantile.techniques import TechniquesConfig
 
 _ENTRY = re.compile(r"^    (\w+(?:, \w+)*): ?(.*)$")
 
@@ -54,8 +55,10 @@ def _collect(
     cls: type, prefix: str, kinds: tuple[str, ...], chosen: dict[str, type], found: dict[str, list[FieldHelp]]
 ) -> None:
     written = _written(cls)
-    for name, annotation in fields_of(cls).items():
-        groups = field_groups(name, annotation)
+    fields = fields_of(cls)  # of techniques and kinds in the order in which somebody imported them: by name instead
+    for name in sorted(fields) if cls is TechniquesConfig else fields:
+        annotation = fields[name]
+        groups = sorted(field_groups(name, annotation), key=lambda group: _kinds_of(name, group))
         for group in groups:
             if name not in chosen or group is chosen[name]:
                 _collect(group, f"{prefix}{name}.", _kinds_of(name, group) or kinds, chosen, found)
@@ -93,7 +96,7 @@ def _with_value(field: FieldHelp, data: Any) -> FieldHelp:
 
 def _kinds_of(name: str, group: type) -> tuple[str, ...]:
     classes = KINDS[name].classes() if name in KINDS else {}
-    return tuple(kind for kind, cls in classes.items() if cls is group)
+    return tuple(sorted(kind for kind, cls in classes.items() if cls is group))
 
 
 def _takes_values(annotation: Any) -> bool:
