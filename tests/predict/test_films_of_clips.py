@@ -7,6 +7,7 @@ import pytest
 import torch
 from film_makers import write_frames
 
+from pantile.cli import report_films
 from pantile.contracts.errors import UserError
 from pantile.data.films import open_films
 from pantile.data.image_files import read_panoptic_png
@@ -119,3 +120,10 @@ def test_what_makes_no_sense_is_told(predictor):
         ClipWindows(frames=4, overlap=4)
     with pytest.raises(UserError, match=r"clips\.frames is 0"):
         ClipWindows(frames=0)
+
+
+def test_the_report_draws_the_first_videos(predictor, monkeypatch):
+    monkeypatch.setattr(report_films, "FRAMES", 3)
+    (name, strip), second = report_films.film_strips(predictor, VIDEOS, VIDEOS.videos)
+    assert (name, second[0]) == tuple(video.name for video in VIDEOS.videos)
+    assert strip.ndim == 3 and strip.dtype == np.uint8
