@@ -120,9 +120,7 @@ def main() -> None:
                     strip[name] = predicted(checkpoint, unseen, tracking)
                 print(name, f"seed {seed}:", {k: round(v, 1) for k, v in numbers.items()}, flush=True)
     draw(strip, unseen, arguments.out / "strip.png")
-    print(
-        f"{arguments.unseen} unseen videos of {FRAMES} frames of {side} pixels, percent, mean (deviation) over seeds:"
-    )
+    print(f"{arguments.unseen} unseen videos of {FRAMES} frames of {side} pixels, percent, mean (deviation) of seeds:")
     for name, rows in results.items():
         print(f"  {name:44}", "  ".join(f"{key} {spread([row[key] for row in rows])}" for key in rows[0]))
 

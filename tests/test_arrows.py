@@ -40,7 +40,8 @@ MAY_IMPORT = {
 LABEL_ROOMS = {
     "photos": set(),
     "reading": {"photos"},
-    "formats": {"reading", "photos"},
+    "writing": set(),
+    "formats": {"reading", "writing", "photos"},
     "checks": {"reading", "photos"},
     "splitting": {"formats", "reading", "photos"},
 }

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import pantile
+from pantile.cli.main import main
 from pantile.serve.batching import Batching
 from pantile.serve.kept import Kept
 from pantile.serve.limits import Refused
@@ -171,6 +172,16 @@ def test_the_image_that_nobody_asked_for_the_longest_goes_first():
     assert kept.find(a)[1] is images[0] and kept.find(c)[1] is images[2]
     with pytest.raises(Refused, match="kept no longer"):
         kept.find(b)
+
+
+def test_places_where_nobody_can_listen_are_told(path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for options in (["--port", str(port)], ["--port", "70000"], ["--host", "192.0.2.1", "--port", "0"]):
+            assert main(["serve", str(path), *options]) == 2
+            assert capsys.readouterr().err.splitlines()[-1].endswith("; name others with --host and --port.")
 
 
 def test_the_verb_serves_without_torch_and_ends_well_on_sigterm(path):

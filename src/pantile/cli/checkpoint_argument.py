@@ -74,6 +74,8 @@ def opened_file(args: argparse.Namespace) -> "ExportedFile":
 
     if args.weights is not None:
         raise UserError(f"{args.checkpoint}: --weights chooses among the weights of a run folder; leave it out here.")
+    if args.device not in ("auto", "cpu"):
+        raise UserError(f"{args.checkpoint}: exported files run on the CPU here; leave --device {args.device} out.")
     if args.scales != ["1"] or args.flip:
         raise UserError(f"{args.checkpoint}: views are averaged of checkpoints only: leave --scales and --flip out.")
     file = open_exported(args.checkpoint)

@@ -53,13 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what labels of photos with an EXIF orientation lie on, where they do not tell (docs/orientation.md)",
         default=None,
     )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from pantile.contracts.errors import UserError
     from pantile.labels import ConvertOptions, ReadOptions, convert
+    from pantile.score import usable_cores
+
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers is {args.workers}: give a whole number from 1.")
 
     classes = (tuple(args.things), tuple(args.stuff))
     read = ReadOptions(
@@ -81,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         args.unreadable,
         args.link,
         progress=True,
+        workers=args.workers or usable_cores(),
     )
     report = convert(args.src, args.dst, options)
     report.print(Console())

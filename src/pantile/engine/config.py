@@ -134,6 +134,8 @@ class TrainingConfig:
     checkpoint_minutes: Amount = 5.0  # between checkpoints to resume from
     workers: NotNegative = 4  # data loading processes per device
     log_every: Positive = 10  # optimizer steps between log rows
+    # where they go beside the CSV file of the run folder: tensorboard, wandb, mlflow, aim (engine/loggers.py)
+    loggers: tuple[str, ...] = ("tensorboard",)
 
 
 def _read_kind(group: str) -> pydantic.PlainValidator:

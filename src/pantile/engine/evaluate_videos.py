@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from rich.progress import Progress
 
 from pantile.contracts.errors import UserError
@@ -17,6 +16,7 @@ from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.devices import AUTO, device_named
 from pantile.engine.evaluate import in_its_classes, load_task
 from pantile.engine.processes import processes
 from pantile.engine.video_meters import VideoMeters
@@ -54,6 +54,7 @@ def evaluate_videos(
     views: Views | None = None,
     tiling: Tiling | None = None,
     reading: Reading | None = None,
+    device: str = AUTO,
 ) -> VideoEvaluation:
     """Frames are predicted one by one, or in the windows of a model that reads clips, and tracked online, in the order
     of time, in one process.
@@ -61,7 +62,7 @@ def evaluate_videos(
     Args:
         tracking: a way in ``TRACKERS``, with its defaults.
         limit: only the first videos.
-        views, tiling, reading: see ``evaluate``.
+        views, tiling, reading, device: see ``evaluate``.
 
     Raises:
         UserError: no videos, other classes than the checkpoint's, or several processes.
@@ -76,7 +77,7 @@ def evaluate_videos(
         settle_reading(dataset, checkpoint.config.images, channels)
     else:
         read_as(dataset, reading, channels)
-    task = load_task(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    task = load_task(checkpoint).to(device_named(device))
     network, taxonomy = task.network, task.taxonomy
     config = TRACKERS.find(tracking, "--track")()
     meters = VideoMeters(taxonomy, longest=max(map(len, videos), default=1))

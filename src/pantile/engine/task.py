@@ -119,7 +119,7 @@ class PanopticTask(L.LightningModule):
         shown = {f"train/{name}": value.detach() for name, value in losses.items()}
         shown |= diagnostics | {"train/loss": total.detach()}
         self.log_dict(shown, sync_dist=self.trainer.world_size > 1)
-        self.log("lr", _decoder_rate(self.trainer.optimizers[0]))
+        self.log("lr", decoder_rate(self.trainer.optimizers[0]))
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
@@ -206,7 +206,7 @@ class PanopticTask(L.LightningModule):
         )
 
     def _explain_non_finite(self, what: str, targets: PanopticTargets) -> str:
-        rate = _decoder_rate(self.trainer.optimizers[0])
+        rate = decoder_rate(self.trainer.optimizers[0])
         return (
             f"Training stopped at step {self.global_step}: the loss is not finite ({what}) on images "
             f"{', '.join(targets.names)} at learning rate {rate:g}; lower optimizer.learning_rate, or resume the "
@@ -225,5 +225,6 @@ def _diagnostics(result: CriterionResult) -> dict[str, Tensor]:
     return shown
 
 
-def _decoder_rate(optimizer: optim.Optimizer) -> float:
+def decoder_rate(optimizer: optim.Optimizer) -> float:
+    """The learning rate of the decoder, as it stands now."""
     return next(group["lr"] for group in optimizer.param_groups if group["name"].startswith("decoder"))

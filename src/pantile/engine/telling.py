@@ -15,6 +15,7 @@ from pantile.contracts.percent import percent
 from pantile.engine.checkpoint import metric_title
 from pantile.engine.config import TrainingConfig
 from pantile.engine.run_checkpoints import RunCheckpoints
+from pantile.engine.task import decoder_rate
 
 
 class LogLines(Callback):
@@ -48,7 +49,7 @@ class LogLines(Callback):
         self.told = now
         rate = (step - begun_after) / max(now - begun_at, 1e-9)
         left = timedelta(seconds=round((trainer.max_steps - step) / rate))
-        loss, learning_rate = (trainer.callback_metrics[name].item() for name in ("loss", "lr"))
+        loss, learning_rate = trainer.callback_metrics["loss"].item(), decoder_rate(trainer.optimizers[0])
         print(
             f"step {step} of {trainer.max_steps}: loss {loss:.4g}, learning rate {learning_rate:.3g}, "
             f"{rate:.3g} steps/s, {left} left",

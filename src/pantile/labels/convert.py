@@ -1,58 +1,24 @@
-"""The loop: reads every image of a source, decides overlaps and gaps, writes the target, and keeps the books."""
+"""Converts a folder of labels: opens the source, looks at its photos, writes every split, and keeps the books."""
 
 import difflib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from rich.console import Console
-from rich.progress import track
-
 from pantile.contracts.errors import NoSplit, UserError
-from pantile.contracts.panoptic import PanopticMap
-from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DescribedImages, images_beside, write_images_beside
 from pantile.data.orientation import check_frame
-from pantile.labels.crowd import chosen_classes, settle_crowd
-from pantile.labels.overlaps import RULES, fill_gap, paint
+from pantile.labels.convert_options import VOID, ConvertOptions
+from pantile.labels.convert_split import convert_split, workers_of
+from pantile.labels.crowd import chosen_classes
+from pantile.labels.overlaps import RULES
 from pantile.labels.photo_survey import UNREADABLE, look_at_photos
-from pantile.labels.photos.label_frames import Framed
-from pantile.labels.photos.photo_copy import place_photo
 from pantile.labels.reading.outlines import OUTLINES
 from pantile.labels.recognition import AUTO, choose_format, remedy
-from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
-from pantile.labels.report import COVERED, FILE_NAME, Report
-from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, SourceSplit
+from pantile.labels.registry import WRITERS, LabelReader, readers
+from pantile.labels.report import FILE_NAME, Report
+from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 from pantile.labels.staging import staged
-
-VOID = "void"
-DRAWN_VOID = "a region that the tool declares void: its pixels belong to no class"
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """
-    Attributes:
-        source: a name in ``readers()``, or ``"auto"`` for the one format that fits.
-        target: a name in ``WRITERS``.
-        read: what the source's files do not say.
-        overlap: one of ``overlaps.RULES``.
-        gap: what pixels without label become: ``"void"``, or the name of a stuff class; a new name adds a class.
-        crowd_as_instances: classes whose crowd regions become instances; an empty tuple for all things, None for none.
-        unreadable: what becomes of photos that the project cannot read: one of ``photo_survey.UNREADABLE``.
-        link: hard-link the images instead of copying them, but for those that ``place_photo`` has to change.
-        progress: show a progress bar.
-    """
-
-    source: str = AUTO
-    target: str = "coco-panoptic"
-    read: ReadOptions = field(default_factory=ReadOptions)
-    overlap: str = "error"
-    gap: str = VOID
-    crowd_as_instances: tuple[str, ...] | None = None
-    unreadable: str = "error"
-    link: bool = False
-    progress: bool = False
 
 
 def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report:
@@ -79,7 +45,7 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         scratch = folder.with_name(f"{folder.name}.photos")
         read = replace(_with_orientation(options.read, reader, described), scratch=scratch)
         opened = _opened(src, reader, read, options.source)
-        photos = look_at_photos(opened, options.unreadable, options.progress, described)
+        photos = look_at_photos(opened, options.unreadable, options.progress, described, workers_of(options))
         source = photos.source
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
@@ -89,7 +55,7 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         report = Report(taxonomy, notes=list(map(str, told)), left_out=left_out, problems=photos.warnings)
         writer = WRITERS[options.target](folder, taxonomy)
         for split in source.splits:
-            _convert_split(split, writer, folder, report, gap_index, settled, options)
+            convert_split(split, writer, folder, report, gap_index, settled, options)
         write_images_beside(folder, described)
         report.write(folder / FILE_NAME, _about(src, source, options))
     return report
@@ -124,65 +90,6 @@ def _with_orientation(options: ReadOptions, reader: LabelReader, described: Desc
     if described is None or options.orientation is not None or reader.coordinates:
         return options
     return replace(options, orientation=described.orientation)
-
-
-def _convert_split(
-    split: SourceSplit,
-    writer: LabelWriter,
-    folder: Path,
-    report: Report,
-    gap_index: int | None,
-    settled: frozenset[int],
-    options: ConvertOptions,
-) -> None:
-    names = _target_names(split)
-    images = folder / writer.images.format(split=split.name)
-    images.mkdir(parents=True)
-    positions = range(len(split.images))
-    console = Console(stderr=True)
-    for index in track(positions, description=split.name, console=console, disable=not options.progress):
-        image = split.images[index]
-        panoptic, framed = _read(split, index, report, options.overlap, settled)
-        if gap_index is not None:
-            panoptic, pixels = fill_gap(panoptic, gap_index)
-            report.gap[options.gap] += pixels
-        report.count_crowd(split.name, panoptic)
-        held = writer.write(split.name, names[index], image.id, panoptic, report)
-        report.count_out(held)
-        place_photo(image.path, images / names[index], options.link, framed)
-        report.turned.count(image.path, framed)
-        report.images[split.name] += 1
-    writer.finish(split.name)
-
-
-def _read(
-    split: SourceSplit, index: int, report: Report, rule: str, settled: frozenset[int]
-) -> tuple[PanopticMap, Framed | None]:
-    """The painted map, and how it lies on its photo; what its labels lost on the way is reported."""
-    image = split.images[index]
-    labels, flags, made = settle_crowd(split.read(index), report.taxonomy, settled)
-    report.flags_dropped.update({report.taxonomy.names[k]: n for k, n in flags.items()})
-    report.made_instances.update({report.taxonomy.names[k]: n for k, n in made.items()})
-    if labels.pooled_crowd and labels.base is not None:
-        crowd = {segment.class_index for segment in labels.base.segments if segment.is_crowd}
-        report.unnumbered.update(report.taxonomy.names[k] for k in crowd)
-    for dropped in labels.dropped:
-        report.drop(dropped)
-    painted = paint(labels, report.taxonomy, rule, str(image.path))
-    for shape in labels.shapes:
-        if shape.class_index is None:
-            report.drop(Dropped(VOID, DRAWN_VOID, f"{image.path}: {shape.what}"))
-    names = [*report.taxonomy.names, VOID]  # void has the index -1
-    for counts, added in (
-        (report.segments_in, painted.segments_in),
-        (report.pixels_in, painted.pixels_in),
-        (report.joined, painted.joined),
-    ):
-        counts.update({names[k]: n for k, n in added.items()})
-    report.decided.update({(names[top], names[below]): n for (top, below), n in painted.decided.items()})
-    for k, n in painted.covered.items():
-        report.drop(Dropped(names[k], COVERED, str(image.path)), annotations=n)
-    return painted.panoptic, labels.framed
 
 
 def _checked(src: Path, options: ConvertOptions) -> LabelReader:
@@ -230,21 +137,6 @@ def _with_gap(taxonomy: Taxonomy, gap: str) -> tuple[Taxonomy, int | None, tuple
     new = ClassInfo(gap, False, max(taxonomy.index_of_id) + 1, default_color(len(taxonomy)))
     note = f"{gap} is not a class of the source: added as stuff with the id {new.id}."
     return Taxonomy((*taxonomy.classes, new)), len(taxonomy), (note,)
-
-
-def _target_names(split: SourceSplit) -> list[str]:
-    """``city/a.png`` -> ``city_a.png``: targets have one folder per split and one label per stem."""
-    names = ["_".join(PurePosixPath(image.name).parts) for image in split.images]
-    owner: dict[str, int] = {}
-    ids: dict[int | str, int] = {}
-    for index, (name, image) in enumerate(zip(names, split.images, strict=True)):
-        for known, key, what in ((owner, PurePosixPath(name).stem, "name"), (ids, image.id, "id")):
-            if key in known:
-                other = split.images[known[key]]
-                both = " and ".join(f"{own.path} (id {short(own.id)})" for own in (image, other))
-                raise UserError(f"{both} would both have the {what} {short(key)} in the target: rename one.")
-            known[key] = index
-    return names
 
 
 def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.workers import map_in_workers
 from pantile.data.decoding import decoding
 from pantile.data.described_images import DescribedImages
 from pantile.data.image_files import read_image, read_orientation
 from pantile.data.missing import listed
 from pantile.labels.photos.content_hash import content_hash
-from pantile.labels.source import LabelSource, SourceSplit
+from pantile.labels.source import LabelSource, SourceImage, SourceSplit
 
 UNREADABLE = ("error", "skip", "keep")
+CHUNK = 8  # photos that a worker takes at a time
 
 
 @dataclass
@@ -32,7 +35,9 @@ class Photos:
     warnings: list[str] = field(default_factory=list)
 
 
-def look_at_photos(source: LabelSource, rule: str, progress: bool, described: DescribedImages | None = None) -> Photos:
+def look_at_photos(
+    source: LabelSource, rule: str, progress: bool, described: DescribedImages | None = None, workers: int = 1
+) -> Photos:
     """Reads every photo as a data set would.
 
     Args:
@@ -41,6 +46,7 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool, described: De
             ``"keep"`` copies those whose size is known as they are, and leaves out the rest.
         progress: show a bar on stderr.
         described: how the photos are read; None for RGB.
+        workers: processes that read.
 
     Raises:
         UserError: some cannot be read and the rule is ``error``, or all of a split cannot and the rule is ``skip``.
@@ -51,12 +57,12 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool, described: De
     copies: list[tuple[Path, Path]] = []
     console = Console(stderr=True)
     for split in source.splits:
-        for image in track(split.images, f"photos of {split.name}", console=console, disable=not progress):
-            try:
-                with decoding(image.path):
-                    content = content_hash(read_image(image.path, *how))
-            except UserError as error:
-                reasons[image.path] = str(error)
+        looks = map_in_workers(partial(_look, split.images, how), len(split.images), workers, CHUNK)
+        told = f"photos of {split.name}"
+        looks = track(looks, told, len(split.images), console=console, disable=not progress)
+        for image, (content, reason) in zip(split.images, looks, strict=True):
+            if content is None:
+                reasons[image.path] = reason
                 continue
             name, first = seen.setdefault(content, (split.name, image.path))
             if name != split.name:
@@ -70,6 +76,15 @@ def look_at_photos(source: LabelSource, rule: str, progress: bool, described: De
             f"{copies[0][1]}: leave them in one split."
         )
     return photos
+
+
+def _look(images: Sequence[SourceImage], how: tuple, index: int) -> tuple[str | None, str]:
+    """The hash of a photo's content, or None and why it cannot be read."""
+    try:
+        with decoding(images[index].path):
+            return content_hash(read_image(images[index].path, *how)), ""
+    except UserError as error:
+        return None, str(error)
 
 
 def _settle(source: LabelSource, reasons: dict[Path, str], rule: str) -> Photos:

@@ -31,6 +31,8 @@ Open = TypeVar("Open", bound=Callable[[Path, ReadOptions], LabelSource])
 class LabelWriter(Protocol):
     """Writes labels into an empty folder; made from the folder and the taxonomy.
 
+    One that is a ``CollectedRows``, and keeps nothing else of an image, may write its images in several processes.
+
     Attributes:
         images: folder of the images of a split, with ``{split}`` in it.
     """

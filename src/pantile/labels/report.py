@@ -17,8 +17,16 @@ from pantile.labels.photos.turned_photos import TurnedPhotos
 from pantile.labels.source import Dropped, LeftOut
 
 FILE_NAME = "convert_report.json"
+COUNTERS = (
+    *("images", "segments_in", "segments_out", "pixels_in", "pixels_out", "decided", "joined", "dropped"),
+    *("flags_dropped", "made_instances", "unnumbered", "gap", "stuff_in_segments"),
+)
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
 COVERED = "covered entirely by other segments"
+
+
+def _nothing() -> list[int]:
+    return [0, 0]
 
 
 @dataclass
@@ -49,6 +57,7 @@ class Report:
         turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
         left_out: images, annotations, classes and files that the reader saw and did not give.
+        stuff_in_segments: class of stuff to images of the target that have it in several segments.
         problems: of the photos, which `pantile data check` would call errors.
     """
 
@@ -62,13 +71,14 @@ class Report:
     joined: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
-    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(_nothing))
     crowd: dict[str, CrowdCounts] = field(default_factory=dict)
     flags_dropped: Counter = field(default_factory=Counter)
     made_instances: Counter = field(default_factory=Counter)
     unnumbered: Counter = field(default_factory=Counter)
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
+    stuff_in_segments: Counter = field(default_factory=Counter)
     turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -91,6 +101,21 @@ class Report:
         counts = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
         counts.add(panoptic.segments, count_pixels(panoptic.ids))
 
+    def add(self, other: "Report") -> None:
+        """What another report says of further images, in their order."""
+        for name in COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        for key, where in other.first_dropped.items():
+            self.first_dropped.setdefault(key, where)
+        for key, (segments, pixels) in other.lost.items():
+            self.lose(*key, segments, pixels)
+        for split, counts in other.crowd.items():
+            own = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
+            own.regions.update(counts.regions)
+            own.pixels.update(counts.pixels)
+        self.void_pixels += other.void_pixels
+        self.turned.add(other.turned)
+
     def crowd_of(self, class_index: int) -> tuple[int, int]:
         """Crowd regions of a class in all splits, and their pixels."""
         both = [counts.of(class_index) for counts in self.crowd.values()]
@@ -100,7 +125,11 @@ class Report:
     def warnings(self) -> list[str]:
         """What `pantile data check` would call an error in the target, one sentence each."""
         crowd = [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
-        return [*self.problems, *crowd]
+        stuff = [
+            f"{name} is stuff and has several segments in {n:,} images: `pantile data check --fix` merges them."
+            for name, n in self.stuff_in_segments.items()
+        ]
+        return [*self.problems, *crowd, *stuff]
 
     @property
     def all_notes(self) -> list[str]:
@@ -114,6 +143,8 @@ class Report:
     def count_out(self, held: PanopticMap) -> None:
         """What the target holds of one image."""
         areas = count_pixels(held.ids)
+        stuff = Counter(s.class_index for s in held.segments if not self.taxonomy.classes[s.class_index].is_thing)
+        self.stuff_in_segments.update(self.taxonomy.names[k] for k, n in stuff.items() if n > 1)
         self.void_pixels += areas.get(VOID_ID, 0)
         for segment in held.segments:
             name = self.taxonomy.names[segment.class_index]

@@ -59,6 +59,11 @@ class Predicted:
     images: int
     kept: int
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether images were left out."""
+        return bool(self.bad)
+
 
 @dataclass(frozen=True)
 class _Plan:

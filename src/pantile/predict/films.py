@@ -45,6 +45,11 @@ class PredictedFilms:
     kept: int
     broken: dict[str, str]
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether films ended before their end."""
+        return bool(self.broken)
+
 
 def predict_films(
     predictor: Predictor,

@@ -74,6 +74,8 @@ def renumber_grass(data: dict) -> None:
 
 VAL = "annotations/panoptic_val.json"
 NO_SIZE = {"height": None, "width": None}
+GRASS = clean_rows()[1] | {"area": 60}
+IN_TWO = [GRASS | {"bbox": [0, 6, 10, 6]}, GRASS | {"id": 301, "bbox": [10, 6, 10, 6]}]
 #: name -> (plant, kind, file, id, images of train in the repaired copy)
 FAULTS = {
     "area": (with_rows(lambda r: r[0].update(area=47)), "wrong-area", PNG, 5, 2),
@@ -87,6 +89,13 @@ FAULTS = {
     "crowd flag is null": (with_rows(lambda r: r[1].update(iscrowd=None)), "crowd-form", PNG, 300, 2),
     "crowd flag is true": (with_rows(lambda r: r[1].update(iscrowd=False)), "crowd-form", PNG, 300, 2),
     "stuff is crowd": (with_rows(lambda r: r[1].update(iscrowd=1)), "stuff-crowd", PNG, 300, 2),
+    "stuff in two segments": (
+        with_ids(put(np.s_[6:, 10:], 301), [clean_rows()[0], *IN_TWO]),
+        "stuff-in-segments",
+        PNG,
+        300,
+        2,
+    ),
     "senseless crowd flag": (with_rows(lambda r: r[0].update(iscrowd="maybe")), "crowd-flag", PNG, 5, 2),
     "category": (with_rows(lambda r: r[0].update(category_id=4)), "unknown-category", PNG, 5, 2),
     "category as text": (with_rows(lambda r: r[0].update(category_id="3")), "unknown-category", PNG, 5, 2),
@@ -304,7 +313,41 @@ def test_one_fault_is_one_finding(tmp_path: Path, name: str) -> None:
 
 def test_every_kind_is_planted() -> None:
     elsewhere = {"class-only-crowd", "mostly-crowd", "files-missing", "no-images", "image-unsaid"}
+    elsewhere |= {"several-crowds", "no-things"}
     assert {kind for _, kind, *_ in FAULTS.values()} | elsewhere == KINDS.keys()
+
+
+def test_stuff_in_segments_becomes_the_first_of_them(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in")
+    FAULTS["stuff in two segments"][0](root)
+    repair(check(root), tmp_path / "out")
+    panoptic = CocoPanoptic(tmp_path / "out", "train").load_map(0)
+    assert np.array_equal(panoptic.ids, clean_ids())
+    assert rows_of(json.loads(json_of(tmp_path / "out").read_text())) == clean_rows()
+
+
+def test_crowd_regions_of_one_class_are_a_note(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    ids = clean_ids()
+    ids[0:4, 12:15], ids[0:4, 16:19] = 6, 7
+    write_ids(root, ids)
+    rows = [*clean_rows(), thing(6, 12, [12, 0, 3, 4], crowd=1)]
+    edit(root, lambda d: d["annotations"][0].update(segments_info=[*rows, thing(7, 12, [16, 0, 3, 4])]))
+    assert [f.kind for f in check(root).findings] == ["tiny-segment"]
+    edit(root, lambda d: d["annotations"][0].update(segments_info=[*rows, thing(7, 12, [16, 0, 3, 4], crowd=1)]))
+    found = [f for f in check(root).findings if f.kind != "mostly-crowd"]
+    assert [(f.kind, f.file, f.id, f.severity) for f in found] == [("several-crowds", PNG, 6, "note")]
+    assert "2 crowd regions of category 3" in found[0].text
+
+
+def test_no_thing_at_all_is_a_note_of_each_split(tmp_path: Path) -> None:
+    root = write_folder(tmp_path)
+    for split in ("train", "val"):
+        edit(root, lambda data: data["categories"][0].update(isthing=0), split)
+    assert [(f.kind, f.file, f.severity) for f in check(root).findings] == [
+        ("no-things", "train", "note"),
+        ("no-things", "val", "note"),
+    ]
 
 
 def test_a_split_of_nothing_but_crowd_is_an_error_that_no_copy_mends(tmp_path: Path) -> None:

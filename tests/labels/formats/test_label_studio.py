@@ -119,7 +119,7 @@ def test_the_newest_annotation_counts_unless_one_is_the_truth(export, tmp_path):
     ("change", "problem"),
     [
         (lambda data: data.clear(), "not a list of tasks"),
-        (lambda data: data[0].pop("annotations"), "JSON-MIN"),
+        (lambda data: data[0].pop("data"), "JSON-MIN"),
         (
             lambda data: first_regions(data)[3]["value"]["rle"].__delitem__(slice(20, None)),
             "rle has run lengths that are",

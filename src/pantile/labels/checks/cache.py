@@ -13,7 +13,7 @@ from types import TracebackType
 
 from pantile.labels.checks.pixels import ImageResult
 
-_TABLE = "results_2"  # a new number forgets the results of a check that looked at less
+_TABLE = "results_3"  # a new number forgets the results of a check that looked at less
 _SUM = 8  # characters of a row's checksum, which stand before its JSON
 _WRITE_EVERY = 32
 _PATIENCE = 5  # seconds to wait for another process, which locks the file for milliseconds at a time

@@ -126,6 +126,7 @@ def check(root: str | Path, options: CheckOptions | None = None) -> CheckResult:
         raise UserError(f"{root}: its JSON nests deeper than can be read: write it anew.") from None
     _compare_contents(result)
     _count_crowd(result)
+    _look_for_things(result)
     return result
 
 
@@ -230,6 +231,14 @@ def _count_crowd(result: CheckResult) -> None:
             result.others.append(Finding("class-only-crowd", split, None, text))
         if counts.mostly:
             result.others.append(Finding("mostly-crowd", split, None, f"{counts.mostly}; {CROWD_REMEDY}"))
+
+
+def _look_for_things(result: CheckResult) -> None:
+    """Of folders whose classes a person wrote; many published data sets have none by design."""
+    if not (result.tables or is_described(result.root)) or any(t.thing_indices for t in result.taxonomies.values()):
+        return
+    text = "no class is a thing, so nothing is separated; if some have instances, say isthing 1"
+    result.others.extend(Finding("no-things", split, None, text) for split in result.taxonomies)
 
 
 def _compare_contents(result: CheckResult) -> None:

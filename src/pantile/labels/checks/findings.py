@@ -67,6 +67,8 @@ KINDS = {
     "crowd-flag": _ROW,
     "crowd-form": Kind("note", "0 or 1"),  # missing, or not a number, but what it means is clear
     "stuff-crowd": Kind("error", "flag removed"),
+    "stuff-in-segments": Kind("error", "merged into one"),
+    "several-crowds": _KEPT,  # of one class, of which panopticapi counts the last alone
     # rows against pixels
     "id-unlisted": Kind("error", "pixels become void"),
     "row-without-pixels": Kind("error", "row dropped"),
@@ -78,6 +80,7 @@ KINDS = {
     "no-images": Kind("error", "kept", mended=False),
     "class-only-crowd": _CROWD,
     "mostly-crowd": _CROWD,
+    "no-things": _KEPT,
     # what a person may want to look at
     "empty-image": _KEPT,
     "tiny-segment": _KEPT,

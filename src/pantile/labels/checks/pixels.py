@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections import Counter
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -277,12 +277,10 @@ def look(
         result.tell("empty-image", file, None, "no segment at all")
     elif measured.void > MUCH_VOID * result.pixels:
         result.tell("much-void", file, None, f"{measured.void / result.pixels:.0%} of the pixels are void")
-    regions: Counter = Counter()
-    pixels: Counter = Counter()
+    regions: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for own, area in measured.areas.items():
         if own in categories:
-            regions[categories[own], own in crowd] += 1
-            pixels[categories[own], own in crowd] += area
+            regions[categories[own], own in crowd].append(own)
         if own in crowd and own not in things:
             result.tell("stuff-crowd", file, own, "stuff is flagged crowd, which training takes for void")
         if own in crowd:
@@ -291,7 +289,16 @@ def look(
             result.tell("tiny-segment", file, own, f"{area} pixels")
         if own in things and (pieces := measured.pieces(own)) > 1:
             result.tell("thing-in-pieces", file, own, f"{pieces} pieces that do not touch")
-    result.regions = [[category, int(flag), n, pixels[category, flag]] for (category, flag), n in regions.items()]
+    for (category, flag), ids in regions.items():
+        result.regions.append([category, int(flag), len(ids), sum(measured.areas[own] for own in ids)])
+        if len(ids) > 1 and flag and ids[0] in things:
+            text = f"{len(ids)} crowd regions of category {category}, of which panopticapi's score counts the last only"
+            result.tell("several-crowds", file, ids[0], text)
+        elif len(ids) > 1 and not flag and ids[0] not in things:
+            text = (
+                f"stuff of category {category} in {len(ids)} segments; a model predicts one, which matches one at most"
+            )
+            result.tell("stuff-in-segments", file, ids[0], text)
 
 
 def _decode(read: Any, source: Any, what: str, file: str, result: ImageResult) -> Any:

@@ -40,8 +40,9 @@ class Repaired:
 def repair(result: CheckResult, out: str | Path, progress: bool = False) -> Repaired:
     """Writes what the check found usable, with areas, boxes, sizes and crowd flags made anew.
 
-    Pixels without a usable row become void, and rows without pixels go. An image whose files cannot be used is left
-    out, and so is one that a smaller split has. Photos that are stored turned are saved as ``place_photo`` does it.
+    Pixels without a usable row become void, rows without pixels go, and stuff of one class becomes one segment. An
+    image whose files cannot be used is left out, and so is one that a smaller split has. Photos that are stored turned
+    are saved as ``place_photo`` does it.
     Everything else in the JSON stays as it is.
 
     Args:
@@ -108,13 +109,20 @@ def _repair_label(pair: Pair, table: SplitTable, target: Path) -> tuple[tuple[in
     """Writes the PNG. Returns its (height, width) and its rows."""
     ids = read_panoptic_png(pair.png_path)
     usable, _ = usable_rows(pair.annotation["segments_info"], table.things)
-    measured = measure(ids)
-    stray = [own for own in measured.areas if own not in usable]
-    if stray:
-        save_png(ids_to_rgb(np.where(np.isin(ids, stray), VOID_ID, ids)), target)
+    stuff = {category for category, is_thing in table.things.items() if not is_thing}
+    present = set(np.unique(ids).tolist()) - {VOID_ID}
+    new_id = {own: VOID_ID for own in present if own not in usable}
+    first: dict[int, int] = {}
+    for own, row in usable.items():
+        if row["category_id"] in stuff and own in present and first.setdefault(row["category_id"], own) != own:
+            new_id[own] = first[row["category_id"]]
+    if new_id:
+        values, position = np.unique(ids, return_inverse=True)
+        ids = np.array([new_id.get(own, own) for own in values.tolist()], dtype=ids.dtype)[position].reshape(ids.shape)
+        save_png(ids_to_rgb(ids), target)
     else:
         _copy(pair.png_path, target)
-    stuff = {category for category, is_thing in table.things.items() if not is_thing}
+    measured = measure(ids)
     rows = [
         row
         | {"area": measured.areas[own], "bbox": measured.boxes[own]}

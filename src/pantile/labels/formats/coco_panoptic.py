@@ -1,7 +1,6 @@
 """COCO-panoptic as source and target; ``data.CocoPanoptic`` reads and checks."""
 
 import json
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_split
 from pantile.data.segment_rows import segments_info
+from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.datasets import dataset_source
 from pantile.labels.reading.label_pngs import save_png
 from pantile.labels.registry import WRITERS, register_reader
@@ -28,7 +28,7 @@ def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
 
 
 @WRITERS.register("coco-panoptic")
-class CocoPanopticWriter:
+class CocoPanopticWriter(CollectedRows):
     """The official layout: ``<split>/*``, ``annotations/panoptic_<split>.json`` and its folder of PNGs.
 
     Args:
@@ -39,10 +39,9 @@ class CocoPanopticWriter:
     images = "{split}"
 
     def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
+        super().__init__()
         self.root = root
         self.taxonomy = taxonomy
-        self._images: dict[str, list[dict]] = defaultdict(list)
-        self._annotations: dict[str, list[dict]] = defaultdict(list)
 
     def write(
         self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report
@@ -50,17 +49,17 @@ class CocoPanopticWriter:
         """One image. Returns what the format holds: all of it."""
         png_name = f"{Path(image_name).stem}.png"
         height, width = panoptic.size
-        self._images[split].append({"id": image_id, "file_name": image_name, "height": height, "width": width})
+        self.rows["images", split].append({"id": image_id, "file_name": image_name, "height": height, "width": width})
         rows = segments_info(panoptic, self.taxonomy)
-        self._annotations[split].append({"image_id": image_id, "file_name": png_name, "segments_info": rows})
+        self.rows["annotations", split].append({"image_id": image_id, "file_name": png_name, "segments_info": rows})
         save_png(ids_to_rgb(panoptic.ids), self.root / "annotations" / f"panoptic_{split}" / png_name)
         return panoptic
 
     def finish(self, split: str) -> None:
         """Writes the JSON of a split."""
         data = {
-            "images": self._images[split],
-            "annotations": self._annotations[split],
+            "images": self.rows["images", split],
+            "annotations": self.rows["annotations", split],
             "categories": self.taxonomy.to_coco(),
         }
         folder = self.root / "annotations" / f"panoptic_{split}"

@@ -23,7 +23,7 @@ from pantile.labels.reading.image_folders import Pairs, choose_splits, files_in
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.missing import present
 from pantile.labels.registry import register_reader
-from pantile.labels.source import LabelSource, LeftOut, Note, ReadOptions
+from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 
 CLASSES, INSTANCES, SETS = "SegmentationClass", "SegmentationObject", "ImageSets/Segmentation"
 WHOLE_SETS = ("trainval", "default")  # of which others are parts, or which only say that there are no others
@@ -43,9 +43,15 @@ def open_cvat_masks(src: Path, options: ReadOptions) -> LabelSource:
     photos = _photos(options.images or (src / "JPEGImages" if (src / "JPEGImages").is_dir() else src), src)
     pairs, notes = [], maps.notes
     for split, stems in sets.items():
-        own, more = _pairs(split, stems, masks, photos, src, options)
-        pairs.append(own)
-        notes = (*notes, *more)
+        labelled = [stem for stem in dict.fromkeys(stems) if stem in masks]
+        bare = len(set(stems)) - len(labelled)
+        if bare:
+            text = f"{bare} images of split {split!r} have no mask and were left out."
+            notes = (*notes, LeftOut("images", bare, text))
+        if labelled:
+            pairs.append(_pairs(split, labelled, masks, photos, src, options))
+    if not pairs:
+        raise UserError(f"{src / SETS} names no image with a mask in {src / CLASSES}: correct its lists.")
     with_instances = (src / INSTANCES).is_dir()
     return paired_source(maps.taxonomy, pairs, notes, partial(_read, maps, src, with_instances), options.orientation)
 
@@ -75,22 +81,14 @@ def _sets(src: Path, stems: list[str]) -> dict[str, list[str]]:
 
 
 def _pairs(
-    split: str, stems: list[str], masks: dict[str, Path], photos: dict[str, Path], src: Path, options: ReadOptions
-) -> tuple[Pairs, tuple[Note, ...]]:
-    """The pairs of a split, and notes. CVAT writes no mask for an image without annotations."""
-    labelled = [stem for stem in dict.fromkeys(stems) if stem in masks]
-    bare = len(set(stems)) - len(labelled)
-    notes: tuple[Note, ...] = ()
-    if bare:
-        text = f"{bare} images of split {split!r} have no mask and were left out."
-        notes = (LeftOut("images", bare, text),)
-    if not labelled:
-        raise UserError(f"{src / SETS}/{split}.txt names no image with a mask in {src / CLASSES}: leave this list out.")
+    split: str, labelled: list[str], masks: dict[str, Path], photos: dict[str, Path], src: Path, options: ReadOptions
+) -> Pairs:
+    """The pairs of a split. CVAT writes no mask for an image without annotations."""
     paths = [photos.get(stem, src / "JPEGImages" / f"{stem}.jpg") for stem in labelled]
     kept, more = present(paths, f"images of {src / CLASSES}", options.skip_missing)
     own = tuple(labelled[k] for k in kept)
     images = tuple(paths[k] for k in kept)
-    return Pairs(split, own, tuple(masks[stem] for stem in own), images, 0, more), notes
+    return Pairs(split, own, tuple(masks[stem] for stem in own), images, 0, more)
 
 
 def _read(maps: ColourMaps, src: Path, with_instances: bool, pairs: Pairs, index: int) -> PanopticMap:

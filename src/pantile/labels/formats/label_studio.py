@@ -4,6 +4,7 @@
 
     root/*.json      one file, or the JSON itself as the source; images anywhere below its folder, or --images
 
+Where no task has an annotation, predictions count in their place, and the report says so.
 Polygons, rectangles and ellipses, both also turned, brushes and bitmasks; a region may have its label in a second
 result of the same id. Of several annotations of a task the ground truth counts, else the newest that nobody cancelled.
 """
@@ -32,6 +33,7 @@ from pantile.labels.source import Dropped, LabelSource, LeftOut, ReadOptions, Sh
 
 MAX_SIDE = 2**20
 NO_LABEL = "(no label)"
+KEYS = ("annotations", "completions", "predictions")
 OTHER_ANNOTATION = "another annotation of the same image"
 WHOLE = ("brush", "bitmask")
 
@@ -86,7 +88,8 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     """
     path = only_json(src, "Label Studio")
     entries = _tasks(path)
-    found = [(entry, _task(entry)) for entry in entries]
+    key = _key(entries)
+    found = [(entry, _task(entry, key)) for entry in entries]
     tasks = [task for _, task in found if task]
     bare = [entry for entry, task in found if not task]
     if not tasks:
@@ -96,6 +99,8 @@ def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     photos = PhotoIndex(options.images or path.parent)
     images = [_image(task, photos, taxonomy) for task in tasks]
     split, more = tool_split(only_split(options), images, f"{path} names", options)
+    if key == "predictions":
+        more = (*more, "No task has an annotation: predictions were read in their place.")
     if bare:
         more = (*more, LeftOut("images", len(bare), f"{len(bare)} tasks have no annotation and were left out."))
     others = [photos.find(_image_name(entry), f"{entry.where}, data") for entry in bare]
@@ -114,9 +119,7 @@ def _tasks(path: Path) -> list[Fields]:
         raise UserError(f"{path} is not a list of tasks of Label Studio: export it as JSON.")
     entries = [Fields.of(entry, f"{path}: task {n}") for n, entry in enumerate(data)]
     for entry in entries:
-        if not isinstance(entry.data.get("data"), dict) or not any(
-            key in entry for key in ("annotations", "completions")
-        ):
+        if not isinstance(entry.data.get("data"), dict) or not any(key in entry for key in KEYS):
             raise UserError(
                 f"{entry.where} lacks 'data' or 'annotations', which an export as JSON has and one as JSON-MIN does "
                 "not: export it as JSON."
@@ -124,9 +127,14 @@ def _tasks(path: Path) -> list[Fields]:
     return entries
 
 
-def _task(entry: Fields) -> Task | None:
+def _key(entries: list[Fields]) -> str:
+    """The field with the labels: annotations, also under their old name, or else predictions."""
+    return next((key for key in KEYS if any(entry.data.get(key) for entry in entries)), KEYS[0])
+
+
+def _task(entry: Fields, key: str) -> Task | None:
     """The task; None where nobody has annotated it."""
-    annotations = entry.objects("annotations" if "annotations" in entry else "completions", "annotation")
+    annotations = entry.objects(key, key.removesuffix("s")) if key in entry else []
     valid = [own for own in annotations if not (own.flag("was_cancelled", False) or own.flag("skipped", False))]
     if not valid:
         return None

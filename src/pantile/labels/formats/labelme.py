@@ -29,6 +29,7 @@ from pantile.labels.photos.label_frames import Evidence, LabelFrames
 from pantile.labels.reading.image_folders import image_ids, unlabelled
 from pantile.labels.reading.looking import files_of, json_has
 from pantile.labels.reading.missing import present
+from pantile.labels.reading.only_json import BESIDE
 from pantile.labels.reading.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, sort_out, tool_taxonomy
 from pantile.labels.registry import LabelReader, register_reader
@@ -90,6 +91,8 @@ def _read_all(folder: Path) -> _Files:
     found = _Files([], [])
     for path in sorted(path for path in folder.rglob("*.json") if not path.name.startswith(".")):
         data = read_json(path)
+        if path.name in BESIDE and not (isinstance(data, dict) and "shapes" in data):
+            continue
         if isinstance(data, dict) and "shapes" not in data and "imagePath" not in data:
             found.others.append(path)  # not labelme's, such as a list of classes
         else:

@@ -33,6 +33,12 @@ class TurnedPhotos:
         if framed.doubt:
             self.doubts[framed.doubt, framed.frame].append(path.name)
 
+    def add(self, other: "TurnedPhotos") -> None:
+        """Further photos."""
+        for own, more in ((self.frames, other.frames), (self.doubts, other.doubts)):
+            for key, names in more.items():
+                own[key] += names
+
     def to_dict(self) -> dict:
         """Plain containers for JSON, with every name."""
         doubts = [{"reason": why, "taken": frame, "photos": names} for (why, frame), names in self.doubts.items()]

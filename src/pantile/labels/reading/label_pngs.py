@@ -9,6 +9,7 @@ from PIL import Image
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.photos.label_frames import frame_of_map
 from pantile.labels.reading.image_folders import Pairs, image_ids
 from pantile.labels.source import ImageLabels, LabelSource, Note, SourceImage, SourceSplit
@@ -47,7 +48,7 @@ def save_png(pixels: np.ndarray, path: Path) -> None:
     Image.fromarray(pixels).save(path, compress_level=1)
 
 
-class PngWriter:
+class PngWriter(CollectedRows):
     """Base of the writers of label PNGs: images in ``images/<split>``, the classes in ``classes.json``.
 
     Args:
@@ -58,6 +59,7 @@ class PngWriter:
     images = "images/{split}"
 
     def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
+        super().__init__()
         self.root = root
         self.taxonomy = taxonomy
 
