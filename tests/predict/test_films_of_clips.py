@@ -7,7 +7,6 @@ import pytest
 import torch
 from film_makers import write_frames
 
-from pantile.cli import report_films
 from pantile.contracts.errors import UserError
 from pantile.data.films import open_films
 from pantile.data.image_files import read_panoptic_png
@@ -22,7 +21,7 @@ from pantile.inference.images import predict_clip, predict_frame
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
 from pantile.merge.tracking import OverlapTracking, QueryTracking
-from pantile.predict import PredictOptions, Predictor, films
+from pantile.predict import PredictOptions, Predictor, film_strips, films
 from pantile.predict.films import predict_films
 from tiny_runs import make_tiny_config
 
@@ -123,7 +122,7 @@ def test_what_makes_no_sense_is_told(predictor):
 
 
 def test_the_report_draws_the_first_videos(predictor, monkeypatch):
-    monkeypatch.setattr(report_films, "FRAMES", 3)
-    (name, strip), second = report_films.film_strips(predictor, VIDEOS, VIDEOS.videos)
+    monkeypatch.setattr(film_strips, "FRAMES", 3)
+    (name, strip), second = film_strips.film_strips(predictor, VIDEOS, VIDEOS.videos)
     assert (name, second[0]) == tuple(video.name for video in VIDEOS.videos)
     assert strip.ndim == 3 and strip.dtype == np.uint8

@@ -48,8 +48,7 @@ def report_run(
         The page's path.
     """
     from pantile.cli.confused_things import confused_things
-    from pantile.cli.report_films import film_strips
-    from pantile.contracts.output_paths import check_file_target
+        from pantile.contracts.output_paths import check_file_target
     from pantile.data.videos import has_videos, videos_of
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
@@ -57,6 +56,7 @@ def report_run(
     from pantile.engine.run_cost import run_cost
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
+    from pantile.predict.film_strips import film_strips
     from pantile.visualize.report import ReportData, write_report
     from pantile.visualize.run_log import read_run_log
 

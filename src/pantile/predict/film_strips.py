@@ -1,21 +1,24 @@
-"""Film strips for ``pantile report``: the first videos of a validation split, tracked."""
+"""Film strips of the first videos of a data set, tracked: what ``pantile report`` shows of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-    from pantile.contracts.videos import Video
-    from pantile.data import PanopticDataset
-    from pantile.predict import Predictor
+from pantile.contracts.videos import Video
+from pantile.data import PanopticDataset
+from pantile.data.image_files import as_rgb
+from pantile.engine.evaluate_videos import predicted_frames
+from pantile.inference.films import run_film
+from pantile.merge.tracking import OverlapTracking
+from pantile.predict.predictor import Predictor
+from pantile.visualize.film_strip import film_strip
 
 VIDEOS, FRAMES, SHOWN = 2, 36, 6  # of each video its first frames, of which some are shown
 
 
 def film_strips(
-    predictor: "Predictor", dataset: "PanopticDataset", videos: "Sequence[Video]"
-) -> list[tuple[str, "np.ndarray"]]:
+    predictor: Predictor, dataset: PanopticDataset, videos: Sequence[Video]
+) -> list[tuple[str, np.ndarray]]:
     """
     Args:
         predictor: of a model of images or of clips.
@@ -25,13 +28,6 @@ def film_strips(
     Returns:
         (name of the video, picture) of each.
     """
-    from pantile.contracts.videos import Video
-    from pantile.data.image_files import as_rgb
-    from pantile.engine.evaluate_videos import predicted_frames
-    from pantile.inference.films import run_film
-    from pantile.merge.tracking import OverlapTracking
-    from pantile.visualize.film_strip import film_strip
-
     strips = []
     for video in videos[:VIDEOS]:
         part = Video(video.name, list(video.frames)[:FRAMES])
