@@ -48,7 +48,7 @@ def report_run(
         The page's path.
     """
     from pantile.cli.confused_things import confused_things
-        from pantile.contracts.output_paths import check_file_target
+    from pantile.contracts.output_paths import check_file_target
     from pantile.data.videos import has_videos, videos_of
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
