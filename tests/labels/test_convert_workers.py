@@ -26,7 +26,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("target", ["coco-panoptic", "coco-instances"])
+@pytest.mark.parametrize("target", ["coco-panoptic", "coco-instances", "label-studio", "cvat"])
 def test_any_number_of_workers_writes_the_same(source, tmp_path, target):
     assert issubclass(WRITERS[target], CollectedRows)
     reports = []

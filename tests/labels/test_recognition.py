@@ -10,6 +10,7 @@ from data.official_folders import write_ade20k, write_cityscapes
 from data.semantic_folders import write_coco_stuff_164k, write_pascal_context
 from labels.checked_folder import write_folder
 from labels.full_folders import MAKERS
+from labels.full_tool_folders import TOOL_MAKERS
 from labels.tiny_labels import photo, run, save, write_cvat, write_instances, write_json, write_labelme, write_yolo
 from pantile.contracts.errors import UserError
 from pantile.data import LAYOUTS
@@ -25,10 +26,13 @@ def test_every_format_says_what_is_its_own():
     assert silent - LAYOUTS.keys() == VARIANTS
 
 
-@pytest.mark.parametrize("source", sorted(MAKERS))
+ALL_MAKERS = MAKERS | TOOL_MAKERS
+
+
+@pytest.mark.parametrize("source", sorted(ALL_MAKERS))
 @pytest.mark.parametrize("seed", range(3))
 def test_a_folder_is_recognised_as_its_format_alone(tmp_path, source, seed):
-    MAKERS[source](tmp_path, np.random.default_rng(seed))
+    ALL_MAKERS[source](tmp_path, np.random.default_rng(seed))
     assert [seen.name for seen in recognise(tmp_path)] == [source]
 
 

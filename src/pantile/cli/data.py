@@ -9,6 +9,8 @@ SUBVERBS = {
     "convert": "labels of other tools and data sets into COCO-panoptic, and back",
     "show": "a contact sheet and a page that tells what lies under the pointer",
     "stats": "segments per image, classes, sizes and void",
+    "merge": "several labelled folders as one",
+    "subset": "some of a folder's images, by number, by name or by what they show",
     "split": "train, val and test, with the images of one photo on one side",
 }
 

@@ -263,28 +263,38 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """
     data, assignments = to_dict(config), list(assignments)
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise UserError(f"--set {assignment}: write field=value, for example --set training.steps=1000.")
-        source = f"--set {assignment}"
-        parts = path.strip().split(".")
-        _check_path(parts, source)
-        node: dict = data
-        for part in parts[:-1]:
-            if not isinstance(node.get(part), dict):
-                node[part] = {}
-            node = node[part]
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        node[parts[-1]] = _number(value)
-        from_dict(data, source)
-    changed = from_dict(data, "the overrides")
+        _assign(data, assignment)
+    try:
+        changed = from_dict(data, "the overrides")
+    except UserError:
+        data = to_dict(config)
+        for assignment in assignments:  # one by one, to say which it is; a check of all takes as long as of one
+            _assign(data, assignment)
+            from_dict(data, f"--set {assignment}")
+        raise
     paths = {assignment.partition("=")[0].strip() for assignment in assignments}
     if changed.model.backbone != config.model.backbone and not paths & {"model.image_mean", "model.image_std"}:
         changed = dataclasses.replace(changed, model=with_statistics_of_backbone(changed.model))
     return changed
+
+
+def _assign(data: dict, assignment: str) -> None:
+    """``field.subfield=value`` into the plain containers of a config, values in YAML."""
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise UserError(f"--set {assignment}: write field=value, for example --set training.steps=1000.")
+    parts = path.strip().split(".")
+    _check_path(parts, f"--set {assignment}")
+    node: dict = data
+    for part in parts[:-1]:
+        if not isinstance(node.get(part), dict):
+            node[part] = {}
+        node = node[part]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    node[parts[-1]] = _number(value)
 
 
 def without_download(config: RunConfig) -> RunConfig:

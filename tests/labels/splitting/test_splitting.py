@@ -149,7 +149,7 @@ def test_all_or_nothing(crops, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="not an empty folder"):
         split_folder(crops, tmp_path / "old", SplitOptions())
     monkeypatch.setattr(
-        "pantile.labels.splitting.split.place_photo", lambda *_: (_ for _ in ()).throw(UserError("full"))
+        "pantile.labels.splitting.written.place_photo", lambda *_: (_ for _ in ()).throw(UserError("full"))
     )
     with pytest.raises(UserError, match="full"):
         split_folder(crops, tmp_path / "new", SplitOptions(content="none"))

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.labels.reading.colour_maps import ColourMaps, open_colour_maps
-from pantile.labels.reading.image_folders import Pairs, find_pairs, label_folders
+from pantile.labels.reading.image_folders import Pairs, find_pairs, has_pngs, label_folders
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.missing import present
+from pantile.labels.reading.palette_file import PALETTES
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 
@@ -26,7 +27,14 @@ MASK_BASES = ("masks", "labels", "semantic", "annotations")
 INSTANCE_BASES = ("instances", "instance")
 
 
-@register_reader("colour-masks")
+def _fits(src: Path) -> str | None:
+    """Lists of classes may have colours for looking at; files with no other purpose tell."""
+    palette = next((name for name in PALETTES if "classes." not in name and (src / name).is_file()), None)
+    found = next((base for base in MASK_BASES if palette and has_pngs(src, base)), None)
+    return None if found is None else f"PNGs in {found}, and {palette}"
+
+
+@register_reader("colour-masks", fits=_fits)
 def open_colour_masks(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

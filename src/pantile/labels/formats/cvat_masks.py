@@ -21,7 +21,9 @@ from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.reading.colour_maps import ColourMaps, open_colour_maps
 from pantile.labels.reading.image_folders import Pairs, choose_splits, files_in
 from pantile.labels.reading.label_pngs import paired_source
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.missing import present
+from pantile.labels.reading.palette_file import PALETTES
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 
@@ -29,7 +31,12 @@ CLASSES, INSTANCES, SETS = "SegmentationClass", "SegmentationObject", "ImageSets
 WHOLE_SETS = ("trainval", "default")  # of which others are parts, or which only say that there are no others
 
 
-@register_reader("cvat-masks")
+def _fits(src: Path) -> str | None:
+    palette = next((name for name in PALETTES if (src / name).is_file()), None)
+    return f"{CLASSES} and {palette}" if palette and files_of(src / CLASSES, ".png", 1) else None
+
+
+@register_reader("cvat-masks", fits=_fits)
 def open_cvat_masks(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

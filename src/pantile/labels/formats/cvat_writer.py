@@ -26,18 +26,19 @@ class CvatWriter(ToolWriter):
             ElementTree.SubElement(label, "color").text = hex_of(own.color)
             ElementTree.SubElement(label, "type").text = "mask"
             ElementTree.SubElement(label, "attributes")
-        self._images = 0
 
     def add(self, split: str, image_name: str, size: tuple[int, int], masks: list[tuple[str, np.ndarray]]) -> None:
-        told = {"id": self._images, "name": image_name, "subset": split, "width": size[1], "height": size[0]}
-        self._images += 1
-        image = ElementTree.SubElement(self._top, "image", {key: str(value) for key, value in told.items()})
-        for name, mask in masks:
-            ElementTree.SubElement(image, "mask", _mask(name, mask))
+        told = {"name": image_name, "subset": split, "width": str(size[1]), "height": str(size[0])}
+        self.rows[split].append((told, [_mask(name, mask) for name, mask in masks]))
 
     def finish(self, split: str) -> None:
         """Writes the classes, and the XML as far as it goes: splits come one after the other."""
         super().finish(split)
+        first = len(self._top.findall("image"))
+        for number, (told, masks) in enumerate(self.rows.pop(split, []), start=first):
+            image = ElementTree.SubElement(self._top, "image", {"id": str(number), **told})
+            for mask in masks:
+                ElementTree.SubElement(image, "mask", mask)
         ElementTree.ElementTree(self._top).write(self.root / "annotations.xml", encoding="utf-8", xml_declaration=True)
 
 

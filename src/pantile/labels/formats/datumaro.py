@@ -21,6 +21,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.class_list import classes_of, named_classes, read_classes, without_background
 from pantile.labels.reading.coco_masks import mask_of
+from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.photo_index import PhotoIndex
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon
 from pantile.labels.reading.split_names import by_split
@@ -33,7 +34,13 @@ MAX_SIDE = 2**20
 MAX_NUMBER = 2**31
 
 
-@register_reader("datumaro", coordinates=True)
+def _fits(src: Path) -> str | None:
+    files = [src] if src.is_file() else sorted((src / "annotations").glob("*.json"))
+    found = next((path for path in files if all(json_has(path, "categories", "items", "label"))), None)
+    return None if found is None else f"items and categories in {found.name}"
+
+
+@register_reader("datumaro", coordinates=True, fits=_fits)
 def open_datumaro(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

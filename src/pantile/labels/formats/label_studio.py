@@ -23,7 +23,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.label_studio_geometry import GEOMETRIES
-from pantile.labels.reading.only_json import only_json
+from pantile.labels.reading.looking import json_has
+from pantile.labels.reading.only_json import only_json, own_jsons
 from pantile.labels.reading.photo_index import PhotoIndex, address_path
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
@@ -80,7 +81,12 @@ class Task:
     left_out: Counter
 
 
-@register_reader("label-studio", coordinates=True)
+def _fits(src: Path) -> str | None:
+    found = next((path for path in own_jsons(src) if all(json_has(path, "from_name", "data"))), None)
+    return None if found is None else f"regions of tasks in {found.name}"
+
+
+@register_reader("label-studio", coordinates=True, fits=_fits)
 def open_label_studio(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

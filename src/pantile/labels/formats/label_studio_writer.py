@@ -8,13 +8,10 @@
 """
 
 import json
-from collections import defaultdict
-from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.reading.label_studio_rle import encode_brush
 from pantile.labels.registry import WRITERS
 from pantile.labels.writing.tool_writer import ToolWriter, hex_of
@@ -27,20 +24,16 @@ MODEL = "pantile"
 class LabelStudioWriter(ToolWriter):
     """See the module."""
 
-    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
-        super().__init__(root, taxonomy)
-        self._tasks: dict[str, list[dict]] = defaultdict(list)
-
     def add(self, split: str, image_name: str, size: tuple[int, int], masks: list[tuple[str, np.ndarray]]) -> None:
         regions = [_region(number, name, mask) for number, (name, mask) in enumerate(masks)]
         prediction = {"model_version": MODEL, "result": regions}
         address = f"/data/local-files/?d=images/{split}/{image_name}"
-        self._tasks[split].append({"data": {IMAGE: address}, "predictions": [prediction]})
+        self.rows[split].append({"data": {IMAGE: address}, "predictions": [prediction]})
 
     def finish(self, split: str) -> None:
         """Writes the tasks, the classes, and the configuration that the regions belong to."""
         super().finish(split)
-        (self.root / f"{split}.json").write_text(json.dumps(self._tasks.pop(split, [])), encoding="utf-8")
+        (self.root / f"{split}.json").write_text(json.dumps(self.rows.pop(split, [])), encoding="utf-8")
         labels = "\n".join(
             f"    <Label value={quoteattr(own.name)} background={quoteattr(hex_of(own.color))}/>"
             for own in self.taxonomy.classes

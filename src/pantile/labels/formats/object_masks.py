@@ -24,6 +24,7 @@ from pantile.data.decoding import decoding
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.image_folders import choose_splits, files_in, unlabelled
+from pantile.labels.reading.looking import MANY, files_of
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, tool_taxonomy
@@ -34,7 +35,13 @@ MASK_SUFFIXES = (".png", ".bmp", ".gif", ".tif", ".tiff")
 ONE_CLASS = "object"
 
 
-@register_reader("object-masks")
+def _fits(src: Path) -> str | None:
+    folders = [own for many in (_bowl(src, ReadOptions()) or _shared(src, ReadOptions())).values() for own in many]
+    found = next((own for own in folders[:MANY] if own.is_dir() and files_of(own, ".png", 1)), None)
+    return None if found is None or not _Photos(src, None).of(found) else f"masks of an image in {found}"
+
+
+@register_reader("object-masks", fits=_fits)
 def open_object_masks(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:
@@ -50,9 +57,9 @@ def open_object_masks(src: Path, options: ReadOptions) -> LabelSource:
     if None in classes and len(taxonomy) > 1 and ONE_CLASS not in taxonomy.names:
         raise UserError(f"{src} has masks in no folder of a class, and --classes names several: keep one of them.")
     found = choose_splits(of_split, options.splits if len(of_split) > 1 else (), src)
-    splits = []
+    splits, photos = [], _Photos(src, options.images)
     for name, own in found.items():
-        images = [_image(folder, src, taxonomy, options.images) for folder in own]
+        images = [_image(folder, photos.find(folder), options.images or src, taxonomy) for folder in own]
         split, more = tool_split(name, images, f"the masks in {src} are of", options)
         splits.append(split)
         folders = {image.path.parent for image in images}
@@ -85,32 +92,56 @@ def _masks(folder: Path) -> list[tuple[str | None, Path]]:
     return found
 
 
-def _image(folder: Path, src: Path, taxonomy: Taxonomy, images: Path | None) -> ToolImage:
-    photo = _photo(folder, src, images)
+def _image(folder: Path, photo: Path, root: Path, taxonomy: Taxonomy) -> ToolImage:
     masks = _masks(folder)
-    root = images or src
     name = photo.relative_to(root).as_posix() if photo.is_relative_to(root) else photo.name
     read = from_shapes(partial(_shapes, masks, taxonomy))
     return ToolImage(photo, name, str(folder), read, len(masks), evidence=partial(_evidence, masks))
 
 
-def _photo(folder: Path, src: Path, images: Path | None) -> Path:
-    """The image of a folder of masks; where it should be, if there is none."""
-    if folder.name == "masks":
-        own = files_in(folder.parent / "images", IMAGE_SUFFIXES)
+class _Photos:
+    """The image of a folder of masks; each folder of images is listed once."""
+
+    def __init__(self, src: Path, images: Path | None) -> None:
+        self._src, self._images = src, images
+        self._by_stem: dict[Path, dict[str, list[Path]]] = {}
+
+    def of(self, masks: Path) -> list[Path]:
+        """All that may be the image; more than one is a fault."""
+        for place in _places(masks, self._src, self._images):
+            beside = self._listed(place)
+            own = [path for paths in beside.values() for path in paths] if masks.name == "masks" else []
+            own = own or beside.get(masks.name, [])
+            if own:
+                return own
+        return []
+
+    def find(self, masks: Path) -> Path:
+        """The image; where it should be, if there is none.
+
+        Raises:
+            UserError: there are several.
+        """
+        own = self.of(masks)
         if len(own) > 1:
-            raise UserError(
-                f"{folder.parent / 'images'} has {len(own)} images for one folder of masks: leave one there."
-            )
-        return own[0] if own else folder.parent / "images" / f"{folder.parent.name}.png"
+            raise UserError(f"{masks} may be of {own[0]} or {own[1]}: leave one image for a folder of masks.")
+        name = masks.parent.name if masks.name == "masks" else masks.name
+        return own[0] if own else _places(masks, self._src, self._images)[0] / f"{name}.png"
+
+    def _listed(self, place: Path) -> dict[str, list[Path]]:
+        if place not in self._by_stem:
+            found: dict[str, list[Path]] = {}
+            for path in files_in(place, IMAGE_SUFFIXES, nested=False):
+                found.setdefault(path.stem, []).append(path)
+            self._by_stem[place] = found
+        return self._by_stem[place]
+
+
+def _places(folder: Path, src: Path, images: Path | None) -> list[Path]:
+    if folder.name == "masks":
+        return [folder.parent / "images"]
     split = folder.parent.relative_to(src / "masks")
-    places = [images / split, images] if images else [src / "images" / split, src / split, src / "images"]
-    for place in places:
-        for suffix in IMAGE_SUFFIXES:
-            for ending in (suffix, suffix.upper()):
-                if (place / f"{folder.name}{ending}").is_file():
-                    return place / f"{folder.name}{ending}"
-    return places[0] / f"{folder.name}.png"
+    return [images / split, images] if images else [src / "images" / split, src / split, src / "images"]
 
 
 def _evidence(masks: list[tuple[str | None, Path]]) -> Evidence:

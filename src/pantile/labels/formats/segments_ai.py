@@ -25,8 +25,9 @@ from pantile.data.label_files import GREY_8, GREY_16, RGB_8, read_label
 from pantile.labels.photos.label_frames import Evidence, Framed, Size
 from pantile.labels.reading.class_list import MAX_CATEGORY, classes_of, read_classes
 from pantile.labels.reading.image_folders import check_size
+from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.numbered_maps import map_from_table
-from pantile.labels.reading.only_json import only_json
+from pantile.labels.reading.only_json import only_json, own_jsons
 from pantile.labels.reading.photo_index import PhotoIndex, address_path
 from pantile.labels.reading.rasterise import box_polygon
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
@@ -38,7 +39,12 @@ BITMAPS = ("segmentation-bitmap", "segmentation-bitmap-highres")
 VECTORS = ("vector", "bboxes")
 
 
-@register_reader("segments-ai", coordinates=True)
+def _fits(src: Path) -> str | None:
+    found = next((path for path in own_jsons(src) if all(json_has(path, "dataset", "samples", "task_type"))), None)
+    return None if found is None else f"samples of a dataset in {found.name}"
+
+
+@register_reader("segments-ai", coordinates=True, fits=_fits)
 def open_segments_ai(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

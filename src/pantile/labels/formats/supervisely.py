@@ -19,6 +19,7 @@ from pantile.contracts.json_fields import Fields, read_json
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.class_list import classes_of, read_classes
+from pantile.labels.reading.looking import files_of, json_has
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.split_names import by_split
 from pantile.labels.reading.supervisely_geometry import GEOMETRIES, has_fractions
@@ -34,7 +35,13 @@ OF_TOOL = (
 )
 
 
-@register_reader("supervisely", coordinates=True)
+def _fits(src: Path) -> str | None:
+    if not all(json_has(src / "meta.json", "classes", "title")):
+        return None
+    return "classes in meta.json" if any(path.parent.name == "ann" for path in files_of(src, ".json")) else None
+
+
+@register_reader("supervisely", coordinates=True, fits=_fits)
 def open_supervisely(src: Path, options: ReadOptions) -> LabelSource:
     """
     Raises:

@@ -16,9 +16,14 @@ def only_json(src: Path, tool: str) -> Path:
     Raises:
         UserError: the folder has none, or several.
     """
-    if src.is_file():
-        return src
-    found = sorted(path for path in src.glob("*.json") if not path.name.startswith(".") and path.name not in BESIDE)
+    found = own_jsons(src)
     if len(found) != 1:
         raise UserError(f"{src} has {len(found)} JSON files, not one: name the export of {tool} itself as SRC.")
     return found[0]
+
+
+def own_jsons(src: Path) -> list[Path]:
+    """The file, or the JSONs of a folder but for those that say nothing of images."""
+    if src.is_file():
+        return [src]
+    return sorted(path for path in src.glob("*.json") if not path.name.startswith(".") and path.name not in BESIDE)

@@ -1,1 +1,1 @@
-"""Splits of a data set that share no content."""
+"""Splits of a data set that share no content, parts of one, and several as one."""

@@ -8,7 +8,7 @@ Stratification of Multi-label Data", Figure 1): the rarest class first, each to 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -18,11 +18,8 @@ from pantile.contracts.errors import UserError
 from pantile.data.bands import description_of
 from pantile.data.dataset import PanopticDataset
 from pantile.data.described_images import write_images_beside
-from pantile.labels.formats.coco_panoptic import CocoPanopticWriter
-from pantile.labels.photos.label_frames import framed_photo
-from pantile.labels.photos.photo_copy import place_photo
-from pantile.labels.report import Report
 from pantile.labels.splitting.content_groups import Groups, join_by_content
+from pantile.labels.splitting.written import Placed, flat_names, write_placed
 from pantile.labels.staging import staged
 from pantile.labels.statistics import map_of
 
@@ -95,7 +92,11 @@ def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOption
             join_by_content(groups, dataset.load_image, sizes, options.progress)
         members = groups.members()
         indices = deal(members, occurrence, options.shares, options.seed)
-        _write(dataset, folder, names, indices, options)
+        placed = [
+            Placed(dataset, index, split, names[index], dataset.image_id(index))
+            for index, split in sorted((index, split) for split, own in indices.items() for index in own)
+        ]
+        write_placed(placed, indices, dataset.taxonomy, folder, options.link, options.progress)
         write_images_beside(folder, description_of(dataset))
     return SplitResult(members, indices, occurrence)
 
@@ -188,24 +189,6 @@ def _fill_empty(split_G: np.ndarray, size_G: np.ndarray, splits: int) -> None:
         split_G[candidates[size_G[candidates].argmin()]] = split
 
 
-def flat_names(dataset: PanopticDataset) -> list[str]:
-    """``city/a.png`` -> ``city_a.png``: the layout has one folder of images, and one PNG per stem.
-
-    Raises:
-        UserError: two images would share a stem.
-    """
-    originals = [dataset.name_of(k) for k in range(len(dataset))]
-    names = ["_".join(PurePosixPath(original).parts) for original in originals]
-    owner: dict[str, int] = {}
-    for index, name in enumerate(names):
-        stem = PurePosixPath(name).stem
-        if stem in owner:
-            both = " and ".join(f"{originals[k]} (id {dataset.image_id(k)})" for k in (owner[stem], index))
-            raise UserError(f"{both} would both be labelled by {stem}.png: rename one of them.")
-        owner[stem] = index
-    return names
-
-
 def _check(options: SplitOptions, images: int) -> None:
     for option, share in (("--val", options.val), ("--test", options.test)):
         lowest = 0 if option == "--test" else 1e-9
@@ -229,26 +212,6 @@ def _survey(dataset: PanopticDataset, options: SplitOptions) -> tuple[list[tuple
         sizes.append(panoptic.size)
         occurrence[index, [segment.class_index for segment in panoptic.segments]] = True
     return sizes, occurrence
-
-
-def _write(
-    dataset: PanopticDataset,
-    folder: Path,
-    names: Sequence[str],
-    indices: Mapping[str, Sequence[int]],
-    options: SplitOptions,
-) -> None:
-    writer, report = CocoPanopticWriter(folder, dataset.taxonomy), Report(dataset.taxonomy)
-    split_of = {index: split for split, own in indices.items() for index in own}
-    for split in indices:
-        (folder / split).mkdir()
-    for index in _track(dataset, "writing", options):
-        split, panoptic = split_of[index], map_of(dataset, index)
-        writer.write(split, names[index], dataset.image_id(index), panoptic, report)
-        framed = framed_photo(dataset, index, panoptic.size)
-        place_photo(dataset.image_path(index), folder / split / names[index], options.link, framed)
-    for split in indices:
-        writer.finish(split)
 
 
 def _track(dataset: PanopticDataset, what: str, options: SplitOptions) -> Iterable[int]:

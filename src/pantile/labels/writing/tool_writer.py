@@ -8,12 +8,13 @@ import numpy as np
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
+from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.report import Report
 
 NO_CROWD = "crowd, which the tool does not know: void"
 
 
-class ToolWriter:
+class ToolWriter(CollectedRows):
     """Base of the writers for annotation tools.
 
     ``classes.json`` keeps what the tools do not: ids, colours, and which classes are stuff. It is what ``--classes``
@@ -27,6 +28,7 @@ class ToolWriter:
     images = "images/{split}"
 
     def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
+        super().__init__()
         self.root = root
         self.taxonomy = taxonomy
 
