@@ -45,6 +45,33 @@ def test_prints_the_few_numbers_first_and_writes_the_json(files, tmp_path, capsy
     assert {row["predicted"] for row in content["class_confusion"]} == {None}
 
 
+@pytest.mark.parametrize(
+    ("only", "shown", "groups"),
+    [
+        ("pq", (), set()),
+        ("boundary", ("boundary",), {"boundary_panoptic"}),
+        ("sizes", ("small (under 32 x 32)",), {"panoptic_by_size"}),
+        ("things", ("accuracy",), {"thing_pixels", "thing_confusion"}),
+        ("miou", ("Which class swallowed which",), {"semantic", "class_confusion"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:1 of 6 images")
+def test_only_what_is_asked_for_is_computed(files, tmp_path, capsys, monkeypatch, only, shown, groups):
+    counted = {
+        "boundary": "boundary_counts",
+        "things": "thing_pixels",
+        "miou": "class_pixels",
+    }
+    for name in counted.keys() - {only}:
+        monkeypatch.setattr(f"pantile.score.evidence.{counted[name]}", None)
+    target = tmp_path / "score.json"
+    assert main(arguments(files, "--only", only, "--json", target, "--workers", 1)) == 0
+    printed = capsys.readouterr().out
+    every = ("boundary", "small (under 32 x 32)", "accuracy", "Which class swallowed which")
+    assert [part for part in every if part in printed] == list(shown)
+    assert json.loads(target.read_text()).keys() == {"panoptic", "worst_images", "images"} | groups
+
+
 def test_a_perfect_score_has_nothing_to_complain_about(files, capsys):
     assert main(arguments(files, "--limit", 5, "--workers", 1)) == 0
     printed = capsys.readouterr().out
@@ -67,6 +94,10 @@ def test_mistakes_are_told_in_one_sentence(files, tmp_path, capsys):
     broken.write_text("{")
     for given, sentence in (
         (arguments(files, "--workers", 0), "--workers is 0: give a whole number from 1."),
+        (
+            arguments(files, "--only", "pq", "stq"),
+            "--only names 'stq': of images there are pq, sizes, boundary, things, miou",
+        ),
         (arguments(files, "--limit", -1), "--limit is -1: give a whole number from 1."),
         (arguments(files, "--gt", broken), "is not valid JSON"),
         (arguments(files, "--gt-dir", tmp_path / "nowhere"), "nowhere is not a folder"),

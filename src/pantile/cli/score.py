@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from pantile.cli.output_arguments import output_file
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pantile.score.evidence import Part
     from pantile.score.video import VideoOptions
 
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
@@ -39,10 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "as in panopticapi the one whose row comes last (default of videos)",
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="MEASURE",
+        help="nothing else: of images pq (always there), sizes, boundary, things, miou; of videos stq vpq, "
+        "miou vc, or ap",
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images or videos of the ground truth")
     videos = parser.add_argument_group("videos")
-    videos.add_argument("--only", nargs="+", default=[], metavar="MEASURE", help="of stq vpq, miou vc, or ap")
     videos.add_argument("--windows", nargs="+", type=int, metavar="N", help="lengths for VPQ or VC, in frames")
     videos.add_argument("--split", metavar="NAME", help="of a data set's root folder (default: val)")
     videos.add_argument(
@@ -79,15 +89,29 @@ def run(args: argparse.Namespace) -> int:
         result = score_videos(layout.open(_video_options(args, layout.title)), layout.title, workers, progress=True)
         print_video_score(result, Console())
     else:
-        _refuse(args, ("only", "windows", "split", "correct", "first_label"), f"{args.gt}, which is of images")
+        _refuse(args, ("windows", "split", "correct", "first_label"), f"{args.gt}, which is of images")
         truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
         predictions = open_predictions(args.pred, truth.taxonomy, args.pred_dir, args.pred_instances)
-        job = Job(truth, predictions, args.limit, args.pair_by, args.crowd or "all")
+        job = Job(truth, predictions, args.limit, args.pair_by, args.crowd or "all", _parts(args.only))
         result = score(job, workers, progress=True)
         print_score(result, Console())
     if args.json:
         write_json(result.to_dict(), args.json)
     return 0
+
+
+def _parts(only: list[str]) -> "Collection[Part]":
+    """
+    Raises:
+        UserError: a measure that images do not have.
+    """
+    from pantile.contracts.errors import UserError
+    from pantile.score.evidence import PARTS
+
+    for name in only:
+        if name not in PARTS:
+            raise UserError(f"--only names {name!r}: of images there are {', '.join(PARTS)}.")
+    return [part for part in PARTS if part in only] if only else PARTS
 
 
 def _video_options(args: argparse.Namespace, title: str) -> "VideoOptions":

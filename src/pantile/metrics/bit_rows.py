@@ -28,7 +28,7 @@ def moved_left(rows: np.ndarray, bits: int) -> np.ndarray:
     whole, rest = divmod(bits, _WORD)
     moved = np.zeros_like(rows)
     kept = rows[:, whole:]
-    moved[:, : kept.shape[1]] = kept >> np.uint64(rest)
+    np.right_shift(kept, np.uint64(rest), out=moved[:, : kept.shape[1]])
     if rest:
         moved[:, : max(kept.shape[1] - 1, 0)] |= kept[:, 1:] << np.uint64(_WORD - rest)
     return moved
@@ -39,7 +39,7 @@ def moved_right(rows: np.ndarray, bits: int) -> np.ndarray:
     whole, rest = divmod(bits, _WORD)
     moved = np.zeros_like(rows)
     kept = rows[:, : rows.shape[1] - whole]
-    moved[:, whole:] = kept << np.uint64(rest)
+    np.left_shift(kept, np.uint64(rest), out=moved[:, whole:])
     if rest:
         moved[:, whole + 1 :] |= kept[:, :-1] >> np.uint64(_WORD - rest)
     return moved

@@ -78,7 +78,10 @@ def interior(ids: np.ndarray, distance: int) -> np.ndarray:
     """
     height, width = ids.shape
     steps = 2 * distance
-    same_in_row = packed(ids[:, 1:] == ids[:, :-1], width)
+    flat, same = ids.reshape(-1), np.zeros(ids.shape, bool)
+    np.equal(flat[1:], flat[:-1], out=same.reshape(-1)[:-1])  # one long row is compared sooner than many
+    same[:, -1:] = False
+    same_in_row = packed(same, width)
     inside = np.zeros_like(same_in_row)
     if min(height, width) <= steps:
         return inside
