@@ -4,8 +4,9 @@
 a prediction, ``iscrowd`` is not looked at either.
 """
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NoReturn, NotRequired
 
 from pydantic import BeforeValidator, PlainValidator, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -195,23 +196,32 @@ def _sentence(error: ValidationError, form: str) -> str:
 
 
 def segment_rows(path: Path, annotation: dict, taxonomy: Taxonomy) -> list[tuple[int, int, bool]]:
-    where = f"{path}: annotation {short(annotation['file_name'])}"
-    rows = []
-    for segment in annotation["segments_info"]:
+    index_of_id, segments = taxonomy.index_of_id, annotation["segments_info"]
+    rows = [
+        (segment["id"], index_of_id.get(segment["category_id"], -1), segment.get("iscrowd", False))
+        for segment in segments
+    ]
+    if rows:
+        ids, classes, _ = zip(*rows, strict=True)
+        if min(ids) < 1 or max(ids) > MAX_ID or min(classes) < 0 or len(set(ids)) < len(ids):
+            _refuse_row(f"{path}: annotation {short(annotation['file_name'])}", segments, index_of_id)
+    return rows
+
+
+def _refuse_row(where: str, segments: list[dict], index_of_id: Mapping[int, int]) -> NoReturn:
+    """Names the first segment that cannot be, or says that two share an id."""
+    for segment in segments:
         segment_id, category = segment["id"], segment["category_id"]
         if segment_id == 0:
             raise UserError(f"{where} has a segment with id 0: 0 means void on disk, so give the segment another id.")
         if not 0 < segment_id <= MAX_ID:
             raise UserError(f"{where} has a segment with id {segment_id}: ids are whole numbers from 1 to {MAX_ID}.")
-        if category not in taxonomy.index_of_id:
+        if category not in index_of_id:
             raise UserError(
                 f"{where}, segment {segment_id} has the category_id {category}, which the ground truth's categories do "
                 "not list: use the ids of the ground truth."
             )
-        rows.append((segment_id, taxonomy.index_of_id[category], segment.get("iscrowd", False)))
-    if len({row[0] for row in rows}) < len(rows):
-        raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
-    return rows
+    raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
 
 
 def _image_names(images: Any, image_ids: list[int | str]) -> list[str] | None:
