@@ -79,6 +79,41 @@ def test_a_perfect_score_has_nothing_to_complain_about(files, capsys):
     assert "swallowed" not in printed and "Worst" not in printed and "no prediction" not in printed
 
 
+def several(root: Path, *more: object) -> list[str]:
+    gt = root / "annotations" / "panoptic_val.json"
+    folder = gt.with_suffix("")
+    given = ["score", "--gt", gt, "--pred", gt, root / "pred.json", "--pred-dir", folder, folder, "--workers", 1, *more]
+    return [str(argument) for argument in given]
+
+
+@pytest.mark.filterwarnings("ignore:1 of 6 images")
+def test_several_predictions_are_compared(files, tmp_path, capsys):
+    target, page = tmp_path / "score.json", tmp_path / "score.html"
+    assert main(several(files, "--only", "pq", "--json", target, "--html", page)) == 0
+    printed = capsys.readouterr().out
+    assert "less panoptic_val" in printed and "Images that changed most" in printed
+    content = json.loads(target.read_text())
+    assert content["predictions"].keys() == {"panoptic_val", "pred"}
+    (changed,) = content["comparison"]["changed_images"]
+    assert changed["pq"] == {"panoptic_val": 1, "pred": 0}
+    assert content["comparison"]["pq_delta"]["all"]["pred"]["value"] < 0
+    text = page.read_text()
+    assert text.count("data:image/jpeg") == 5 and changed["file_name"] in text and "http" not in text
+
+
+def test_mistakes_about_several_predictions(files, tmp_path, capsys):
+    gt = files / "annotations" / "panoptic_val.json"
+    for given, sentence in (
+        (arguments(files, "--html", tmp_path / "a.html"), "--html compares predictions: name several by --pred."),
+        ([*several(files), "--pred-dir", str(files)], "--pred-dir has 1 folders for 2 predictions: give as many."),
+        (["score", "--gt", str(gt), "--pred", str(gt), str(gt)], "--pred names the same predictions twice"),
+    ):
+        capsys.readouterr()
+        assert main(given) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()
+
+
 def test_nothing_to_score(files, tmp_path, capsys):
     content = json.loads((files / "annotations" / "panoptic_val.json").read_text())
     for name in ("gt", "pred"):

@@ -40,6 +40,19 @@ def size_of(area: int) -> str:
     return "small" if area < _MEDIUM_FROM else "medium" if area < _LARGE_FROM else "large"
 
 
+def counts_by_class(outcomes: Outcomes) -> dict[int, tuple[float, int, int, int]]:
+    """Class index -> summed IoU, TP, FP and FN, of the classes that occur."""
+    rows: dict[int, list[float]] = {}
+    for class_index, iou, _ in outcomes.matched:
+        row = rows.setdefault(class_index, [0.0, 0, 0, 0])
+        row[0] += iou
+        row[1] += 1
+    for column, segments in ((2, outcomes.spurious), (3, outcomes.missed)):
+        for class_index, _ in segments:
+            rows.setdefault(class_index, [0.0, 0, 0, 0])[column] += 1
+    return {class_index: tuple(row) for class_index, row in rows.items()}
+
+
 class SegmentTally:
     """Sums of outcomes per class; in whatever order and however many parts they come, the result is the same.
 

@@ -4,11 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.class_confusion import Swallowed, class_iou, swallowed_classes
 from pantile.metrics.quality import PanopticQualityResult
-from pantile.metrics.segment_tally import SegmentTally, tally_by_size
+from pantile.metrics.segment_tally import SegmentTally, counts_by_class, tally_by_size
 from pantile.metrics.thing_confusion import ThingConfusion
 from pantile.metrics.thing_pixels import ThingPixels
 from pantile.metrics.thing_result import ThingQualityResult
@@ -17,6 +18,20 @@ from pantile.score.evidence import PARTS, Evidence, Part
 
 _PAIRS_IN_FILE = 50
 _WORST_IN_FILE = 50
+
+
+class ImageCounts(NamedTuple):
+    """One image.
+
+    Attributes:
+        name: its file.
+        quality: PQ of this image alone, NaN where no class occurs.
+        classes: class index -> summed IoU, TP, FP and FN.
+    """
+
+    name: str
+    quality: float
+    classes: dict[int, tuple[float, int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -86,10 +101,16 @@ class Totals:
     Args:
         taxonomy: the classes.
         parts: what the evidence holds beside segments.
+        keep_images: also keep the counts of each image.
+
+    Attributes:
+        images: of each image, in the order in which they came; empty unless kept.
+        rules_differ: images that the other rule about crowd would count otherwise.
     """
 
-    def __init__(self, taxonomy: Taxonomy, parts: Collection[Part] = PARTS) -> None:
+    def __init__(self, taxonomy: Taxonomy, parts: Collection[Part] = PARTS, keep_images: bool = False) -> None:
         self._taxonomy = taxonomy
+        self._keep_images = keep_images
         self._parts = parts
         self._segments = SegmentTally(taxonomy)
         self._by_size = tally_by_size(taxonomy) if "sizes" in parts else {}
@@ -98,7 +119,8 @@ class Totals:
         self._confusion = ThingConfusion()
         self._classes: Counter[tuple[int, int]] = Counter()
         self._qualities: list[tuple[float, str]] = []
-        self.rules_differ = 0  # images that the other rule about crowd would count otherwise
+        self.images: list[ImageCounts] = []
+        self.rules_differ = 0
 
     def add(self, name: str, evidence: Evidence) -> None:
         self._segments.add(evidence.segments)
@@ -112,6 +134,8 @@ class Totals:
         if evidence.classes is not None:
             self._classes.update(evidence.classes)
         self._qualities.append((evidence.quality, name))
+        if self._keep_images:
+            self.images.append(ImageCounts(name, evidence.quality, counts_by_class(evidence.segments)))
         self.rules_differ += evidence.rules_differ
 
     def join(self, other: "Totals") -> None:
@@ -124,6 +148,7 @@ class Totals:
         self._confusion = self._confusion.plus(other._confusion)
         self._classes.update(other._classes)
         self._qualities += other._qualities
+        self.images += other.images
         self.rules_differ += other.rules_differ
 
     def score(self, missing: int, unknown: int, per_class: bool = False) -> Score:

@@ -93,6 +93,11 @@ class Job:
         except UserError as error:
             raise UserError(f"{self._pred.path(position)} against {self._gt.path(index)}: {error}") from None
 
+    def prediction(self, index: int) -> PanopticMap | None:
+        """The prediction of an image; None where it has none."""
+        position = self._pairs[index]
+        return None if position is None else self._pred.load(position)
+
     def score_of(self, totals: Totals) -> Score:
         """What the totals of all images say."""
         return totals.score(missing=len(self.missing), unknown=len(self.unknown), per_class=self.per_class)
@@ -116,16 +121,22 @@ def score(job: Job, workers: int = 1, progress: bool = False) -> Score:
     return job.score_of(add_up([job], workers, progress)[0])
 
 
-def add_up(jobs: Sequence[Job], workers: int = 1, progress: bool = False) -> list[Totals]:
-    """The totals of several predictions of one ground truth, each image of which is read once for all of them; see
-    ``score``."""
+def add_up(jobs: Sequence[Job], workers: int = 1, progress: bool = False, keep_images: bool = False) -> list[Totals]:
+    """The totals of several predictions of one ground truth, each image of which is read once for all of them.
+
+    Args:
+        jobs: with the same ground truth and limit.
+        keep_images: see ``Totals``.
+
+    Raises, warns: see ``score``.
+    """
     for job in jobs:
         _tell(job)
-    totals = [Totals(job.taxonomy, job.parts) for job in jobs]
+    totals = [Totals(job.taxonomy, job.parts, keep_images) for job in jobs]
     images = len(jobs[0])
     chunks = [range(first, min(first + _CHUNK, images)) for first in range(0, images, _CHUNK)]
     with _bar(images, shown=progress) as advance:
-        of_chunks = map_in_workers(partial(_of_chunk, jobs, chunks), len(chunks), workers, chunk=1)
+        of_chunks = map_in_workers(partial(_of_chunk, jobs, chunks, keep_images), len(chunks), workers, chunk=1)
         for chunk, parts in zip(chunks, of_chunks, strict=True):
             for total, part in zip(totals, parts, strict=True):
                 total.join(part)
@@ -136,8 +147,8 @@ def add_up(jobs: Sequence[Job], workers: int = 1, progress: bool = False) -> lis
     return totals
 
 
-def _of_chunk(jobs: Sequence[Job], chunks: Sequence[range], number: int) -> list[Totals]:
-    totals = [Totals(job.taxonomy, job.parts) for job in jobs]
+def _of_chunk(jobs: Sequence[Job], chunks: Sequence[range], keep_images: bool, number: int) -> list[Totals]:
+    totals = [Totals(job.taxonomy, job.parts, keep_images) for job in jobs]
     for index in chunks[number]:
         truth = jobs[0].truth(index)
         for job, total in zip(jobs, totals, strict=True):
