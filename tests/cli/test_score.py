@@ -157,7 +157,7 @@ def test_real_annotations_are_perfect_against_themselves(real_data, tmp_path):
 def test_the_page_of_documentation_works_as_typed(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "score.md"
     blocks = re.findall(r"```(python|sh)\n(.*?)```", page.read_text(), flags=re.S)
-    assert [language for language, _ in blocks] == ["python", "sh", "python", "python", "sh", "python"]
+    assert [language for language, _ in blocks] == ["python", "sh", "sh", "python", "python", "sh", "python"]
     monkeypatch.chdir(tmp_path)
     for language, text in blocks:
         if language == "python":
