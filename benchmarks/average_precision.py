@@ -7,8 +7,8 @@ ones of 2 kB were slower than pycocotools once.
 
     python benchmarks/average_precision.py
 
-With hotcoco installed, the seconds of its evaluation of the same list stand beside them (1.3.0: the same numbers, but it
-hangs in a process that was forked after its first evaluation, as workers are, so nothing here is built on it).
+With hotcoco installed, the seconds of its evaluation of the same list stand beside them (1.3.0: the same numbers, but
+it hangs in a process that was forked after its first evaluation, as workers are, so nothing here is built on it).
 
 200 images of 480 x 640 pixels with 8 things of 20 classes and 100 detections each. Medians of alternating runs in one
 process with one thread of torch; faster-coco-eval computes IoUs with up to eight.
