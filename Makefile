@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test fuzz lint format clean
+.PHONY: demo test fuzz lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pantile demo
@@ -17,17 +17,21 @@ fuzz: $(VENV)/.installed
 	PANTILE_HYPOTHESIS=fuzz OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 
 lint: $(VENV)/.installed
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs/conf.py
+	$(BIN)/ruff format --check src tests benchmarks examples docs/conf.py
 
 format: $(VENV)/.installed
-	$(BIN)/ruff check --fix src tests benchmarks examples
-	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples docs/conf.py
+	$(BIN)/ruff format src tests benchmarks examples docs/conf.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# docs/, the README and the API as a site; what does not fit, such as a link to nowhere, is an error.
+docs: $(VENV)/.installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .ruff_cache

@@ -23,7 +23,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from learning import spread, train_and_evaluate
+from learning import scores_of, spread, train_and_evaluate
 from pantile.data import open_dataset
 from pantile.engine.config import RunConfig, override
 from pantile.recipes import make_recipe
@@ -98,10 +98,9 @@ def main() -> None:
             curve = Curve(arguments.out / variant / f"curve_{seed}.jsonl")
             config = config_of(arguments, variant, seed)
             result = train_and_evaluate(config, training_set, unseen, folder, callbacks=[curve])
-            groups = {group: 100 * result["panoptic"][group]["pq"] for group in ("all", "things", "stuff")}
-            groups |= {"AP": 100 * result["instance"]["ap"], "mIoU": 100 * result["semantic"]["miou"]}
-            results[variant].append(groups)
-            print(variant, seed, {name: round(value, 1) for name, value in groups.items()})
+            scores = scores_of(result)
+            results[variant].append(scores)
+            print(variant, seed, {name: round(value, 1) for name, value in scores.items()})
             for row in curve.rows():
                 print(f"  step {row['step']:6} {row['core_seconds']:8.0f} core seconds  PQ {row['pq']:.1f}", flush=True)
     print(f"on {len(unseen)} unseen photos after {arguments.steps} steps, mean (deviation):")

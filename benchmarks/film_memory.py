@@ -21,6 +21,7 @@ from pantile.data.film_writer import writing_film
 from pantile.data.films import open_films
 from pantile.data.video_scenes import VideoScenes
 from pantile.engine.task import PanopticTask
+from pantile.inference import films as film_runs
 from pantile.predict import Predictor, films
 from pantile.recipes import make_recipe
 
@@ -39,7 +40,7 @@ def main() -> None:
     config = make_recipe("mask2former_nano")
     config.evaluation_size = (args.size // 32 * 32,) * 2
     predictor = Predictor(PanopticTask(config, scenes.taxonomy))
-    real, numbers, peaks = films.predict_frame, count(), {}
+    real, numbers, peaks = film_runs.predict_frame, count(), {}
 
     def with_true_segments(network, image, views, tiling=None):
         number = next(numbers)
@@ -47,7 +48,7 @@ def main() -> None:
         _, embed = real(network, image, views, tiling)
         return Prediction(scenes.load(number)[1]), embed
 
-    films.predict_frame = with_true_segments
+    film_runs.predict_frame = with_true_segments
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         with writing_film(path) as writer:

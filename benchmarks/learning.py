@@ -60,6 +60,12 @@ def groups_of(result: dict) -> dict[str, float]:
     return {group: 100 * result["panoptic"][group]["pq"] for group in ("all", "things", "stuff")}
 
 
+def scores_of(result: dict) -> dict[str, float]:
+    """PQ of all, things and stuff, mask AP and mIoU, in percent."""
+    quality = {{"all": "PQ"}.get(group, group): value for group, value in groups_of(result).items()}
+    return quality | {"AP": 100 * result["instance"]["ap"], "mIoU": 100 * result["semantic"]["miou"]}
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean (standard deviation)."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0

@@ -28,11 +28,22 @@ MAY_IMPORT = {
     "engine": SHARED | {"inference", "layers", "models", "techniques", "losses", "merge", "metrics", "data"},
     "recipes": SHARED | {"engine", "models", "techniques", "losses", "merge", "inference", "data"},
     "predict": SHARED | {"convert", "data", "engine", "export", "inference", "merge", "runtime", "visualize"},
+    "serve": SHARED | {"data", "merge", "predict", "visualize"},
     "score": SHARED | {"data", "metrics"},
     "cli": SHARED
     | {"convert", "data", "engine", "export", "inference", "labels", "metrics", "runtime"}
-    | {"models", "predict", "recipes", "score", "visualize"},
+    | {"models", "predict", "recipes", "score", "serve", "visualize"},
     "model_check": SHARED | {"cli", "data", "engine", "losses", "merge", "models", "predict", "recipes", "techniques"},
+}
+
+#: rooms within labels, and which of each other they know; what stands on its floor is for all
+LABEL_ROOMS = {
+    "photos": set(),
+    "reading": {"photos"},
+    "writing": set(),
+    "formats": {"reading", "writing", "photos"},
+    "checks": {"reading", "photos"},
+    "splitting": {"formats", "reading", "photos"},
 }
 
 
@@ -61,6 +72,17 @@ def test_arrows_point_down(path):
     imported = {m.split(".")[1] for m in imports_of(path) if m.startswith("pantile.")}
     rooms = {name for name in imported if name in MAY_IMPORT} - {room}
     assert rooms <= MAY_IMPORT[room], f"{path} imports {rooms - MAY_IMPORT[room]}"
+
+
+@pytest.mark.parametrize("room", LABEL_ROOMS)
+def test_arrows_between_rooms_of_labels_point_down(room):
+    for path in (ROOT / "labels" / room).glob("*.py"):
+        imported = {m.split(".")[2] for m in imports_of(path) if m.startswith("pantile.labels.")} & LABEL_ROOMS.keys()
+        assert imported - {room} <= LABEL_ROOMS[room], f"{path} imports {imported - {room} - LABEL_ROOMS[room]}"
+
+
+def test_every_room_of_labels_is_known():
+    assert {path.parent.name for path in (ROOT / "labels").glob("*/__init__.py")} == LABEL_ROOMS.keys()
 
 
 @pytest.mark.parametrize("room", ["merge", "metrics"])

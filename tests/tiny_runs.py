@@ -5,6 +5,8 @@ import re
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from pantile.data import PanopticDataset
+from pantile.data.video_scenes import VideoScenes
 from pantile.engine.config import RunConfig, to_dict
 from pantile.models import ARCHITECTURES
 from pantile.recipes import make_recipe
@@ -41,6 +43,11 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     return config
 
 
+def data_for(config: RunConfig, images: PanopticDataset) -> PanopticDataset:
+    """What a run trains on: ``images``, or as small generated videos of the same classes where it asks for clips."""
+    return images if config.augment.clip is None else VideoScenes(2, 3, size=(65, 65), seed=3)
+
+
 #: of the optimizer's fields those that a few steps without a schedule do not read
 SCHEDULE = (
     "schedule",
@@ -75,7 +82,7 @@ def shrunk(name: str) -> RunConfig:
         widths["image_size"] = (64, 64)
     if architecture in ("max_deeplab", "cmt_deeplab"):
         widths |= {"bottleneck": nano.bottleneck, "decoder": tuple((stride, 1) for stride, _ in model.decoder[-3:])}
-    if architecture == "eomt":
+    if architecture in ("eomt", "videomt"):
         widths["layers"] = model.query_layers + 1
     if getattr(model, "first_backbone", None) is not None:
         widths["first_backbone"] = backbone
@@ -115,7 +122,7 @@ def distinct_when_shrunk(names: list[str]) -> list[str]:
     first: dict[str, str] = {}
     for name in names:
         content = to_dict(shrunk(name))
-        for group in ("recipe", "training", "merge", "evaluation_size", "windows"):
+        for group in ("recipe", "training", "merge", "evaluation_size", "windows", "clips"):
             del content[group]
         del content["augment"]["filter_empty"]  # what a data set leaves out
         content["model"].pop("mask_annealing", None)  # two steps are no progress

@@ -5,6 +5,9 @@ The command line (``pantile --help``) trains, evaluates, predicts and looks. As 
 **Use a trained model.** ``load`` opens a run or a file of weights as a ``Predictor``; called with an image it gives a
 ``PanopticResult``.
 
+**Run the verbs.** ``train``, ``evaluate`` and ``predict`` are ``pantile train``, ``eval`` and ``predict`` with their
+options: ``pantile.train("remax_nano", "scenes", out="runs/first", set={"training.steps": 200})``.
+
 **Describe classes and labels.** A ``Taxonomy`` of ``ClassInfo`` (``plain_taxonomy`` makes one from names) is the only
 source of class counts; a ``PanopticMap`` is an id per pixel and a table of ``Segment``. ``open_dataset`` reads a folder
 in any known layout, ``CocoPanoptic`` one of them, and ``Scenes`` draws images when there are none.
@@ -93,6 +96,7 @@ _HOME = {
     "create_criterion": "pantile.losses.registry",
     "create_model": "pantile.recipes.model_by_name",
     "deeplabv3_nano_config": "pantile.models.deeplabv3",
+    "evaluate": "pantile.cli.functions",
     "kmax_nano_config": "pantile.models.kmax",
     "list_recipes": "pantile.recipes.registry",
     "load": "pantile.predict.loading",
@@ -107,8 +111,10 @@ _HOME = {
     "panoptic_deeplab_nano_config": "pantile.models.panoptic_deeplab",
     "panoptic_fcn_nano_config": "pantile.models.panoptic_fcn",
     "plain_taxonomy": "pantile.contracts.taxonomy",
+    "predict": "pantile.cli.functions",
     "segmenter_nano_config": "pantile.models.segmenter",
     "semask_nano_config": "pantile.models.semask",
+    "train": "pantile.cli.functions",
     "upernet_nano_config": "pantile.models.upernet",
     "vit_adapter_nano_config": "pantile.models.vit_adapter",
 }

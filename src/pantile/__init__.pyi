@@ -1,5 +1,8 @@
 """What type checkers read in place of ``__init__.py``, whose names load on first use."""
 
+from pantile.cli.functions import evaluate as evaluate
+from pantile.cli.functions import predict as predict
+from pantile.cli.functions import train as train
 from pantile.contracts.errors import UserError as UserError
 from pantile.contracts.outputs import CenterOutput as CenterOutput
 from pantile.contracts.outputs import MaskOutput as MaskOutput

@@ -86,8 +86,10 @@ def test_eval_prints_and_writes_the_promised_json(run_folder, folder, tmp_path, 
 def test_predictions_are_a_coco_panoptic_folder_that_our_own_reader_accepts(run_folder, folder, tmp_path):
     out = tmp_path / "out"
     images = sorted((folder / "val").iterdir())
-    assert main(["predict", str(run_folder), *map(str, images), "--out", str(out)]) == 0
+    assert main(["predict", str(run_folder), *map(str, images), "--out", str(out), "--to", "label-studio"]) == 0
     shutil.copytree(folder / "val", out / "predictions")
+    tasks = json.loads((out / "label-studio" / "predictions.json").read_text())
+    assert len(tasks) == len(list((out / "label-studio" / "images" / "predictions").iterdir())) == len(images)
     predictions = CocoPanoptic(out, "predictions")
     assert len(predictions) == len(images)
     for index in range(len(predictions)):

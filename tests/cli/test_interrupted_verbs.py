@@ -25,7 +25,11 @@ def send(number: int):
 
 
 CASES = {
-    "check": (["data", "check", "DATA", "--workers", "1"], "pantile.labels.check_pixels.CocoImage.check", "remembered"),
+    "check": (
+        ["data", "check", "DATA", "--workers", "1"],
+        "pantile.labels.checks.pixels.CocoImage.check",
+        "remembered",
+    ),
     "convert": (
         ["data", "convert", "DATA", "OUT", "--from", "coco-panoptic", "--to", "png-pairs"],
         "shutil.copyfile",

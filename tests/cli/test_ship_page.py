@@ -1,4 +1,4 @@
-"""The commands of docs/ship.md are commands of this package; tests/export and tests/runtime run their verbs."""
+"""The commands of docs/ship.md are commands of this package; tests/export/test_export_files.py runs them."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ COMMANDS = re.findall(r"^    (pantile .+)$", PAGE.read_text(), re.M)
 
 
 def test_there_are_commands():
-    assert {command.split()[1] for command in COMMANDS} == {"export", "predict", "eval", "publish"}
+    assert {command.split()[1] for command in COMMANDS} == {"export", "predict", "eval", "publish", "serve"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -24,9 +24,9 @@ def test_a_command_is_taken(command, tmp_path, monkeypatch):
 
 
 def test_every_option_on_the_page_is_one():
-    options = set(re.findall(r"`(--[a-z]+)", PAGE.read_text()))
+    options = set(re.findall(r"`(--[a-z-]+)", PAGE.read_text()))
     known = set()
-    for verb in ("export", "predict", "eval", "publish"):
+    for verb in ("export", "predict", "eval", "publish", "serve"):
         assert verb in VERBS
         actions = make_parser(verb)._subparsers._group_actions[0].choices[verb]._actions
         known |= {option for action in actions for option in action.option_strings}

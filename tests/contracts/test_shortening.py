@@ -58,9 +58,9 @@ def nested(levels: int) -> str:
 def test_readers_of_yaml_do_not_write_it_out(tmp_path, monkeypatch):
     """Every reader that repeats a value in its message hands it to the one function."""
     from pantile.contracts.errors import UserError
+    from pantile.contracts.json_fields import Fields
     from pantile.data.description import read_description
     from pantile.engine.config import load_yaml, to_dict
-    from pantile.labels.fields import Fields
     from pantile.recipes import make_recipe
 
     top = yaml.safe_load(nested(4))["a4"]

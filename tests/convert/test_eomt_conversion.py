@@ -197,7 +197,8 @@ def test_bad_folders_are_told(folder, tmp_path):
 def test_a_videomt_is_told(tmp_path):
     state = huggingface_eomt("eomt", 133).state_dict() | {"query_updater.weight": torch.zeros(32, 32)}
     save_file(state, tmp_path / "video.safetensors")
-    refused(tmp_path / "video.safetensors", "this is a VidEoMT")
+    with pytest.raises(UserError, match="are those of videomt, not of eomt"):
+        load_foreign(tmp_path / "video.safetensors", "eomt")
 
 
 def test_an_unknown_width_is_told(file, tmp_path):

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from mapillary_labels import config_of
 from PIL import Image
+
+from data.mapillary_labels import config_of
 
 
 def save(pixels: np.ndarray, path: Path) -> Path:

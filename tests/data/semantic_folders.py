@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from official_folders import photo, save
 from PIL import Image
 from scipy.io import savemat
+
+from data.official_folders import photo, save
 
 
 def save_photo(path: Path, size: tuple[int, int]) -> None:

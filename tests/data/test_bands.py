@@ -17,7 +17,7 @@ from pantile.data.color import POLICY, apply_operation, color_policy, ssd_jitter
 from pantile.data.evaluation_samples import EvaluationSamples
 from pantile.data.image_files import as_rgb, image_pixels, read_image
 from pantile.data.training_samples import TrainingSamples
-from pantile.labels.splitting import SplitOptions, split_folder
+from pantile.labels.splitting.split import SplitOptions, split_folder
 from pantile.recipes import make_recipe
 
 MODES = {1: "L", 4: "RGBA"}

@@ -14,7 +14,7 @@ from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.mapillary import MapillaryInstances, open_mapillary
 from pantile.data.paired_files import PairedFiles
-from pantile.labels.check import check
+from pantile.labels.checks.check import check
 
 KEYS = ("zM3_5Do7DOHTg8E7znzzZA", "--jRsD9anHdGxv4ZOCQktA")
 SIZE = (18, 26)

@@ -8,15 +8,19 @@ import pytest
 
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Prediction
+from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.data import Scenes, Subset
 from pantile.data.video_scenes import VideoScenes
-from pantile.engine import evaluate_videos as module
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles
 from pantile.engine.config import to_dict
 from pantile.engine.evaluate_videos import evaluate_videos
 from pantile.engine.task import PanopticTask
+from pantile.engine.video_meters import VideoMeters
+from pantile.inference import films as film_runs
+from pantile.merge.tracking import TRACKERS
 from tiny_runs import make_tiny_config
 
 VIDEOS = VideoScenes(3, 6, size=(65, 65), seed=2, split="val")
@@ -38,7 +42,7 @@ def sees_the_truth(monkeypatch):
         panoptic = maps[image.tobytes()]
         return Prediction(panoptic, queries=np.arange(len(panoptic.segments))), looks[[s.id for s in panoptic.segments]]
 
-    monkeypatch.setattr(module, "predict_frame", predict)
+    monkeypatch.setattr(film_runs, "predict_frame", predict)
 
 
 def test_the_truth_tracked_by_its_queries_is_perfect(checkpoint, sees_the_truth):
@@ -52,8 +56,8 @@ def test_the_truth_tracked_by_its_queries_is_perfect(checkpoint, sees_the_truth)
 
 def test_without_tracking_only_association_falls(checkpoint, sees_the_truth, monkeypatch):
     """Each frame is a video of its own to a tracker that forgets: ids of things are new in every frame."""
-    original = module.TRACKERS["queries"].make
-    monkeypatch.setattr(module.TRACKERS["queries"], "make", lambda self, taxonomy: _forgetful(original(self, taxonomy)))
+    original = TRACKERS["queries"].make
+    monkeypatch.setattr(TRACKERS["queries"], "make", lambda self, taxonomy: _forgetful(original(self, taxonomy)))
     stq = evaluate_videos(checkpoint, VIDEOS, "queries").results["stq"].all
     assert stq.sq == 1 and stq.aq < 0.5
 
@@ -94,3 +98,18 @@ def test_as_typed(checkpoint, tmp_path, capsys):
     assert main(["data", "show", "video-scenes:3,frames=8,size=64", "--images", "12", "--out", str(out)]) == 0
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count("video_train_00000/") >= 6 and "video_train_00002/00007.png" in page
+
+
+def test_of_data_without_stuff_tracks_are_measured_too():
+    """By the tracks of the maps, or by instances that overlap where a model gives them for a whole video."""
+    taxonomy = plain_taxonomy(["cat", "dog"], things=["cat", "dog"])
+    ids = np.zeros((8, 8), np.int32)
+    ids[:4], ids[4:] = 1, 2
+    truth = PanopticMap(ids, (Segment(1, 0), Segment(2, 1)))
+    meters = VideoMeters(taxonomy, longest=2)
+    for video, given in enumerate((None, ())):
+        for _ in range(2):
+            meters.add(Prediction(truth), truth, video)
+        meters.end_of_video(video, given)
+        assert meters.compute()["ap"].ap == pytest.approx((1.0, 0.5)[video], abs=0.01)
+    assert meters.compute()["miou"].miou == 1 and "ap" not in VideoMeters(VIDEOS.taxonomy, 2).metrics

@@ -37,10 +37,18 @@ def test_rows_hold_cost_latency_memory_and_quality_and_a_second_search_measures_
     assert asked == ["nano"]
 
 
-def test_a_model_too_large_is_a_row_that_says_so():
+def test_weights_too_large_are_a_row_that_says_so():
     row = measure("large", grid_candidates("strong")["swidernet_1_1_6"], replace(SETTINGS, memory_limit=0.5))
     assert "does not fit" in row.status
     assert row.latency_ms is None and row.memory_mib is None and row.parameters > 800e6
+
+
+def test_weights_that_fit_and_a_network_that_does_not_are_a_row_that_says_so():
+    config = make_recipe("panoptic_deeplab_nano")
+    settings = replace(SETTINGS, memory_limit=0.1, size=(1025, 1025))
+    row = measure("wide", config, settings)
+    assert 4 * row.parameters < 0.1 * 2**30 / 5
+    assert "does not fit" in row.status
 
 
 def test_other_settings_and_foreign_folders_are_refused(tmp_path):

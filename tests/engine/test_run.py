@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import torch
@@ -100,30 +102,40 @@ def test_more_segments_than_queries_warns_and_trains(tmp_path):
 # What follows starts other processes.
 
 
-def start(arguments: list[str], processes: int = 1) -> subprocess.Popen:
-    command = [sys.executable, "-m"]
-    if processes > 1:
-        command += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+def launch(arguments: list[str], processes: int) -> None:
+    """With torch's launcher."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(
-        [*command, "pantile.cli.main", *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    done = subprocess.run(
+        [*command, "pantile.cli.main", *arguments], env=environment, stderr=subprocess.PIPE, text=True, timeout=300
     )
+    assert done.returncode == 0, done.stderr
 
 
-def run_to_end(arguments: list[str], processes: int = 1) -> None:
-    """One process is this one: another would spend most of its time on imports."""
-    if processes == 1:
-        assert main(arguments) == 0
-        return
-    process = start(arguments, processes)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+def fork(arguments: list[str]) -> tuple[int, TextIO]:
+    """The process, and what it and its children write to stderr; it need not import everything again."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(writing)
+        return process, os.fdopen(reading)
+    try:
+        os.dup2(writing, 2)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+        code = main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    except BaseException:  # it must not come back as a second pytest
+        traceback.print_exc()
+        code = 99
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run_forked(arguments: list[str], processes: int) -> None:
     """Forks that think the launcher started them."""
     if processes == 1:
-        run_to_end(arguments)
+        assert main(arguments) == 0
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -151,17 +163,21 @@ def test_two_processes_give_what_one_gives(tmp_path):
         make_tiny_config(),
         # No random draws, which would differ between processes.
         ["criterion.instance_weight=0", "criterion.semantic_pixels=plain", "techniques.remask=null",
-         "training.steps=3", "training.effective_batch=2", "augment.redraws=0", "model.auxiliary_head=none"],
+         "training.steps=3", "training.average.decay=0.5", "training.effective_batch=2",
+         "augment.redraws=0", "model.auxiliary_head=none"],
     )  # fmt: skip
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data")]
-    for processes in (1, 2):
-        run_to_end([*arguments, "--out", str(tmp_path / f"run{processes}")], processes)
+    assert main([*arguments, "--out", str(tmp_path / "run1")]) == 0
+    launch([*arguments, "--out", str(tmp_path / "run2")], 2)
     one, two = losses(tmp_path / "run1"), losses(tmp_path / "run2")
     assert two[0] == pytest.approx(one[0], rel=1e-5)
     # From here on AdamW turns rounding of tiny gradients into whole steps.
     assert two[1] == pytest.approx(one[1], rel=1e-3)
     assert two[2] == pytest.approx(one[2], rel=1e-2)
+    average, other = (load_checkpoint(tmp_path / f"run{count}", "ema-last").state for count in (1, 2))
+    for name in average:
+        torch.testing.assert_close(other[name], average[name], rtol=1e-2, atol=2e-3)
 
     for processes in (1, 2):
         json = str(tmp_path / f"{processes}.json")
@@ -200,18 +216,19 @@ def test_a_killed_run_can_be_resumed(tmp_path, how):
     config = override(make_tiny_config(), settings)
     save_yaml(config, tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--data", "scenes:6", "--out", str(run)]
-    process = start(arguments)
+    process, messages = fork(arguments)
     deadline = time.monotonic() + 240
     while not _logged_steps(run) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(how)
-    _, said = process.communicate(timeout=60)  # ends when no worker holds the pipe any more
+    os.kill(process, how)
+    said = messages.read()  # ends when no worker holds the pipe any more
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert code == (143 if how == signal.SIGTERM else -how), said
     finished = load_checkpoint(run / LAST).step
     assert 0 < finished < 60
     if how == signal.SIGTERM:
-        assert process.returncode == 143
         assert f"stopped after step {finished} of 60, saved in {run / LAST}" in said
-    run_to_end(["train", "--resume", "--out", str(run), "--set", f"training.steps={finished + 2}"])
+    assert main(["train", "--resume", "--out", str(run), "--set", f"training.steps={finished + 2}"]) == 0
     assert load_checkpoint(run / LAST).step == finished + 2
 
 

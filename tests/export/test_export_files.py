@@ -1,22 +1,39 @@
 """From a checkpoint to a file and back: what is written says the same as the network, or is not written."""
 
+import contextlib
 import json
+import os
+import queue
+import re
+import shlex
+import signal
+import threading
+import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from export.tiny_checkpoint import SIZE, TAXONOMY, registered, tiny_checkpoint
+from export.tiny_checkpoint import SIZE, TAXONOMY, Photos, registered, tiny_checkpoint, write_tiny_run
+from pantile.cli.main import main
 from pantile.contracts.errors import UserError
+from pantile.contracts.interruption import Interrupted
 from pantile.data import Scenes
+from pantile.engine.evaluate import load_task
 from pantile.export import checkpoint_export
 from pantile.export.checkpoint_export import ExportOptions, export_checkpoint
+from pantile.export.graph import DeployedNetwork, example_inputs, merged_outside
 from pantile.export.parity import hidden_branches
 from pantile.predict.loading import load
 from pantile.predict.predictor import predictor_of
+from pantile.serve.server import Server
 
-IMAGES = [Scenes(2, size=(60, 90), seed=1).load(index)[0] for index in range(2)]
+ANY = "32k x 32k pixels, any number of images at a time"
+IMAGES = [Photos().load(index)[0] for index in range(2)]
+COMMANDS = re.findall(r"^    (pantile .+)$", (Path(__file__).parents[2] / "docs" / "ship.md").read_text(), re.M)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,16 +48,64 @@ def checkpoint():
 
 
 @pytest.fixture(scope="module")
-def onnx_file(checkpoint, tmp_path_factory):
+def shipped(tmp_path_factory):
+    """A folder in which the first command of docs/ship.md was run; and what ``export_checkpoint`` said there."""
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    return export_checkpoint(checkpoint, path, IMAGES)
+    folder, made, export = tmp_path_factory.mktemp("ship"), [], checkpoint_export.export_checkpoint
+    write_tiny_run(folder / "runs" / "first", folder / "my_data")
+    (folder / "photos").mkdir()
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image).save(folder / "photos" / f"{number}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(checkpoint_export, "export_checkpoint", lambda *given: made.append(export(*given)) or made[0])
+        assert main(shlex.split(COMMANDS[0])[1:]) == 0
+    return folder, made[0]
+
+
+@pytest.fixture(scope="module")
+def onnx_file(shipped):
+    folder, made = shipped
+    return replace(made, path=folder / made.path)
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_the_commands_of_the_page_do_what_they_say(command, shipped, monkeypatch):
+    folder, _ = shipped
+    monkeypatch.chdir(folder)
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "serve":
+        with ended_once_healthy(monkeypatch):
+            assert main([*arguments, "--port", "0", "--host", "127.0.0.1"]) == 0
+        return
+    assert main(arguments) == 0
+    made = {"predict": "predictions/annotations/panoptic_predictions.json", "publish": "published/README.md"}
+    assert arguments[0] == "eval" or (folder / made[arguments[0]]).stat().st_size > 0
+
+
+@contextlib.contextmanager
+def ended_once_healthy(monkeypatch):
+    """Sends SIGTERM to this process when the server that it starts says that it is well."""
+    started, real = queue.Queue(), Server.serve_forever
+    monkeypatch.setattr(Server, "serve_forever", lambda server, *rest: started.put(server.url) or real(server, *rest))
+
+    def end() -> None:
+        with urllib.request.urlopen(f"{started.get(timeout=20)}health", timeout=20) as answer:
+            healthy.append(answer.status)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    healthy: list[int] = []
+    thread = threading.Thread(target=end)
+    thread.start()
+    yield
+    thread.join()
+    assert healthy == [200]
 
 
 def test_a_file_predicts_what_its_checkpoint_does(checkpoint, onnx_file):
     predictor, exported = predictor_of(checkpoint, device="cpu"), load(onnx_file.path)
-    assert exported.taxonomy == TAXONOMY and repr(exported).startswith("ExportedPredictor(tiny.onnx: checked_tiny")
+    assert exported.taxonomy == TAXONOMY and repr(exported).startswith("ExportedPredictor(first.onnx: checked_tiny")
     as_it_is = Scenes(1, size=SIZE, seed=2).load(0)[0]
     assert np.array_equal(exported(as_it_is).map, predictor(as_it_is).map)
     for image in (as_it_is, *IMAGES, IMAGES[0][:50, :33]):
@@ -59,20 +124,24 @@ def test_it_says_what_was_measured_at_three_sizes(onnx_file):
         assert parity.outputs.keys() == {"class_logits", "mask_logits"}
         assert all(0 <= difference < 1e-4 * most for difference, most in parity.outputs.values())
         assert parity.differing == 0 and parity.segments > 0 and parity.pixels == 2 * 60 * 90
-    assert str(load(onnx_file.path).header.sizes) == "32k x 32k pixels, any number of images at a time"
+    assert str(load(onnx_file.path).header.sizes) == ANY
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_smaller_weights_make_smaller_differences_than_they_are_allowed(precision, checkpoint, onnx_file, tmp_path):
+@pytest.mark.parametrize(
+    ("precision", "calibration"), [("fp16", ()), ("int8", ()), ("int8", IMAGES)], ids=["fp16", "int8", "calibrated"]
+)
+def test_smaller_weights_make_smaller_differences_than_they_are_allowed(
+    precision, calibration, checkpoint, onnx_file, tmp_path
+):
     import shutil
 
     from pantile.export.onnx_writer import write_metadata
-    from pantile.export.precision import PRECISIONS
+    from pantile.export.precision import PRECISIONS, batches_of
     from pantile.runtime.onnx_file import OnnxFile
 
     path = tmp_path / "small.onnx"
     shutil.copyfile(onnx_file.path, path)
-    PRECISIONS[precision](path, ())
+    PRECISIONS[precision](path, batches_of(calibration, SIZE))
     write_metadata(path, replace(onnx_file.header, weights=precision).to_json())
     images, padding = np.zeros((1, 3, *SIZE), np.uint8), np.zeros((1, *SIZE), bool)
     exact, found = (OnnxFile(p).run(images, padding) for p in (onnx_file.path, path))
@@ -97,6 +166,19 @@ def test_a_file_that_says_something_else_is_not_left(checkpoint, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("pad_value", [None, 0])
+def test_padding_is_what_it_is_for_the_network(pad_value, checkpoint):
+    """EoMT was trained with black padding, most others with the mean colour."""
+    task = load_task(replace(checkpoint, config=replace(checkpoint.config, pad_value=pad_value)))
+    network = DeployedNetwork(task, merged_outside(with_queries=False)).eval()
+    images, padding = example_inputs(3, SIZE, batch=1)
+    padding[:, 40:] = True
+    with torch.inference_mode():
+        expected = task(images, padding).class_logits
+        assert torch.equal(network(images, padding)[0], expected)
+        assert not torch.equal(network(images, torch.zeros_like(padding))[0], expected)
+
+
 def test_a_program_of_torch_says_the_same(checkpoint, tmp_path):
     made = export_checkpoint(checkpoint, tmp_path / "tiny.pt2", IMAGES, ExportOptions(format="torch"))
     expected = predictor_of(checkpoint, device="cpu")(IMAGES[0])
@@ -114,6 +196,21 @@ def test_options_that_do_not_go_together(checkpoint, tmp_path, change, options, 
     with pytest.raises(UserError, match=sentence):
         export_checkpoint(checkpoint, tmp_path / "x.onnx", IMAGES, options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("phase", ["tracing", "writing", "comparing with torch at 32 x 64"])
+def test_phases_are_told_and_an_interruption_leaves_nothing(phase, checkpoint, tmp_path):
+    told = []
+
+    def tell(words: str) -> None:
+        told.append(words)
+        if words.startswith(phase):
+            raise Interrupted(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        export_checkpoint(checkpoint, tmp_path / "tiny.pt2", IMAGES, ExportOptions(format="torch"), tell)
+    assert list(tmp_path.iterdir()) == []
+    assert told[:2] == ["loading the network", f"tracing with inputs of {ANY}"] and told[-1].startswith(phase)
 
 
 def test_an_operator_that_onnx_lacks_is_named_with_its_layer(tmp_path):

@@ -96,7 +96,7 @@ def test_views_and_tiles_pad_after_the_normalisation(task: PanopticTask) -> None
 def test_training_pads_after_the_normalisation(task: PanopticTask, pad: str) -> None:
     config = replace(task.config)
     config.augment = replace(
-        config.augment, crop=(96, 96), scale_range=(0.4, 0.7), pad=pad, pad_position="bottom_right"
+        config.augment, crop=(96, 96), scale_range=(0.4, 0.7), pad=pad, pad_position="bottom_right", clip=None
     )
     images, targets = next(iter(training_loader(SCENES, config)))
     with seen_by(task) as inputs:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tiny_labels import photo, save, write_json
 
+from labels.tiny_labels import photo, save, write_json
 from pantile.contracts.panoptic import ids_to_rgb
 
 SIZE = (12, 20)

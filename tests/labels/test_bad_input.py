@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_labels import (
+
+from labels.tiny_labels import (
     MapData,
     box,
     counts_text,
@@ -32,7 +33,6 @@ from tiny_labels import (
     write_rgb_labels,
     write_yolo,
 )
-
 from pantile.contracts.errors import UserError
 from pantile.data import CocoPanoptic, write_coco_panoptic
 from time_limit import within

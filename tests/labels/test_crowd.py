@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from checked_folder import edit, rows_of, write_folder
-from tiny_labels import (
+
+from labels.checked_folder import edit, rows_of, write_folder
+from labels.tiny_labels import (
     assert_books_balance,
     box,
     meaning,
@@ -18,13 +19,12 @@ from tiny_labels import (
     write_pairs,
     write_rgb_labels,
 )
-
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.data import CocoPanoptic
 from pantile.data.crowd import CrowdCounts, count_crowd
-from pantile.labels.check import check
+from pantile.labels.checks.check import check
 from pantile.labels.crowd import settle_crowd
 from pantile.labels.source import ImageLabels
 

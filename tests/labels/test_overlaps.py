@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_labels import TAXONOMY, meaning
 
+from labels.tiny_labels import TAXONOMY, meaning
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.labels.overlaps import fill_gap, paint
-from pantile.labels.rasterise import mask_to_rle
+from pantile.labels.reading.rasterise import mask_to_rle
 from pantile.labels.source import ImageLabels, Layer, Shape
 
 SIZE = (9, 11)

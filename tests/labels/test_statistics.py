@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from tiny_labels import TAXONOMY, MapData, random_map
 
+from labels.tiny_labels import TAXONOMY, MapData, random_map
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.data import CocoPanoptic, Scenes, write_coco_panoptic
 from pantile.labels.statistics import Spread, count_labels, size_of

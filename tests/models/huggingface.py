@@ -119,3 +119,14 @@ def huggingface_eomt(form: str, num_classes: int, **changes):
         model = randomised(EomtForUniversalSegmentation(theirs))
     model.attn_mask_probs.zero_()
     return model
+
+
+def huggingface_videomt(num_classes: int, **changes):
+    """A tiny VidEoMT of theirs, in eval mode."""
+    from transformers import VideomtConfig, VideomtForUniversalSegmentation
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64, "patch_size": 8}
+    sizes |= {"num_queries": 7, "num_blocks": 2, "num_labels": num_classes, "num_upscale_blocks": 2}
+    model = randomised(VideomtForUniversalSegmentation(VideomtConfig(**sizes | changes)))
+    model.attn_mask_probs.zero_()
+    return model

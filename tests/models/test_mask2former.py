@@ -143,7 +143,7 @@ def test_state_dicts_that_do_not_fit_are_told():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backbone", "size"), [("resnet50", (384, 512)), (SWIN_TINY, (384, 512)), ("resnet50", (333, 427))]
+    ("backbone", "size"), [("resnet50", (192, 256)), (SWIN_TINY, (192, 256)), ("resnet50", (173, 227))]
 )
 @torch.no_grad()
 def test_full_size_models_predict_as_hugging_faces(backbone, size):

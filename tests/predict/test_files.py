@@ -13,7 +13,15 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import read_panoptic_png
 from pantile.engine.task import PanopticTask
-from pantile.predict import PredictOptions, Predictor, files, find_images, predict_files, read_ground_truth
+from pantile.predict import (
+    PredictOptions,
+    Predictor,
+    files,
+    find_images,
+    image_stages,
+    predict_files,
+    read_ground_truth,
+)
 from pantile.predict.job import JobFolder
 from tiny_runs import make_tiny_config
 
@@ -82,21 +90,21 @@ def test_predictions_are_neither_replaced_nor_mixed_without_a_word(predictor, ph
 def test_resume_goes_on_after_an_interruption(predictor, photos, tmp_path, monkeypatch):
     whole, out, options = tmp_path / "whole", tmp_path / "out", PredictOptions(existing="resume")
     predict_files(predictor, find_images([photos]), whole)
-    real = files._write
+    real = image_stages.write_image
 
-    def interrupted(result, image, *rest):
+    def interrupted(stages, image, *rest):
         if image.name == "b.png":
             (out / "annotations" / "panoptic_predictions" / "b.png").write_bytes(b"half a PNG")
             raise KeyboardInterrupt
-        return real(result, image, *rest)
+        return real(stages, image, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(files, "_write", interrupted)
+        patch.setattr(image_stages, "write_image", interrupted)
         predict_files(predictor, find_images([photos]), out)
     assert not (out / "annotations" / "panoptic_predictions.json").exists()
     with JobFolder(out).log().open("a") as log:
         log.write('{"name": "b.png", "stam')  # as a kill may leave it
-    calls = count_calls(monkeypatch, files, "_write")
+    calls = count_calls(monkeypatch, image_stages, "write_image")
     made = predict_files(predictor, find_images([photos]), out, options=options)
     assert [call[1].name for call in calls] == ["b.png", "c.png"] and made.kept == 1
     assert content(out) == content(whole)
@@ -111,7 +119,7 @@ def test_resume_sees_changed_images_lost_files_and_new_images(predictor, photos,
     Image.fromarray(tiny_scenes.load_image(4)[:40, :33]).save(photos / "a.png")
     (out / "overlays" / "b.jpg").unlink()
     Image.fromarray(tiny_scenes.load_image(5)[:33, :33]).save(photos / "aa.png")
-    calls = count_calls(monkeypatch, files, "_write")
+    calls = count_calls(monkeypatch, image_stages, "write_image")
     predict_files(predictor, find_images([photos]), out, options=options)
     assert sorted(call[1].name for call in calls) == ["a.png", "aa.png", "b.png"]
     after = {image["file_name"]: image for image in content(out)["images"]}
@@ -195,7 +203,7 @@ def test_with_tiles_bad_images_are_told_as_well(predictor, photos, tmp_path):
 
 
 def test_an_image_that_goes_while_it_is_predicted_is_left_out_like_a_bad_one(predictor, photos, tmp_path, monkeypatch):
-    real, images, out = Predictor.__call__, find_images([photos]), tmp_path / "out"
+    real, images, out = Predictor.infer, find_images([photos]), tmp_path / "out"
     calls = iter(range(9))
 
     def remove_the_second(self, *args: object, **options: object) -> object:
@@ -203,21 +211,21 @@ def test_an_image_that_goes_while_it_is_predicted_is_left_out_like_a_bad_one(pre
             (photos / "b.png").unlink()
         return real(self, *args, **options)
 
-    monkeypatch.setattr(Predictor, "__call__", remove_the_second)
+    monkeypatch.setattr(Predictor, "infer", remove_the_second)
     made = predict_files(predictor, images, out, options=PredictOptions(skip_bad=True))
     assert names(out) == ["a.png", "c.png"] and "does not exist" in made.bad[0].reason
     agree(out)
 
 
 def test_an_image_that_changes_while_it_is_predicted_is_predicted_again(predictor, photos, tmp_path, monkeypatch):
-    real, out = Predictor.__call__, tmp_path / "out"
+    real, out = Predictor.infer, tmp_path / "out"
 
     def change_the_file(self, *args: object, **options: object) -> object:
         Image.new("RGB", (20, 20)).save(photos / "a.png")
         return real(self, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Predictor, "__call__", change_the_file)
+        patch.setattr(Predictor, "infer", change_the_file)
         predict_files(predictor, find_images([photos / "a.png"]), out)
     assert content(out)["images"][0]["height"] == 33  # of the pixels that were read
     made = predict_files(predictor, find_images([photos / "a.png"]), out, options=PredictOptions(existing="resume"))

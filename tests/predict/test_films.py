@@ -9,9 +9,10 @@ import pytest
 from film_makers import COLORS, SIZE, see_colors, squares, write_film, write_frames
 
 from pantile.contracts.errors import UserError
-from pantile.data.films import BrokenFilm, FilmFile, FrameFolder, open_films
+from pantile.data.films import BrokenFilm, FilmFile, FilmFrame, FrameFolder, open_films
 from pantile.data.image_files import read_panoptic_png
 from pantile.engine.task import PanopticTask
+from pantile.inference import films as film_runs
 from pantile.merge.tracking import OverlapTracking, QueryTracking
 from pantile.predict import PredictOptions, Predictor, films
 from pantile.predict.films import predict_films
@@ -27,7 +28,7 @@ def predictor(tiny_scenes):
 
 @pytest.fixture
 def seeing(predictor, monkeypatch):
-    monkeypatch.setattr(films, "predict_frame", see_colors)
+    monkeypatch.setattr(film_runs, "predict_frame", see_colors)
     return predictor
 
 
@@ -142,13 +143,13 @@ def test_an_interrupted_film_goes_on_as_if_it_had_not_stopped(seeing, tmp_path, 
             raise KeyboardInterrupt
         return see_colors(network, image, views)
 
-    monkeypatch.setattr(films, "predict_frame", interrupted)
+    monkeypatch.setattr(film_runs, "predict_frame", interrupted)
     with pytest.raises(KeyboardInterrupt):
         predict_films(seeing, found, tmp_path / "out", tracking, options)
     assert not (tmp_path / "out" / "pred.json").exists()
     with pytest.raises(UserError, match="--resume goes on with it"):
         predict_films(seeing, found, tmp_path / "out", tracking, options)
-    monkeypatch.setattr(films, "predict_frame", see_colors)
+    monkeypatch.setattr(film_runs, "predict_frame", see_colors)
     resume = PredictOptions(overlays=False, existing="resume")
     with pytest.raises(UserError, match="tracking"):
         predict_films(seeing, found, tmp_path / "out", OverlapTracking(memory=3), resume)
@@ -163,7 +164,7 @@ def test_memory_does_not_grow_with_the_film(seeing, tmp_path, monkeypatch):
     class Loop(FrameFolder):
         def frames(self):
             for number in range(120):
-                yield films.FilmFrame(squares(number), number / 25, f"{number:08}")
+                yield FilmFrame(squares(number), number / 25, f"{number:08}")
 
     held = []
 
@@ -173,7 +174,7 @@ def test_memory_does_not_grow_with_the_film(seeing, tmp_path, monkeypatch):
         held.append(tracemalloc.get_traced_memory()[0])
         return see_colors(*arguments)
 
-    monkeypatch.setattr(films, "predict_frame", counting)
+    monkeypatch.setattr(film_runs, "predict_frame", counting)
     loop = Loop(write_frames(tmp_path / "walk", 2))
     predict_films(seeing, [loop], tmp_path / "out", OverlapTracking(), PredictOptions(overlays=False))
     tracemalloc.stop()

@@ -14,8 +14,8 @@ from pantile.data import description
 from pantile.data.image_files import read_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.engine.task import PanopticTask
-from pantile.labels.image_folders import images_by_stem
-from pantile.predict import PanopticResult, Predictor, files, find_images
+from pantile.labels.reading.image_folders import images_by_stem
+from pantile.predict import PanopticResult, Predictor, files, find_images, image_stages
 from tiny_runs import make_tiny_config
 from turned_photos import SHOWN, save_turned
 
@@ -65,9 +65,9 @@ def test_the_public_names_exist():
 def test_overlays_of_huge_images_are_drawn_smaller(tiny_scenes, monkeypatch):
     image, truth = tiny_scenes.load(1)
     result = PanopticResult(image, truth, tiny_scenes.taxonomy)
-    assert np.array_equal(files._overlay(result), result.overlay())
-    monkeypatch.setattr(files, "OVERLAY_SIDE", 33)
-    small = files._overlay(result)
+    assert np.array_equal(image_stages.overlay(result), result.overlay())
+    monkeypatch.setattr(image_stages, "OVERLAY_SIDE", 33)
+    small = image_stages.overlay(result)
     assert small.shape[1] == 33 and small.shape[0] < result.overlay().shape[0]
 
 

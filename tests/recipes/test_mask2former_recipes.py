@@ -39,6 +39,7 @@ PARAMETERS = {
     "maskformer_r101c_ade20k_semantic": (150, 60_318_039),
 }
 OURS = [name for name in list_recipes() if "former" in name]
+VIDEO = ("_youtube_vis_", "_vspw", "_video_")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -54,7 +55,7 @@ def test_the_rows_have_their_published_size(name):
 def test_the_tables_are_complete():
     rows = {"coco": 7, "coco_instance": 7, "ade20k": 2, "ade20k_instance": 2, "ade20k_semantic": 7, "cityscapes": 6}
     rows |= {"cityscapes_instance": 6, "cityscapes_semantic": 6, "mapillary": 2, "mapillary_semantic": 2, "nano": 1}
-    others = ("_ibs_", "_crop_", "_rankseg")
+    others = ("_ibs_", "_crop_", "_rankseg", *VIDEO)
     found = [name for name in OURS if name.startswith("mask2former") and not any(part in name for part in others)]
     assert {k: sum(name.endswith(f"_{k}") for name in found) for k in rows} == rows
     assert len(found) == sum(rows.values())
@@ -114,7 +115,7 @@ def test_what_all_have_in_common(name):
     assert (optimizer.learning_rate, optimizer.backbone_multiplier, optimizer.weight_decay) == rates
     assert optimizer.warmup * config.training.steps == pytest.approx(1_500 if swin and first else 0)
     assert config.model.backbone_drop_path == (0.3 if swin else 0.0)
-    assert config.merge.pixel_test != first
+    assert "_vspw" in name or config.merge.pixel_test != first
     assert config.criterion.mask_loss == ("focal" if first else "points_bce")
     trained = "mask2former" in name and ("cityscapes" in name or name == "mask2former_r101_ade20k_semantic")
     assert config.model.frozen_batch_norm != trained

@@ -7,7 +7,9 @@ from pantile.recipes import list_recipes, make_recipe
 
 
 def whole_images(name: str) -> bool:
-    """Trained without crops: MaskFormer and Panoptic FCN on COCO, and the rows that say full."""
+    """Trained without crops: MaskFormer and Panoptic FCN on COCO, the rows that say full, and clips of videos."""
+    if any(data in name for data in ("_youtube_vis_", "_vspw", "_vipseg")):
+        return True
     return name.startswith(("maskformer", "panoptic_fcn")) and (name.endswith("_coco") or "_full_" in name)
 
 

@@ -12,10 +12,13 @@ from pantile.engine.task import PanopticTask
 from pantile.models import create_model
 from pantile.recipes import list_recipes, make_recipe
 from pantile.techniques import build_techniques
-from tiny_runs import distinct_when_shrunk, make_tiny_config, shrunk
+from tiny_runs import data_for, distinct_when_shrunk, make_tiny_config, shrunk
 
 CLASSES = {  # the first whose name is part of a recipe's
     "pascal_context": 60,
+    "youtube_vis": 40,
+    "vspw": 124,
+    "vipseg": 124,
     "coco_stuff10k": 171,
     "ade20k_full": 847,
     "coco_lvis": 1284,
@@ -111,6 +114,7 @@ def test_every_recipe_takes_two_steps_on_a_tiny_backbone(name, tiny_scenes):
 
 def take_two_steps(config: RunConfig, scenes: Scenes) -> None:
     torch.manual_seed(0)
+    scenes = data_for(config, scenes)
     task = PanopticTask(config, scenes.taxonomy).train()
     optimizer = make_optimizer(task.model, task.techniques, config.optimizer)
     before = next(p for p in task.model.parameters() if p.ndim == 4 and p.requires_grad).detach().clone()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pantile.data.resize import resize_image as resize_by_torch
 from pantile.inference.tiles import Tiling
 from pantile.runtime.fitting import resize_image
 from pantile.runtime.sizes import InputSizes, Side
+from runtime.forged_png import png_that_claims
 from runtime.handmade_onnx import header, write_handmade
 
 pytest.importorskip("onnxruntime")
@@ -165,6 +167,35 @@ def test_options_of_checkpoints_are_refused(file, photo, tmp_path, capsys):
     assert not out.exists()
     with pytest.raises(UserError, match="exported files run on the CPU here, not on cuda"):
         pantile.load(file, device="cuda")
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(file, tmp_path, capsys):
+    """A few hundred bytes that claim 10 GiB: by the verb, as a path and as bytes."""
+    bomb, predictor = png_that_claims(60_000, 60_000), pantile.load(file)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb)
+    assert main(["predict", str(file), str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "bomb.png has 60000 x 60000 pixels, 13.4 GiB decoded, but at most 4 GiB" in capsys.readouterr().err
+    for source, sentence in ((path, "but at most 4 GiB are decoded at once"), (bomb, "are no readable image")):
+        tracemalloc.start()
+        with pytest.raises(UserError, match=sentence):
+            predictor(source)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
+
+
+def test_what_is_imported_of_pantile_takes_about_as_long_as_the_packages_below_it():
+    """In CPU time; seconds alone would depend on what else runs here: benchmarks/runtime_import.py."""
+    code = """
+import time
+start = time.process_time()
+import numpy, PIL.Image, onnxruntime
+packages = time.process_time()
+import pantile.predict.exported, pantile.runtime.onnx_file
+print((time.process_time() - packages) / (packages - start))
+"""
+    ratio = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+    assert ratio < 2.5
 
 
 def test_a_size_that_the_graph_does_not_take(file):

@@ -68,7 +68,7 @@ def test_crowd_in_any_type(pair, flag):
 @pytest.mark.parametrize("flag", [2, -1, "yes", [], {}, 0.5])
 def test_crowd_that_is_neither(pair, flag):
     edit(pair[0], lambda content: segments(content)[0].update(iscrowd=flag))
-    refused(pair, r"annotations\[0\]\.segments_info\[0\]\.iscrowd is .*, but it should be 0 or 1")
+    refused(pair, r"a segment with id \d+ and iscrowd .*: write 0 or 1")
 
 
 def test_crowd_of_a_prediction_is_not_looked_at(pair):

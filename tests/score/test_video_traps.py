@@ -164,7 +164,7 @@ def test_categories_and_ids_that_are_none(pair):
     refused(gt, pred, "calls category 1 'car', but the ground truth calls it 'person'")
     edit(pred, lambda content: content.pop("categories"))
     edit(pred, lambda content: frames_of(content)[0]["segments_info"][0].update(category_id=77))
-    refused(gt, pred, "has the category_id 77, which the ground truth's categories do not list")
+    refused(gt, pred, "and category_id 77, which the ground truth's categories do not list")
     edit(pred, lambda content: frames_of(content)[0].pop("segments_info"))
     refused(gt, pred, r"lacks the field 'segments_info'")
     pred.write_text("{")
@@ -328,7 +328,7 @@ def test_results_of_other_videos(tracks):
     edit(tracks[1], lambda rows: rows.append(rows[0] | {"video_id": 9}))
     warned(*tracks, ONE_WITHOUT, r"predictions of 1 videos that the ground truth lacks \(the first is video 9\)")
     tracks[1].write_text("{}")
-    refused(*tracks, "is not a YouTube-VIS result", windows=None)
+    refused(*tracks, "is not a YouTube-VIS JSON of results", windows=None)
 
 
 def test_a_track_of_a_video_that_is_not_listed(tracks):

@@ -182,7 +182,7 @@ def test_partners():
 
 def test_images_without_a_partner_are_refused():
     one = Assignment(ROWS[:1], ONE_EACH.weights[:1])
-    with pytest.raises(UserError, match=r"needs a second image .* training\.device_batch"):
+    with pytest.raises(UserError, match=r"needs a second image .*training\.device_batch"):
         built(ALL_PIXELS).extra_losses(make_output(1, batch=1), make_targets([0]), one)
     with pytest.raises(UserError, match=r"cannot pair 3 images"):
         built(replace(ALL_PIXELS, partner="pairs")).extra_losses(make_output(1), TARGETS, ONE_EACH)

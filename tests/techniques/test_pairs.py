@@ -15,7 +15,7 @@ from pantile.models import ARCHITECTURES
 from pantile.models.semantic_model import SemanticModel
 from pantile.recipes import make_recipe
 from pantile.techniques import TECHNIQUES, TechniquesConfig
-from tiny_runs import tiny
+from tiny_runs import data_for, tiny
 
 #: models with queries and masks
 RECIPES = [f"{name}_nano" for name, model in sorted(ARCHITECTURES.items()) if hasattr(model, "mask_spec")]
@@ -58,8 +58,9 @@ def scenes() -> Scenes:
 def one_step(config: RunConfig) -> tuple[dict[str, torch.Tensor], PanopticTask]:
     """Losses and the task with its gradients; the model starts from the same weights whatever the techniques."""
     torch.manual_seed(7)
-    task = PanopticTask(config, scenes().taxonomy).train()
-    images, targets = next(iter(training_loader(scenes(), config)))
+    data = data_for(config, scenes())
+    task = PanopticTask(config, data.taxonomy).train()
+    images, targets = next(iter(training_loader(data, config)))
     torch.manual_seed(8)
     losses, _ = task.losses(images, targets)
     sum(losses.values()).backward()

@@ -16,7 +16,7 @@ from pantile.models import create_model
 from pantile.recipes import make_recipe
 from pantile.techniques import RankSegConfig, TechniquesConfig, build_techniques
 from pantile.techniques.base import rewrite_all
-from tiny_runs import NANO_RECIPES
+from tiny_runs import NANO_RECIPES, data_for
 
 HOSTS = {
     "kmax_nano": "class_logits",
@@ -46,8 +46,9 @@ def config_of(recipe, rankseg):
 
 @cache
 def batch(recipe):
-    scenes = Scenes(2, size=(64, 64), seed=3)
-    return next(iter(training_loader(scenes, config_of(recipe, None)))), scenes.taxonomy
+    config = config_of(recipe, None)
+    scenes = data_for(config, Scenes(2, size=(64, 64), seed=3))
+    return next(iter(training_loader(scenes, config))), scenes.taxonomy
 
 
 def step(recipe, rankseg):

@@ -6,77 +6,27 @@ import numpy as np
 import pytest
 import torch
 from pycocotools.mask import area
-from rankseg_models import taxonomy
-from rankseg_weights import encoder_head
-from torch import nn
+from rankseg_recordings import class_loss, recorded, targets_of
 
-from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.contracts.placement import Placement
 from pantile.contracts.targets import collate_targets
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.layers.position_encoding import sine_positions
 from pantile.losses.binary_masks import mask_and_dice_costs, mask_and_dice_losses
 from pantile.losses.matching import hungarian
 from pantile.losses.point_sampling import sample_maps
-from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig, weighted_class_loss
+from pantile.losses.set_criterion import SetCriterion, SetCriterionConfig
 from pantile.merge import QueryMergeConfig, merge
-from pantile.models.mask2former import Mask2Former, mask2former_nano_config
-from pantile.models.mask2former_pixel_decoder import DecodedPixels
-from pantile.techniques import RankSegConfig, losses_of
+from pantile.models.mask2former import mask2former_nano_config
+from pantile.techniques import losses_of
 from rankseg_blocks import Recording
+from recorded_decoders import decoder_model, loss_of
 
 IMAGES = ["m2f_rank_image", "m2f_rank_image_reorder_only"]
 
 
-class Spec(nn.Module):
-    """Stands for a model of which outputs are given."""
-
-    def __init__(self, told):
-        super().__init__()
-        self.mask_spec = MaskSpec(2, told["Q"], told["K"], 1, 1, query_channels=told["ml_head"]["d_encoder"])
-
-
-def recorded(real_data, name):
-    """The recording, its technique in double precision, and the output whose tensors want gradients."""
-    recording = Recording(real_data, name)
-    told = recording.told
-    sizes = told["ml_head"]
-    config = RankSegConfig(
-        selected=told["kappa"], channels=sizes["hidden"], num_heads=sizes["heads"], ffn_channels=sizes["d_ff"],
-        dropout=0.0,
-    )  # fmt: skip
-    technique = config.make()
-    technique.build(Spec(told), taxonomy(told["K"]))
-    technique.double()
-    state = recording.state()
-    technique.host.ranking.head.load_state_dict(encoder_head(state, "ml_head."))
-    norm = {"gain": state["ml_norm.weight"], "bias": state["ml_norm.bias"]}
-    technique.host.ranking.norm.load_state_dict(norm)
-    none = torch.zeros(told["B"], 1, 1, 1, dtype=torch.float64)
-
-    def output(prefix):
-        logits, masks = (recording[f"{prefix}pred_{kind}"].requires_grad_() for kind in ("logits", "masks"))
-        return MaskOutput(logits, masks, none[..., 0], none, none)
-
-    queries = recording["query_feature2"].requires_grad_()
-    final = replace(output(""), layers=(output("aux0_"), output("aux1_")), middle_queries=queries.transpose(0, 1))
-    return recording, technique, final, queries
-
-
-def targets_of(recording):
-    """Masks that overlap, as the recorded ones do, have no map of ids: what is tested here reads classes alone."""
-    maps, classes = [], []
-    for image in range(recording.told["B"]):
-        labels = recording[f"gt_labels{image}"]
-        ids = torch.zeros(recording.told["image"], dtype=torch.int64)
-        ids.view(-1)[: len(labels)] = torch.arange(1, len(labels) + 1)
-        maps.append(ids), classes.append(labels)
-    return collate_targets(maps, classes, [torch.zeros(len(c), dtype=torch.bool) for c in classes], ["a", "b"])
-
-
 @pytest.mark.parametrize("name", IMAGES)
 def test_ranking_classes_and_gradients(real_data, name):
-    recording, technique, final, queries = recorded(real_data, name)
+    recording, technique, final, given = recorded(real_data, name)
     told = recording.told
     output = technique.rewrite(final)
     assert torch.equal(output.classes, recording["topk_index"])
@@ -96,10 +46,10 @@ def test_ranking_classes_and_gradients(real_data, name):
         suffix = f"_{index - 1}" if index else ""
         assert classes[index].item() == pytest.approx(told["weighted_losses"][f"loss_ce{suffix}"], abs=1e-5)
     (sum(classes) + presence).backward()
-    torch.testing.assert_close(queries.grad, recording["grad_query_feature2"], rtol=0, atol=1e-5)
-    for layer, prefix in zip((final, *final.layers), ("", "aux0_", "aux1_"), strict=True):
+    torch.testing.assert_close(given["query_feature2"].grad, recording["grad_query_feature2"], rtol=0, atol=1e-5)
+    for prefix in ("", "aux0_", "aux1_"):
         expected = recording[f"grad_{prefix}pred_logits"]
-        torch.testing.assert_close(layer.class_logits.grad, expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(given[f"{prefix}pred_logits"].grad, expected, rtol=0, atol=1e-5)
     norm = technique.host.ranking.norm
     for ours, theirs in ((norm.gain, "weight"), (norm.bias, "bias")):
         assert ours.grad.tolist() == pytest.approx(told["ml_norm_grad"][theirs], abs=1e-5)
@@ -186,15 +136,6 @@ def test_inference(real_data, name):
         assert [area(own.mask) for own in found] == recording[f"test_inst_area{image}"][order].tolist()
 
 
-def class_loss(output, classes, targets, pairs):
-    """The criterion's class term with the recorded matches, whose targets are those that stay, in their order."""
-    matching = torch.full_like(targets.classes, -1)
-    for image, (queries, rows) in enumerate(pairs):
-        kept = (classes[image] >= 0).nonzero()[:, 0]
-        matching[image, kept[torch.tensor(rows, dtype=torch.int64)]] = torch.tensor(queries, dtype=torch.int64)
-    return weighted_class_loss(output.class_logits, classes, matching, 0.1)
-
-
 def test_segments_of_other_classes_leave_the_targets(real_data):
     """They are void, in no count, and cost nothing: the losses are those of a table that never had them."""
     _, technique, final, _ = recorded(real_data, "m2f_rank_image")
@@ -223,19 +164,7 @@ def test_segments_of_other_classes_leave_the_targets(real_data):
 
 def test_decoder_with_cosine_classes(real_data):
     recording = Recording(real_data, "m2f_rank_decoder_image")
-    told = recording.told
-    cfg = told["cfg"]
-    config = replace(
-        mask2former_nano_config(), channels=32, num_queries=6, num_heads=4, decoder_ffn_channels=48, decoder_layers=4,
-        embed_channels=16, cosine_classes=True, encoder_layers=1,
-    )  # fmt: skip
-    model = Mask2Former(config, cfg["num_classes"])
-    model.backbone, model.pixel_decoder = Identity(), FixedPixels(told["in_channels"], cfg["hidden_dim"])
-    model = model.double()
-    model.load_state_dict(decoder_state(recording.state()))
-    inputs = {name: recording[name].requires_grad_() for name in ("x0", "x1", "x2", "mask_features")}
-    model.pixel_decoder.inputs = inputs
-    model.train()
+    model = decoder_model(recording, mask2former_nano_config())
     output = model(torch.zeros(2, 3, 64, 96, dtype=torch.float64))
     outputs = (*output.layers, output)
     assert len(outputs) == 5
@@ -245,63 +174,7 @@ def test_decoder_with_cosine_classes(real_data):
     torch.testing.assert_close(output.layers[0].mask_logits, recording["pred_masks_0"], rtol=0, atol=1e-4)
     middle = output.middle_queries.transpose(0, 1)
     torch.testing.assert_close(middle, recording["query_feature_2"], rtol=0, atol=1e-5)
-    draws = [np.random.RandomState(told["seed"] + 20 + index) for index in range(2)]
-    g1, g2 = (
-        torch.from_numpy(draw.standard_normal(tensor.shape).astype(np.float32)).double()
-        for draw, tensor in zip(draws, (output.class_logits, output.mask_logits), strict=True)
-    )
-    loss = (output.class_logits * g1).sum() + (output.mask_logits * g2).sum() / 100
-    loss.backward()
-    for name in ("x0", "mask_features"):
-        torch.testing.assert_close(inputs[name].grad, recording[f"grad_{name}"], rtol=0, atol=1e-5)
-
-
-class Identity(nn.Module):
-    def forward(self, images):
-        return dict.fromkeys(("res2", "res3", "res4", "res5"), images)
-
-
-class FixedPixels(nn.Module):
-    """Given maps in place of a pixel decoder, projected as the original's decoder does."""
-
-    def __init__(self, in_channels, channels):
-        super().__init__()
-        self.project = nn.ModuleList(nn.Conv2d(in_channels, channels, 1) for _ in range(3))
-        self.channels = channels
-
-    def forward(self, features):
-        maps = [self.inputs[f"x{level}"] for level in range(3)]
-        sizes = [tuple(level.shape[2:]) for level in maps]
-        memory = [project(level).flatten(2).transpose(1, 2) for project, level in zip(self.project, maps, strict=True)]
-        positions = [sine_positions((size,), self.channels, torch.device("cpu")).double() for size in sizes]
-        embed = self.inputs["mask_features"]
-        return DecodedPixels(memory=memory, positions=positions, sizes=sizes, embed=embed, feature=embed)
-
-
-def decoder_state(state):
-    """The original transformer decoder under our names."""
-    ours = {
-        "query_content": state["query_feat.weight"],
-        "query_position": state["query_embed.weight"],
-        "level_embed": state["level_embed.weight"],
-        "classifier.weight": state["class_embed.weight"],
-    }
-    for kind in ("weight", "bias"):
-        ours[f"query_norm.{kind}"] = state[f"decoder_norm.{kind}"]
-        for level in range(3):
-            ours[f"pixel_decoder.project.{level}.{kind}"] = state[f"input_proj.{level}.{kind}"]
-            ours[f"mask_embed.{2 * level}.{kind}"] = state[f"mask_embed.layers.{level}.{kind}"]
-        for layer in range(4):
-            for part, attention in (("self", "self_attn"), ("cross", "multihead_attn")):
-                theirs = f"transformer_{part}_attention_layers.{layer}"
-                new = f"layers.{layer}.{part}_attention"
-                projections = state[f"{theirs}.{attention}.in_proj_{kind}"].chunk(3)
-                for name, value in zip(("query", "key", "value"), projections, strict=True):
-                    ours[f"{new}.{name}.{kind}"] = value
-                ours[f"{new}.out.{kind}"] = state[f"{theirs}.{attention}.out_proj.{kind}"]
-                ours[f"layers.{layer}.{part}_norm.{kind}"] = state[f"{theirs}.norm.{kind}"]
-            theirs = f"transformer_ffn_layers.{layer}"
-            ours[f"layers.{layer}.ffn.0.{kind}"] = state[f"{theirs}.linear1.{kind}"]
-            ours[f"layers.{layer}.ffn.3.{kind}"] = state[f"{theirs}.linear2.{kind}"]
-            ours[f"layers.{layer}.ffn_norm.{kind}"] = state[f"{theirs}.norm.{kind}"]
-    return ours
+    loss_of(recording, output.class_logits, output.mask_logits).backward()
+    for name, given in model.pixel_decoder.inputs.items():
+        if name in ("x0", "mask_features"):
+            torch.testing.assert_close(given.grad, recording[f"grad_{name}"], rtol=0, atol=1e-5)

@@ -24,8 +24,9 @@ def add_checkpoint_argument(parser: argparse.ArgumentParser, also: str = "") -> 
 def add_weights_option(parser: argparse.ArgumentParser, of: str = "of a run folder") -> None:
     parser.add_argument(
         "--weights",
-        choices=("best", "last"),
-        help=f"{of}: those of its best validation or of its last (default: best)",
+        choices=("best", "last", "ema", "ema-last"),
+        help=f"{of}: those of its best validation or of its last, or the same of the average of its weights, where it "
+        "keeps one (default: best)",
     )
 
 
@@ -73,6 +74,8 @@ def opened_file(args: argparse.Namespace) -> "ExportedFile":
 
     if args.weights is not None:
         raise UserError(f"{args.checkpoint}: --weights chooses among the weights of a run folder; leave it out here.")
+    if args.device not in ("auto", "cpu"):
+        raise UserError(f"{args.checkpoint}: exported files run on the CPU here; leave --device {args.device} out.")
     if args.scales != ["1"] or args.flip:
         raise UserError(f"{args.checkpoint}: views are averaged of checkpoints only: leave --scales and --flip out.")
     file = open_exported(args.checkpoint)

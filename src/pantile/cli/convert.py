@@ -158,9 +158,11 @@ KINDS = {
         for name, title in (
             ("kmax", "the PyTorch kMaX-DeepLab (.pth, .pkl)"),
             ("mask2former", f"Mask2Former, {_TRANSFORMERS}"),
+            ("mask2former_video", "Mask2Former for video, the original's or of images (.pkl, .pth, or Hugging Face's)"),
             ("maskformer", f"MaskFormer, {_TRANSFORMERS}"),
             ("segmenter", "the original Segmenter (.pth)"),
             ("upernet", "Hugging Face's UPerNet on Swin or BEiT (file or folder)"),
+            ("videomt", "VidEoMT, of its authors (.pth) or Hugging Face's (file or folder)"),
             ("panoptic_fcn", "the original Panoptic FCN or of its Intra-Batch Supervision fork (.pkl, .pth)"),
         )
     },

@@ -9,8 +9,8 @@ from pantile.cli.output_arguments import output_file, output_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pantile.labels.check import CheckResult
-    from pantile.labels.repair import Repaired
+    from pantile.labels.checks.check import CheckResult
+    from pantile.labels.checks.repair import Repaired
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.cli.eval import write_json
     from pantile.contracts.errors import UserError
-    from pantile.labels.check import CheckOptions, check
-    from pantile.labels.check_cache import default_cache
-    from pantile.labels.repair import refuse_place, repair
+    from pantile.labels.checks.cache import default_cache
+    from pantile.labels.checks.check import CheckOptions, check
+    from pantile.labels.checks.repair import refuse_place, repair
     from pantile.score import usable_cores
 
     if args.workers is not None and args.workers < 1:
@@ -61,7 +61,7 @@ def _print_summary(result: "CheckResult", console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pantile.labels.findings import KINDS
+    from pantile.labels.checks.findings import KINDS
 
     if result.counts:
         table = Table("finding", "severity", "--fix")
@@ -81,7 +81,7 @@ def _print_summary(result: "CheckResult", console: "Console") -> None:
 
 
 def _print_repaired(done: "Repaired", result: "CheckResult", out: Path) -> None:
-    from pantile.labels.findings import KINDS
+    from pantile.labels.checks.findings import KINDS
 
     for file, kind in done.left_out:
         print(f"left out: {file}: {kind}")

@@ -11,7 +11,9 @@ from pantile.cli.skip_missing import add_skip_missing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of labels and images; it is only read")
     parser.add_argument("dst", type=output_folder, metavar="DST", help="new or empty folder")
-    parser.add_argument("--from", dest="source", required=True, metavar="FORMAT", help="see docs/formats.md")
+    parser.add_argument(
+        "--from", dest="source", default="auto", metavar="FORMAT", help="see docs/formats.md (default: what fits)"
+    )
     parser.add_argument(
         "--to", dest="target", default="coco-panoptic", metavar="FORMAT", help="(default: coco-panoptic)"
     )
@@ -39,23 +41,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="crowd regions of these classes, or of all things, become instances",
     )
+    parser.add_argument(
+        "--outline",
+        metavar="centres|edges",
+        help="what polygons run along: the centres of pixels, as contours of masks do, or their edges (default: what "
+        "the areas in the file say, else edges)",
+    )
     add_skip_missing(parser)
     add_orientation_argument(
         parser,
         "what labels of photos with an EXIF orientation lie on, where they do not tell (docs/orientation.md)",
         default=None,
     )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 
 
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from pantile.contracts.errors import UserError
     from pantile.labels import ConvertOptions, ReadOptions, convert
+    from pantile.score import usable_cores
+
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers is {args.workers}: give a whole number from 1.")
 
     classes = (tuple(args.things), tuple(args.stuff))
     read = ReadOptions(
-        tuple(args.split), args.classes, args.images, *classes, args.skip_missing, orientation=args.orientation
+        tuple(args.split),
+        args.classes,
+        args.images,
+        *classes,
+        args.skip_missing,
+        orientation=args.orientation,
+        outline=args.outline,
     )
     options = ConvertOptions(
         args.source,
@@ -67,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         args.unreadable,
         args.link,
         progress=True,
+        workers=args.workers or usable_cores(),
     )
     report = convert(args.src, args.dst, options)
     report.print(Console())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pantile.contracts.taxonomy import Taxonomy
-    from pantile.labels.splitting import SplitResult
+    from pantile.labels.splitting.split import SplitResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
-    from pantile.labels.splitting import SplitOptions, split_folder
+    from pantile.labels.splitting.split import SplitOptions, split_folder
 
     if not args.dir.exists():
         raise UserError(f"The data folder {args.dir} does not exist: name the folder of a labelled data set.")

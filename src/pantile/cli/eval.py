@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file, output_folder
 from pantile.cli.reading_options import add_reading_arguments, reading_of
@@ -14,6 +15,8 @@ from pantile.cli.tile_options import add_tile_arguments, tiles_of
 from pantile.cli.view_options import add_view_arguments, views_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pantile.engine.evaluate_videos import VideoEvaluation
     from pantile.engine.meters import Evaluation
     from pantile.inference.tiles import Tiling
@@ -33,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view_arguments(parser)
     add_tile_arguments(parser)
     add_reading_arguments(parser)
+    add_device_argument(parser)
     parser.add_argument("--json", type=output_file, help="also write the numbers to this file")
     parser.add_argument(
         "--confused", type=output_folder, metavar="DIR", help="draw the most confused things into this folder"
@@ -41,18 +45,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pantile.cli.lean_imports import import_torchmetrics
+
+    measure(args, import_torchmetrics, tell=True)
+    return 0
+
+
+def measure(
+    args: argparse.Namespace, before_torch: "Callable[[], None]" = lambda: None, tell: bool = False
+) -> "Evaluation | VideoEvaluation":
+    """
+    Args:
+        before_torch: called when the data are there and the network is not.
+        tell: print the numbers, before files are written.
+    """
     from dataclasses import replace
 
     from pantile.cli.confused_things import confused_things, write_pictures
-    from pantile.cli.lean_imports import import_torchmetrics
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
     from pantile.data.bands import reading_for
 
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
-    import_torchmetrics()
+    before_torch()
     from pantile.data.reading import AS_STORED
     from pantile.engine.config import override
+    from pantile.engine.devices import device_named
     from pantile.engine.evaluate import evaluate, in_its_classes, load_task
     from pantile.engine.measures import per_class
     from pantile.engine.processes import processes
@@ -60,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     views, tiling = views_of(args), tiles_of(args)
     if is_exported(args.checkpoint):
-        return _run_exported(args, tiling)
+        return _measure_exported(args, tiling, tell)
     checkpoint = opened(args.checkpoint, args.weights)
     checkpoint = replace(checkpoint, config=override(checkpoint.config, args.set))
     if args.confused and per_class(checkpoint.config):
@@ -73,23 +91,25 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--confused draws things of single images: leave it out with --track.")
         from pantile.engine.evaluate_videos import evaluate_videos
 
-        made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading)
-        print_videos(made)
+        made = evaluate_videos(checkpoint, dataset, args.track, args.limit, views, tiling, reading, args.device)
+        if tell:
+            print_videos(made)
         if args.json:
             write_json(made.to_dict(), args.json)
-        return 0
-    result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading)
+        return made
+    result = evaluate(checkpoint, dataset, args.limit, views, tiling=tiling, reading=reading, device=args.device)
     if processes().rank == 0:
-        print_results(result)
+        if tell:
+            print_results(result)
         if args.json:
             write_json(result.to_dict(), args.json)
         if args.confused:
-            predictor = Predictor(load_task(checkpoint), views=views, tiling=tiling)
+            predictor = Predictor(load_task(checkpoint), device_named(args.device), views=views, tiling=tiling)
             write_pictures(confused_things(predictor, dataset, result.confused), args.confused)
-    return 0
+    return result
 
 
-def _run_exported(args: argparse.Namespace, tiling: "Tiling | None") -> int:
+def _measure_exported(args: argparse.Namespace, tiling: "Tiling | None", tell: bool) -> "Evaluation":
     """The same of a file that ``pantile export`` wrote; one image at a time, as it is shipped."""
     from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
@@ -101,10 +121,11 @@ def _run_exported(args: argparse.Namespace, tiling: "Tiling | None") -> int:
     file = opened_file(args)
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
     result = evaluate_exported(file, dataset, args.limit, tiling, reading_of(args, file.header.reading))
-    print_results(result)
+    if tell:
+        print_results(result)
     if args.json:
         write_json(result.to_dict(), args.json)
-    return 0
+    return result
 
 
 def interrupted(args: argparse.Namespace) -> str:

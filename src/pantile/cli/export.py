@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
@@ -56,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
         args.tolerance,
     )
     images = pictures(args.data, checkpoint.config, calibrating=args.calibrate)
-    made = export_checkpoint(checkpoint, args.out, images, options)
+    begun = time.monotonic()
+
+    def tell(phase: str) -> None:
+        print(f"pantile: {time.monotonic() - begun:4.0f} s  {phase}", file=sys.stderr, flush=True)
+
+    made = export_checkpoint(checkpoint, args.out, images, options, tell)
     for line in (*made.limits, *made.parities):
         print(line)
     if made.hidden:

@@ -21,6 +21,7 @@ VERBS = {
     "bench": "measure models on this device: the grid search of SWideRNet's paper",
     "convert": "load checkpoints of the original repositories and of Hugging Face, and export back",
     "export": "write one file for other runtimes, checked there: ONNX, or a program of torch",
+    "serve": "answer images over HTTP, with a page to try a model on",
     "publish": "write a run as a folder for a hub: weights, config and a model card",
     "export-hf": "write a folder that Hugging Face's transformers loads",
 }

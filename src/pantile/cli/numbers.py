@@ -1,4 +1,4 @@
-"""Whole numbers of the command line, refused where they cannot be meant."""
+"""Numbers of the command line, refused where they cannot be meant."""
 
 import argparse
 
@@ -11,6 +11,17 @@ def at_least_one(text: str) -> int:
 def at_least_zero(text: str) -> int:
     """The type of an option that may ask for nothing."""
     return _whole(text, 0)
+
+
+def above_zero(text: str) -> float:
+    """The type of an option that measures something."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0")
+    return number
 
 
 def _whole(text: str, least: int) -> int:

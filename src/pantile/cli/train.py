@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_folder
+from pantile.cli.rate_range import add_rate_range_arguments, run_rate_range
 from pantile.cli.skip_missing import add_skip_missing
 
 
@@ -28,20 +30,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the run folder --out from its last checkpoint")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields")
+    add_rate_range_arguments(parser)
+    add_device_argument(parser)
     parser.add_argument("--config", type=Path, help="config.yaml of an earlier run, instead of a recipe")
 
 
 def run(args: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from pantile.cli.lean_imports import import_torchmetrics
-    from pantile.contracts.errors import UserError
-    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.recipes.registry import ALL_RECIPES
 
     if args.recipe is not None:
         ALL_RECIPES.find(args.recipe)  # misspelt names are told before torch is imported
     import_torchmetrics()
+    from pantile.engine.processes import processes
+
+    made = start(args)
+    if processes().rank == 0 and made is not None:
+        print(made)
+    return 0
+
+
+def start(args: argparse.Namespace) -> Path | None:
+    """Trains; gives the run folder, or None after a range test."""
+    from dataclasses import replace
+
+    from pantile.contracts.errors import UserError
+    from pantile.data.bands import check_bands, for_data, reading_for
     from pantile.engine.config import override
     from pantile.engine.processes import processes
     from pantile.engine.train import train
@@ -62,10 +76,11 @@ def run(args: argparse.Namespace) -> int:
         warn_of_crowd(validation_set, record.val_split)
     init = opened(args.init, args.weights) if args.init else None
     out = args.out or output_folder(f"runs/{config.recipe}-{time.strftime('%Y%m%d-%H%M%S')}")
-    train(config, training_set, validation_set, out, init=init, resume=args.resume, record=record, init_min_share=least)
-    if processes().rank == 0:
-        print(out)
-    return 0
+    if args.lr_range is not None:
+        run_rate_range(args, config, training_set, init, out)
+        return None
+    begin = {"init": init, "init_min_share": least, "resume": args.resume}
+    return train(config, training_set, validation_set, out, record=record, device=args.device, **begin)
 
 
 def warn_of_crowd(dataset: object, split: str) -> None:
@@ -82,6 +97,8 @@ def warn_of_crowd(dataset: object, split: str) -> None:
 
 def interrupted(args: argparse.Namespace) -> str:
     """Before the first step or after the last; in between, training itself says what it saved."""
+    if args.lr_range is not None:
+        return "the range test was not over and nothing was written: run it again, with fewer --lr-range-steps."
     if args.resume:
         return f"{args.out} is as it was: run the same command again."
     return "no step was trained: start it again, with another --out if the run folder is there already."
@@ -94,6 +111,10 @@ def init_share(args: argparse.Namespace) -> float:
 
     if args.init and args.resume:
         raise UserError("--init starts a new run and --resume continues one: leave one of them out.")
+    if args.resume and args.lr_range is not None:
+        raise UserError("--lr-range tries rates before a run: leave --resume out.")
+    if args.lr_range_steps is not None and args.lr_range is None:
+        raise UserError("--lr-range-steps goes with --lr-range: give both, or leave it out.")
     if args.init_min_share is None:
         return MIN_SHARE
     if not args.init:
@@ -132,7 +153,7 @@ def data_record(args: argparse.Namespace) -> object:
     from pantile.engine.run_record import RunRecord, load_record
 
     if args.data is not None:
-        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing)
+        return RunRecord.now(args.data, args.train_split, args.val_split, args.limit, args.skip_missing, args.device)
     if args.resume:
         return load_record(args.out)
     raise UserError("--data is missing: name the folder of a labelled data set, or `scenes` for generated images.")

@@ -1,12 +1,33 @@
-"""File names of images in two files: which of them mean the same image."""
+"""Names of files in somebody's JSON: which stay in their folder, and which of two files mean the same image."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from pantile.contracts.clean_text import is_clean
 
 _TAILS = ("_gtFine", "_gtCoarse", "_leftImg8bit", "_instanceIds")  # what Cityscapes adds to the name of an image
 
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]*/)*[A-Za-z0-9_-][A-Za-z0-9_. -]*")
+
 Key = tuple[str, ...]
+
+
+def is_inside(name: Any) -> bool:
+    """Whether a ``file_name`` is a text that names a file of its own folder, or of a folder in it.
+
+    No absolute path and no ``..``, in the manner of Windows or of others, and no control characters.
+    """
+    if isinstance(name, str) and _PLAIN.fullmatch(name):
+        return True  # nearly all; a JSON has hundred thousands
+    if not isinstance(name, str) or not is_clean(name):
+        return False
+    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
+    return bool(PurePosixPath(name).name) and not (
+        PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts
+    )
 
 
 def key_of(name: str) -> str:

@@ -175,6 +175,8 @@ class MaskOutput:
         presence_logits: (B, K) for a sigmoid, whether the image shows a class; None where nothing says so, and in
             ``layers``.
         frames: T >= 1, of which B is a multiple; 1 is a batch of images. The same in ``layers``.
+        next_queries: (B / T, N, C) with which the next clips of the same films go on, of a model that carries its
+            queries from frame to frame; else None. Not in ``layers``.
     """
 
     class_logits: Tensor
@@ -194,6 +196,7 @@ class MaskOutput:
     classes: Tensor | None = None
     presence_logits: Tensor | None = None
     frames: int = 1
+    next_queries: Tensor | None = None
 
     def softened(self, mix: LabelMix) -> "MaskOutput":
         """This output with ``mix`` beside the softened targets that it has already; its layers are left alone."""

@@ -12,12 +12,13 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from pantile.contracts.errors import UserError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
+
     from pantile.contracts.registry import Registry
 
 GROUP = "pantile.plugins"
@@ -27,6 +28,13 @@ _ORIGINS: dict[tuple[str, str], str] = {}
 #: name of the imported package -> "package version", of plugins that may have been imported before by somebody else
 _PACKAGES: dict[str, str] = {}
 _loaded = False
+
+
+def entry_points(group: str) -> "EntryPoints":
+    """Of all packages; its reader is imported here, because whoever only loads a network needs no plugin."""
+    from importlib import metadata
+
+    return metadata.entry_points(group=group)
 
 
 def load_plugins(registries: Sequence["Registry"]) -> None:
@@ -71,7 +79,7 @@ def required(parts: Sequence[tuple["Registry", str]]) -> dict[str, str]:
     return {origin: ", ".join(names) for origin, names in found.items()}
 
 
-def _load(entry: EntryPoint, registries: Sequence["Registry"]) -> None:
+def _load(entry: "EntryPoint", registries: Sequence["Registry"]) -> None:
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.module
     before = {(registry.kind, name) for registry in registries for name in registry.foreign()}
     broken = False

@@ -164,7 +164,7 @@ class PanopticTargets:
         return replace(targets, labels=torch.where(seen, targets.labels, -1))
 
     def classes_present(self, num_classes: int) -> Tensor:
-        """(B, K) bool: the classes that have pixels in each image, those of crowds too.
+        """(B, K) bool: the classes that have pixels in each image, of a clip in any frame; those of crowds too.
 
         Args:
             num_classes: K.
@@ -172,8 +172,10 @@ class PanopticTargets:
         seen = torch.zeros(len(self), self.classes.shape[1] + 1, dtype=torch.bool, device=self.ids.device)
         seen.scatter_(1, self.ids.flatten(1).long(), True)
         labels = torch.where(seen[:, 1:] & (self.classes >= 0), self.classes, num_classes)
-        present = seen.new_zeros(len(self), num_classes + 1)
-        return present.scatter_(1, labels, True)[:, :num_classes]
+        present = seen.new_zeros(len(self), num_classes + 1).scatter_(1, labels, True)[:, :num_classes]
+        if self.frames > 1:
+            present = present.unflatten(0, (-1, self.frames)).any(dim=1).repeat_interleave(self.frames, dim=0)
+        return present
 
 
 def _sample_aligned(ids: Tensor, size: tuple[int, int]) -> Tensor:

@@ -20,15 +20,18 @@ from pantile.convert.class_names import named_classes
 from pantile.convert.eomt_sizes import EoMTLandmarks, eomt_config
 from pantile.convert.foreign_folder import ForeignWeights
 from pantile.convert.huggingface_eomt import (
+    as_videomt,
     huggingface_eomt_config,
     import_huggingface_eomt,
     is_huggingface_eomt,
+    is_videomt,
 )
 from pantile.convert.huggingface_names import Rules, pair_names, rename_to_ours, rename_to_theirs
 from pantile.convert.sizes import size_of
 from pantile.data import FitConfig
 from pantile.engine.config import RunConfig
-from pantile.models.eomt import EoMT, EoMTConfig
+from pantile.models import create_model
+from pantile.models.eomt import EoMTConfig
 from pantile.recipes import list_recipes, make_recipe
 from pantile.recipes.matching import DATASETS, matching_recipe, short_name
 
@@ -37,6 +40,7 @@ HEAD = "network.class_head.weight"
 MEAN, STD = "network.encoder.pixel_mean", "network.encoder.pixel_std"
 MASK_PROBABILITIES, LOSS_WEIGHTS = "network.attn_mask_probs", "criterion.empty_weight"
 UNUSED = (MASK_PROBABILITIES, LOSS_WEIGHTS, MEAN, STD, "metrics.", f"{ENCODER}rope_embeddings.")
+UPDATER = "network.query_updater."  # of VidEoMT
 MASK_TOKEN = f"{ENCODER}patch_embed.mask_token"
 NO_OBJECT_WEIGHT = 0.1
 #: of all norms of a file on average; weights have about 1, deltas a few hundredths
@@ -64,7 +68,7 @@ _ROTARY = replace(
 
 def is_eomt(foreign: dict[str, Tensor]) -> bool:
     """Whether a state dict is of an EoMT, of the authors' repository or of Hugging Face's."""
-    return is_huggingface_eomt(foreign) or {HEAD, "network.q.weight"} <= foreign.keys()
+    return not is_videomt(foreign) and (is_huggingface_eomt(foreign) or {HEAD, "network.q.weight"} <= foreign.keys())
 
 
 def read_eomt(
@@ -73,11 +77,26 @@ def read_eomt(
     """``Family.read``: our recipe with the network's config, the classes, and our state dict.
 
     Raises:
-        UserError: a VidEoMT, deltas without their base, or tensors that do not fit.
+        UserError: deltas without their base, or tensors that do not fit.
+    """
+    model, state, count = read_eomt_network(weights)
+    taxonomy = named_classes(count, weights.labels, taxonomy, str(weights.source))
+    config = make_recipe(recipe or _recipe_of(model, count, _preprocessor(weights.source)))
+    # how it is trained on leaves no trace in a file
+    trained = {name: getattr(config.model, name) for name in ("rotary_rescale", "slow_query_layers")}
+    if len(config.model.mask_annealing) == model.query_layers:
+        trained["mask_annealing"] = config.model.mask_annealing
+    config.model = replace(model, **trained)
+    return _fitted(config), taxonomy, state
+
+
+def read_eomt_network(weights: ForeignWeights) -> tuple[EoMTConfig, dict[str, Tensor], int]:
+    """Config, our state dict and the number of classes; also of a VidEoMT, under the names of an EoMT.
+
+    Raises:
+        UserError: deltas without their base, or tensors that do not fit.
     """
     foreign = weights.state
-    if any(name.startswith("query_updater.") for name in foreign):
-        raise UserError("query_updater: this is a VidEoMT, whose queries go from frame to frame; give an EoMT.")
     if is_huggingface_eomt(foreign):
         if weights.base is not None:
             raise UserError("Hugging Face's layout holds whole weights: leave --base out.")
@@ -87,18 +106,11 @@ def read_eomt(
         foreign = whole_weights(foreign, weights.base)
         model = original_eomt_config(foreign)
         state, count = import_original_eomt(model, foreign), size_of(foreign, HEAD, 0) - 1
-    taxonomy = named_classes(count, weights.labels, taxonomy, str(weights.source))
     preprocessor = _preprocessor(weights.source)
     for ours, theirs in (("image_mean", "image_mean"), ("image_std", "image_std")):
         if values := preprocessor.get(theirs):
             model = replace(model, **{ours: tuple(round(255 * value, 6) for value in values)})
-    config = make_recipe(recipe or _recipe_of(model, count, preprocessor))
-    # how it is trained on leaves no trace in a file
-    trained = {name: getattr(config.model, name) for name in ("rotary_rescale", "slow_query_layers")}
-    if len(config.model.mask_annealing) == model.query_layers:
-        trained["mask_annealing"] = config.model.mask_annealing
-    config.model = replace(model, **trained)
-    return _fitted(config), taxonomy, state
+    return model, state, count
 
 
 def original_eomt_config(foreign: dict[str, Tensor]) -> EoMTConfig:
@@ -117,17 +129,17 @@ def original_eomt_config(foreign: dict[str, Tensor]) -> EoMTConfig:
     if MEAN in foreign and STD in foreign:
         mean, std = (tuple(round(255 * v, 4) for v in foreign[name].flatten().tolist()) for name in (MEAN, STD))
         config = replace(config, image_mean=mean, image_std=std)
-    return config
+    return as_videomt(config) if f"{UPDATER}weight" in foreign else config
 
 
 def import_original_eomt(config: EoMTConfig, foreign: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Their state dict as that of ``EoMT(config, K)``.
+    """Their state dict as that of our model of the config and K classes.
 
     Raises:
         UserError: the tensors do not fit the config.
     """
     with torch.device("meta"):
-        expected = EoMT(config, size_of(foreign, HEAD, 0) - 1).state_dict()
+        expected = create_model(config, size_of(foreign, HEAD, 0) - 1).state_dict()
     used = {name: tensor for name, tensor in foreign.items() if not name.startswith(UNUSED) and name != MASK_TOKEN}
     return rename_to_ours(used, pair_names(expected, _rules(config)), expected)
 
@@ -211,6 +223,7 @@ def _rules(config: EoMTConfig) -> Rules:
     return [
         *rules,
         (r"backbone\.", (encoder,)),
+        (r"query_updater\.", (UPDATER,)),
         (r"query", ("network.q.weight",)),
         (r"classifier\.", ("network.class_head.",)),
         (r"mask_embed\.", ("network.mask_head.",)),

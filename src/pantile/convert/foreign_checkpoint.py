@@ -10,6 +10,12 @@ from torch import Tensor
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.convert.class_names import name_classes, named_classes
+from pantile.convert.clip_models import (
+    export_original_videomt,
+    is_any_videomt,
+    read_mask2former_video,
+    read_videomt,
+)
 from pantile.convert.eomt import export_original_eomt, is_eomt, read_eomt
 from pantile.convert.foreign_folder import ForeignWeights, read_foreign
 from pantile.convert.huggingface_eomt import export_huggingface_eomt
@@ -80,7 +86,9 @@ def load_foreign(
     weights = read_foreign(path)
     if base is not None:
         weights = replace(weights, base=read_foreign(base).state)
-    found = next((name for name, family in FAMILIES.items() if family.recognises(weights.state)), None)
+    fitting = [name for name, family in FAMILIES.items() if family.recognises(weights.state)]
+    wanted = architecture or (make_recipe(recipe).model.architecture if recipe is not None else None)
+    found = wanted if wanted in fitting else next(iter(fitting), None)  # some have the same tensors
     if found is None or architecture not in (None, found):
         wanted = architecture or " or ".join(FAMILIES)
         raise UserError(f"{path}: its tensors are those of {found or weights.kind}, not of {wanted}.")
@@ -181,8 +189,10 @@ FAMILIES = {
     "maskformer": Family(
         is_maskformer, _mask_transformer("maskformer", import_maskformer), export_original_maskformer, export_maskformer
     ),
+    "mask2former_video": Family(is_mask2former, read_mask2former_video, export_original_mask2former),
     "max_deeplab": Family(is_maxdeeplab, read_maxdeeplab, refuse_export),
     "panoptic_fcn": Family(is_panoptic_fcn, _read_panoptic_fcn, export_panoptic_fcn),
     "segmenter": Family(is_segmenter, _read_segmenter, export_segmenter),
     "upernet": Family(is_upernet, _read_upernet),
+    "videomt": Family(is_any_videomt, read_videomt, export_original_videomt, export_huggingface_eomt),
 }

@@ -1,4 +1,4 @@
-"""EoMT's and EoMT-DINOv3's state dict in ``transformers`` (version 5) and ours, both ways.
+"""EoMT's, EoMT-DINOv3's and VidEoMT's state dict in ``transformers`` (version 5) and ours, both ways.
 
 Theirs holds the probabilities of masked attention, which are no weights here, and the class weights of the loss. They
 are left out on the way in; on the way out the probabilities are zeros, so that their eval mode obeys no mask.
@@ -12,7 +12,9 @@ from torch import Tensor
 from pantile.contracts.errors import UserError
 from pantile.convert.eomt_sizes import EoMTLandmarks, eomt_config
 from pantile.convert.huggingface_names import Rules, pair_names, rename_to_ours, rename_to_theirs
-from pantile.models.eomt import EoMT, EoMTConfig
+from pantile.models import create_model
+from pantile.models.eomt import EoMTConfig
+from pantile.models.videomt import VidEoMTConfig
 
 MASK_PROBABILITIES = "attn_mask_probs"
 LOSS_WEIGHTS = "criterion.empty_weight"
@@ -48,6 +50,16 @@ def is_huggingface_eomt(foreign: dict[str, Tensor]) -> bool:
     return {"upscale_block.block.0.conv1.weight", "query.weight", "class_predictor.weight"} <= foreign.keys()
 
 
+def is_videomt(foreign: dict[str, Tensor]) -> bool:
+    """Whether queries go from frame to frame."""
+    return "query_updater.weight" in foreign
+
+
+def as_videomt(config: EoMTConfig) -> VidEoMTConfig:
+    """The same network, on films."""
+    return VidEoMTConfig(**vars(config) | {"architecture": "videomt"})
+
+
 def huggingface_eomt_config(foreign: dict[str, Tensor], told: dict[str, Any] | None) -> EoMTConfig:
     """The network's sizes, told by the tensors, and what they do not tell by config.json: heads, blocks with queries,
     image size, eps.
@@ -58,6 +70,8 @@ def huggingface_eomt_config(foreign: dict[str, Tensor], told: dict[str, Any] | N
     rotary = "embeddings.patch_embeddings.weight" in foreign
     told = told or {}
     config = eomt_config(foreign, _LANDMARKS["rotary" if rotary else "learned"], told)
+    if is_videomt(foreign):
+        config = as_videomt(config)
     if (act := told.get("hidden_act", "gelu")) != "gelu":
         raise UserError(f"config.json: hidden_act is {act!r}; only 'gelu' can be converted.")
     if rotary and config.gated:
@@ -68,13 +82,13 @@ def huggingface_eomt_config(foreign: dict[str, Tensor], told: dict[str, Any] | N
 
 
 def import_huggingface_eomt(config: EoMTConfig, foreign: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Their state dict as that of ``EoMT(config, K)``, K being the rows of their classifier but one.
+    """Their state dict as that of our model of the config and K classes, K being the rows of their classifier but one.
 
     Raises:
         UserError: the tensors do not fit the config.
     """
     with torch.device("meta"):
-        expected = EoMT(config, len(foreign["class_predictor.weight"]) - 1).state_dict()
+        expected = create_model(config, len(foreign["class_predictor.weight"]) - 1).state_dict()
     unused = {MASK_PROBABILITIES, LOSS_WEIGHTS, MASK_TOKEN}
     used = {
         name: tensor[None] if name == "embeddings.position_embeddings.weight" else tensor
@@ -85,11 +99,14 @@ def import_huggingface_eomt(config: EoMTConfig, foreign: dict[str, Tensor]) -> d
 
 
 def export_huggingface_eomt(config: EoMTConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our state dict as that of their ``EomtForUniversalSegmentation`` or ``EomtDinov3ForUniversalSegmentation``."""
+    """Our state dict as that of their ``EomtForUniversalSegmentation``, ``EomtDinov3ForUniversalSegmentation`` or
+    ``VideomtForUniversalSegmentation``."""
     foreign = rename_to_theirs(state, pair_names(state, _rules(config)))
     if config.positions == "learned":
         table = "embeddings.position_embeddings.weight"
         foreign[table] = foreign[table][0]
+    if is_videomt(state):
+        foreign[MASK_TOKEN] = torch.zeros(1, 1, config.channels)  # which nothing reads
     weights = torch.ones(len(state["classifier.weight"]))
     weights[-1] = NO_OBJECT_WEIGHT
     return foreign | {LOSS_WEIGHTS: weights, MASK_PROBABILITIES: torch.zeros(config.query_layers)}
@@ -116,6 +133,7 @@ def _rules(config: EoMTConfig) -> Rules:
         (rf"{ours}mlp\.fc1\.", first),
         (rf"{ours}mlp\.fc2\.", (f"{block}mlp.{down}.",)),
         (r"backbone\.norm\.", ("layernorm.",)),
+        (r"query_updater\.", ("query_updater.",)),
         (r"query", ("query.weight",)),
         (r"classifier\.", ("class_predictor.",)),
         *((rf"mask_embed\.{index}\.", (f"mask_head.fc{number}.",)) for number, index in linears),

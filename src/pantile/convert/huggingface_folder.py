@@ -1,4 +1,4 @@
-"""Our Mask2Former, MaskFormer and EoMT as a folder that ``transformers`` loads, of version 4 as well as 5.
+"""Our Mask2Former, MaskFormer, EoMT and VidEoMT as a folder that ``transformers`` loads, of version 4 as well as 5.
 
 transformers itself writes the folder, so that its versions agree about names and fields.
 """
@@ -20,6 +20,8 @@ from pantile.convert.huggingface_eomt_folder import (
     eomt_network,
     huggingface_eomt_processor,
     huggingface_eomt_settings,
+    huggingface_videomt_processor,
+    huggingface_videomt_settings,
 )
 from pantile.convert.optional import require
 from pantile.convert.sizes import known_backbone
@@ -41,7 +43,8 @@ def write_huggingface_folder(checkpoint: Checkpoint, folder: Path) -> None:
     """Writes config.json, model.safetensors and preprocessor_config.json.
 
     Args:
-        checkpoint: of an EoMT, or of a Mask2Former, or of a MaskFormer without encoder, on a ResNet or a Swin.
+        checkpoint: of an EoMT or VidEoMT, or of a Mask2Former, or of a MaskFormer without encoder, on a ResNet or a
+            Swin.
         folder: must be empty or not exist.
 
     Raises:
@@ -172,5 +175,8 @@ WRITERS = {
     ),
     "maskformer": Writer(
         _maskformer, lambda _: "MaskFormerForInstanceSegmentation", partial(_processor, "MaskFormerImageProcessor")
+    ),
+    "videomt": Writer(
+        huggingface_videomt_settings, lambda _: "VideomtForUniversalSegmentation", huggingface_videomt_processor
     ),
 }

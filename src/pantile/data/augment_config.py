@@ -129,6 +129,9 @@ class AugmentConfig:
         min_labelled_pixels: what counts as too few for a redraw (the PyTorch port of kMaX wants more than 4096 at
             stride 4, thus 65536).
         filter_empty: images without a thing that is no crowd are never drawn (detectron2 in instance segmentation).
+        repeat_threshold: class-balanced sampling: images with classes that fewer than this share of the images show are
+            drawn more often, by the repeat factors of LVIS (0.001 there; see ``data/repeat_factor.py``). 0 is off: an
+            epoch shows every image once.
         part: a random part of the image first (DETR, MaskFormer on COCO). None is off.
         pairs: paired crops: two samples side by side show the same class at about the same size. None is off: images
             come in shuffled epochs. A redraw keeps the image and draws another segment of the class, and what is
@@ -158,6 +161,7 @@ class AugmentConfig:
     redraws: int = 10
     min_labelled_pixels: int = 1
     filter_empty: bool = False
+    repeat_threshold: float = 0.0
     part: PartConfig | None = None
     pairs: PairConfig | None = None
     clip: ClipConfig | None = None
@@ -195,6 +199,13 @@ class AugmentConfig:
         for field in ("scale_step", "policy_magnitude", "min_pixels", "redraws", "min_labelled_pixels"):
             if getattr(self, field) < 0:
                 raise UserError(f"augment.{field} is {getattr(self, field)}: it must not be negative.")
+        if not 0 <= self.repeat_threshold <= 1:
+            raise UserError(f"augment.repeat_threshold is {self.repeat_threshold}: a share of the images lies in 0..1.")
+        if self.repeat_threshold and (self.pairs is not None or self.clip is not None):
+            raise UserError(
+                "augment.repeat_threshold chooses single images, which augment.pairs and augment.clip choose in their "
+                "own way: set it to 0, or those to null."
+            )
         if self.part is not None:
             self.part.check()
             if self.pairs is not None or self.crop_on_thing:

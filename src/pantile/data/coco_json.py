@@ -3,7 +3,6 @@
 What is checked here is everything that needs no pixels. ``area`` and ``bbox`` of the JSON are never read.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import is_inside
 from pantile.contracts.flags import as_flag
-from pantile.contracts.input_files import regular_file
-from pantile.contracts.panoptic import MAX_ID, Segment
+from pantile.contracts.json_fields import is_identifier, read_json
+from pantile.contracts.panoptic import Segment
+from pantile.contracts.segments_info import row_fault
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.file_names import is_inside
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def read_coco_json(path: str | Path) -> CocoTable:
         annotation = annotation_of[image["id"]]
         own = annotation["segments_info"]
         for segment in own:
-            if (fault := _fault(segment, taxonomy)) is not None:
-                raise UserError(f"{path}: annotation {short(annotation['file_name'])}{fault}")
+            if fault := row_fault(segment, taxonomy.index_of_id):
+                where = f"{path}: annotation {short(annotation['file_name'])}"
+                raise UserError(f"{where} has {fault.text}: {fault.remedy}.")
             ids.append(segment["id"])
             classes.append(taxonomy.index_of_id[segment["category_id"]])
             crowd.append(bool(as_flag(segment.get("iscrowd"))))
@@ -111,15 +112,7 @@ def read_coco_json(path: str | Path) -> CocoTable:
 
 
 def _read(path: Path) -> dict:
-    try:
-        with regular_file(path).open(encoding="utf-8-sig") as file:
-            data = json.load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: name the JSON of a COCO-panoptic split.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): name the JSON of a COCO-panoptic split.") from None
-    except (ValueError, RecursionError) as error:  # also numbers and nestings beyond what Python reads
-        raise UserError(f"{path} is not valid JSON ({error}): write it anew.") from None
+    data = read_json(path)
     for key in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f"{path} is not COCO-panoptic: it lacks the list {key!r}.")
@@ -148,11 +141,11 @@ def _check_entry(entry: dict, where: str) -> None:
     if "image_id" in entry and not name.lower().endswith(".png"):
         raise UserError(f"{where} has the file_name {short(name)}, which is no PNG: name the PNG of the ids.")
     for field in ("id", "image_id"):
-        if field in entry and (isinstance(entry[field], bool) or not isinstance(entry[field], int | str)):
+        if field in entry and not is_identifier(entry[field]):
             raise UserError(f"{where} has the {field} {short(entry[field])}: give a whole number or a text.")
     segments = entry.get("segments_info", [])
-    if not isinstance(segments, list) or not all(isinstance(segment, dict) for segment in segments):
-        raise UserError(f"{where} has segments_info that is no list of objects: write one object per segment.")
+    if not isinstance(segments, list):
+        raise UserError(f"{where} has segments_info that is no list: write one object per segment.")
 
 
 def _annotations_by_image(data: dict, path: Path) -> dict:
@@ -186,20 +179,3 @@ def _check_unique_names(entries: list[dict], key: str, path: Path) -> None:
                 f"{short(name)}: remove one of them or correct its file_name."
             )
         owner[name] = entry[key]
-
-
-def _fault(segment: dict, taxonomy: Taxonomy) -> str | None:
-    """What is wrong with a row, as the end of a sentence."""
-    segment_id, category, crowd = segment.get("id"), segment.get("category_id"), segment.get("iscrowd")
-    if crowd is not None and as_flag(crowd) is None:
-        return f", segment {short(segment_id)} has iscrowd {short(crowd)}: write 0 or 1."
-    if segment_id == 0:
-        return " has a segment with id 0: 0 means void on disk, so give the segment another id."
-    if isinstance(segment_id, bool) or not isinstance(segment_id, int) or not 0 < segment_id <= MAX_ID:
-        return f" has a segment with id {short(segment_id)}: ids are whole numbers from 1 to {MAX_ID}."
-    if isinstance(category, bool) or not isinstance(category, int) or category not in taxonomy.index_of_id:
-        return (
-            f", segment {segment_id} has the category_id {short(category)}, which 'categories' does not list: add the "
-            "category or correct the segment."
-        )
-    return None

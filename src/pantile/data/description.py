@@ -135,9 +135,8 @@ class DescribedFolder(PairedFiles):
                 "add the image or remove the label, or leave them out with --skip-missing."
             )
         if alone:
-            warnings.warn(
-                f"{len(alone)} labels without an image in {folder} were left out.", MissingFiles, stacklevel=3
-            )
+            text = f"{len(alone)} labels without an image in {folder} were left out."
+            warnings.warn(MissingFiles(text, len(alone)), stacklevel=3)
         self._separated = self._instances.folder.is_dir()
         if self._separated:
             kept &= check_present(self._instances, images, f"instance PNGs of the images in {folder}", skip_missing)

@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,13 +18,18 @@ _UP = 2  # filter of a row: its difference to the row above (PNG specification, 
 
 def save_ids(ids: np.ndarray, path: Path) -> None:
     """Writes (H, W) integers 0..2**24-1 as 8-bit RGB, id = R + 256 G + 65536 B; atomic."""
-    height, width = ids.shape
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(MAGIC + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)))
-        packer = zlib.compressobj(1)
-        for rows in _filtered(ids):
-            file.write(_chunk(b"IDAT", packer.compress(rows)))
-        file.write(_chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b""))
+        write_ids(ids, file)
+
+
+def write_ids(ids: np.ndarray, file: BinaryIO) -> None:
+    """``save_ids`` to an open file."""
+    height, width = ids.shape
+    file.write(MAGIC + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)))
+    packer = zlib.compressobj(1)
+    for rows in _filtered(ids):
+        file.write(_chunk(b"IDAT", packer.compress(rows)))
+    file.write(_chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b""))
 
 
 def _filtered(ids: np.ndarray) -> Iterator[np.ndarray]:

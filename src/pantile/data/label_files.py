@@ -39,6 +39,7 @@ def read_label(path: Path | str, kinds: Collection[str]) -> np.ndarray:
         UserError: the file is missing, broken, too large to be decoded at once, or of another depth or colour type.
     """
     image = _decoded(path, kinds)
+    check_palette(image, path)
     pixels = np.asarray(image)
     if pixels.ndim == 3:
         return pixels[..., :3]
@@ -57,6 +58,16 @@ def read_label_ids(path: Path | str) -> np.ndarray:
     return rgb_to_ids(pixels.reshape(image.height, image.width, 4))
 
 
+def read_label_colours(path: Path | str) -> np.ndarray:
+    """The colours of a label PNG, also of one with a palette: (H, W) int32, R + 256 G + 65536 B.
+
+    Raises:
+        UserError: as ``read_label``.
+    """
+    image = _decoded(path, (RGB_8, PALETTE, GREY_8))
+    return rgb_to_ids(np.asarray(image.convert("RGB")))
+
+
 def _decoded(path: Path | str, kinds: Collection[str]) -> Image.Image:
     with decoding(path):
         with regular_file(path).open("rb") as file:
@@ -68,5 +79,4 @@ def _decoded(path: Path | str, kinds: Collection[str]) -> Image.Image:
             raise UserError(f"{path} is an animated PNG, but a label is one image: save one frame.")
         with without_pixel_limit():
             image.load()
-    check_palette(image, path)
     return image

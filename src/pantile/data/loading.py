@@ -14,8 +14,9 @@ from pantile.data.fit import FitConfig
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.loader import Loader
 from pantile.data.paired_crops import PairedCropSampler
+from pantile.data.repeat_factor import RepeatFactorSampler, repeat_factors
 from pantile.data.sampler import InfiniteSampler
-from pantile.data.segment_index import segment_index
+from pantile.data.segment_index import class_presence, segment_index
 from pantile.data.subset import Subset
 from pantile.data.training_samples import TrainingSamples, collate
 
@@ -92,9 +93,13 @@ def _sampler(
     world_size: int,
     workers: int,
 ) -> Sampler:
+    config.check()
+    if config.repeat_threshold:
+        presence = class_presence(dataset, workers, progress=rank == 0)
+        factors = repeat_factors(presence, config.repeat_threshold)
+        return RepeatFactorSampler(factors, seed, start, rank, world_size)
     if config.pairs is None:
         return InfiniteSampler(len(dataset), seed, start, rank, world_size)
-    config.check()
     if batch_size % 2:
         raise UserError(
             f"augment.pairs puts two crops of a class side by side, but a process takes {batch_size} at once: choose "

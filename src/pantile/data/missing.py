@@ -11,7 +11,16 @@ SHOWN = 5  # names in a message
 
 
 class MissingFiles(UserWarning):
-    """Images were left out because a file is missing."""
+    """Images were left out because a file is missing.
+
+    Args:
+        text: the sentence.
+        count: how many files.
+    """
+
+    def __init__(self, text: str, count: int) -> None:
+        super().__init__(text)
+        self.count = count
 
 
 def settle_missing(missing: Sequence[Path], total: int, what: str, skip: bool, stacklevel: int = 3) -> None:
@@ -37,7 +46,7 @@ def settle_missing(missing: Sequence[Path], total: int, what: str, skip: bool, s
             f"{listed(missing)} {verb} not exist ({len(missing):,} of the {total:,} {what} are missing): restore "
             f"{'it' if len(missing) == 1 else 'them'}{way_out}."
         )
-    warnings.warn(left_out(missing, total, what), MissingFiles, stacklevel=stacklevel)
+    warnings.warn(MissingFiles(left_out(missing, total, what), len(missing)), stacklevel=stacklevel)
 
 
 def present_rows(needed: Sequence[tuple[Path, Sequence[str], str]], skip: bool) -> list[int]:

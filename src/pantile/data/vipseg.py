@@ -13,10 +13,10 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.file_names import is_inside
+from pantile.contracts.json_forms import read_json_as
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.file_names import is_inside
 from pantile.data.id_frames import IdFrames, SegmentRow
-from pantile.data.json_as import read_json_as
 from pantile.data.layouts import register_layout
 from pantile.data.video_photos import FrameFiles, no_split, whole_frames
 

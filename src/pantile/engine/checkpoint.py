@@ -24,8 +24,9 @@ from pantile.contracts.output_paths import telling
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.engine.config import RunConfig, from_dict, to_dict
 
-Choice = Literal["best", "last"]
+Choice = Literal["best", "last", "ema", "ema-last"]
 WEIGHTS, LAST_WEIGHTS = "weights.safetensors", "last.safetensors"
+AVERAGE, LAST_AVERAGE = "ema.safetensors", "ema_last.safetensors"
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -38,7 +39,7 @@ class Checkpoint:
         step: optimizer steps that made it, or None.
         metric: by which validations were compared, such as "pq"; None where nothing was measured.
         value: of the metric at ``step``, 0..1; None where it was not measured there.
-        choice: "best" or "last" where the file was chosen from a run folder, else None.
+        choice: which it is of the files of a run folder, None where it was named itself.
     """
 
     path: Path
@@ -61,10 +62,16 @@ class Checkpoint:
             made += f", {metric_title(self.metric)} {100 * self.value:.1f}"
         elif self.step is not None:
             made += ", not measured"
-        chosen = {"best": " (best validation)", "last": " (last)", None: ""}[self.choice]
+        chosen = "" if self.choice is None else f" ({_CHOSEN[self.choice]})"
         return f"{made}{chosen}: {self.path}"
 
 
+_CHOSEN = {
+    "best": "best validation",
+    "last": "last",
+    "ema": "average of the weights, best validation",
+    "ema-last": "average of the weights, last",
+}
 _TITLES = {"miou": "mIoU", "class_ap": "mAP", "image_ap": "AP of images"}
 
 
@@ -102,7 +109,8 @@ def load_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoi
 
     Args:
         weights: of a run folder: "best" (also None) are those of its best validation, "last" those of its newest. Where
-            a run has no validation behind it yet, both are its newest checkpoint.
+            a run has no validation behind it yet, both are its newest checkpoint. "ema" and "ema-last" are the same of
+            the average of its weights, chosen by validations of the average.
 
     Raises:
         UserError: the path does not exist, is damaged, or was not made by this package; ``weights`` for a file.
@@ -134,6 +142,14 @@ def _resolve(path: Path, weights: Choice | None) -> tuple[Path, Choice | None]:
     check_choice(weights, path)
     if not path.is_dir():
         return regular_file(path), None
+    averages = {"ema": AVERAGE, "ema-last": LAST_AVERAGE}
+    if weights in averages:
+        if not (path / averages[weights]).exists():
+            raise UserError(
+                f"{path}: `{weights}` is the average of the weights, which a run keeps that was started with --set "
+                f"training.average.decay=0.999, from its first validation on; {averages[weights]} is missing."
+            )
+        return path / averages[weights], weights
     names = {WEIGHTS: "best", LAST_WEIGHTS: "last", LAST: "last"}
     for name in [WEIGHTS, LAST_WEIGHTS, LAST] if weights != "last" else [LAST_WEIGHTS, LAST]:
         if (path / name).exists():

@@ -10,7 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from pantile.contracts.atomic import remove_leftovers, replacing
 from pantile.contracts.errors import UserError
-from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, WEIGHTS, load_checkpoint
+from pantile.engine.checkpoint import AVERAGE, LAST, LAST_AVERAGE, LAST_WEIGHTS, WEIGHTS, load_checkpoint
 
 PREVIOUS = LAST.with_name("previous.ckpt")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -23,6 +23,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def __init__(self) -> None:
         super().__init__()
         self.last_is_sound = True  # False: it could not be read, and must not take the place of the one before
+        self._layout_reads = False  # a checkpoint of this run was unpickled; the others have the same layout
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
         """
@@ -49,12 +50,12 @@ class CheckpointFiles(TorchCheckpointIO):
     def _write(self, checkpoint: dict, path: Path) -> None:
         with replacing(path) as temporary:
             _save(checkpoint, temporary)
-            problem = damage(temporary)
+            problem = _changed_bytes(temporary) if self._layout_reads else damage(temporary)
             if problem:
                 raise OSError(errno.EIO, f"it does not read back: {problem}", str(path))
             if self.last_is_sound and path.exists():
                 _link(path, path.with_name(PREVIOUS.name))
-        self.last_is_sound = True
+        self.last_is_sound = self._layout_reads = True
 
 
 def _save(content: dict, path: Path) -> None:
@@ -83,15 +84,27 @@ def _link(source: Path, target: Path) -> None:
 
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, None where every byte is as it was written (by the sums in the file)."""
+    if (changed := _changed_bytes(path)) is not None:
+        return changed
+    try:
+        torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except Exception as error:  # whatever a damaged file makes of a reader
+        return _first_line(error)
+    return None
+
+
+def _changed_bytes(path: Path) -> str | None:
+    """``damage`` without unpickling, which takes most of its time where tensors are many and small."""
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-        if broken is not None:
-            return f"{broken} has changed"
-        torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # whatever a damaged file makes of a reader
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    return None
+    except Exception as error:
+        return _first_line(error)
+    return None if broken is None else f"{broken} has changed"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def file_to_resume(run: Path) -> tuple[Path, str | None]:
@@ -114,5 +127,5 @@ def file_to_resume(run: Path) -> tuple[Path, str | None]:
 
 def clear_leftovers(run: Path) -> None:
     """Removes what a killed process left of a checkpoint that it was writing, which may be large."""
-    for name in (LAST, PREVIOUS, WEIGHTS, LAST_WEIGHTS):
+    for name in (LAST, PREVIOUS, WEIGHTS, LAST_WEIGHTS, AVERAGE, LAST_AVERAGE):
         remove_leftovers(run / name)

@@ -21,6 +21,7 @@ from pantile.contracts.shortening import LIMIT, short
 from pantile.data import AugmentConfig, FitConfig
 from pantile.data.reading import Reading
 from pantile.engine.config_lists import list_sentence
+from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.windows import Windows
 from pantile.losses.criterion import CRITERIA, CriterionConfig
 from pantile.merge.registry import MERGERS, MergeConfig
@@ -97,6 +98,19 @@ class OptimizerConfig:
 
 
 @dataclass
+class AverageConfig:
+    """An exponential moving average of the weights, measured and saved beside them; see ``engine/weight_average.py``.
+
+    Attributes:
+        decay: how much of the average stays at an optimizer step; 0.999 remembers about the last 1,000 steps.
+        warmup: less stays at first, ``(1 + n) / (10 + n)`` after n steps, so that the start is forgotten soon.
+    """
+
+    decay: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.999
+    warmup: bool = True
+
+
+@dataclass
 class TrainingConfig:
     """Length, batch, precision and rhythm of a run."""
 
@@ -108,14 +122,20 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
-    # but for pixel classifiers, where it is miou, and image classifiers, class_ap
-    best_metric: Literal["auto", "pq", "pq_things", "pq_stuff", "sq", "rq", "miou", "class_ap", "image_ap"] = "auto"
+    # but for pixel classifiers, where it is miou, and image classifiers, class_ap; others: engine/measures.py
+    best_metric: str = "auto"
+    # validations in a row without a better best_metric, of the weights or of their average, after which the run ends
+    # before its last step; null goes on to the last step
+    patience: Positive | None = None
+    average: AverageConfig | None = None  # null keeps no average of the weights
     validation_images: NotNegative | None = (
         None  # at most so many per validation; None is the whole split, 0 no validation
     )
     checkpoint_minutes: Amount = 5.0  # between checkpoints to resume from
     workers: NotNegative = 4  # data loading processes per device
     log_every: Positive = 10  # optimizer steps between log rows
+    # where they go beside the CSV file of the run folder: tensorboard, wandb, mlflow, aim (engine/loggers.py)
+    loggers: tuple[str, ...] = ("tensorboard",)
 
 
 def _read_kind(group: str) -> pydantic.PlainValidator:
@@ -170,6 +190,8 @@ class RunConfig:
     images: Reading = field(default_factory=Reading)  # which pages, bands and values of the files the network takes
     evaluation_size: tuple[int, int] | FitConfig = (1281, 1281)  # (H, W) to fit images into, or a rule for each image
     windows: Windows | None = None  # sliding windows of the fitted image; None shows it to the network as a whole
+    # windows in time by which a model that reads clips is shown a film; null takes the defaults
+    clips: ClipWindows | None = None
     # 0..255, what images are padded with in inference, before the normalisation (EoMT: black); null pads with 0 after
     # it, which is the mean colour. augment.pad_value is what training pads with
     pad_value: Annotated[int, pydantic.Field(ge=0, le=255)] | None = None

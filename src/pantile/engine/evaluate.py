@@ -12,11 +12,13 @@ from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.config import without_download
+from pantile.engine.devices import AUTO
 from pantile.engine.loaders import evaluation_loader
 from pantile.engine.measures import main_metric, measurable, per_class, validation_tasks
 from pantile.engine.meters import ALL_TASKS, Evaluation, Meters
 from pantile.engine.processes import processes
 from pantile.engine.task import PanopticTask
+from pantile.engine.telling import on_terminal
 from pantile.engine.train import make_trainer
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
@@ -32,6 +34,7 @@ def evaluate(
     tasks: frozenset[Task] = ALL_TASKS,
     tiling: Tiling | None = None,
     reading: Reading | None = None,
+    device: str = AUTO,
 ) -> Evaluation:
     """How good a checkpoint is on a data set: what ``tasks`` asks for, the run's main metric first.
 
@@ -41,9 +44,10 @@ def evaluate(
         views: scales and mirror images to average over; None is each image as it is.
         tiling: how images are cut into tiles; None takes each as a whole, at the config's evaluation size.
         reading: of the images; None is what the data's ``dataset.yaml`` says, else what the model was trained with.
+        device: see ``device_named``.
 
     Raises:
-        UserError: the data set's classes are not the checkpoint's; their order may differ.
+        UserError: the data set's classes are not the checkpoint's (their order may differ), or no such device.
     """
     dataset = in_its_classes(checkpoint, dataset)
     channels = checkpoint.config.model.in_channels
@@ -54,7 +58,8 @@ def evaluate(
         read_as(dataset, reading, channels)
     task = load_task(checkpoint)
     world = processes()
-    trainer = make_trainer(checkpoint.config, logger=False, enable_progress_bar=world.rank == 0)
+    with_bar = world.rank == 0 and on_terminal()
+    trainer = make_trainer(checkpoint.config, device=device, logger=False, enable_progress_bar=with_bar)
     if tiling is None:
         loader = evaluation_loader(dataset, checkpoint.config, world.rank, world.total, limit)
     else:

@@ -1,37 +1,36 @@
-"""evaluate_videos(): a trained model of images, tracked over the videos of a data set, in numbers for videos."""
+"""evaluate_videos(): a trained model of images or clips, tracked over the videos of a data set, measured as videos."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from rich.progress import track
+from rich.progress import Progress
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.predictions import Prediction
+from pantile.contracts.videos import Video
 from pantile.data import PanopticDataset
 from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
+from pantile.engine.devices import AUTO, device_named
 from pantile.engine.evaluate import in_its_classes, load_task
 from pantile.engine.processes import processes
-from pantile.inference.images import predict_frame
+from pantile.engine.video_meters import VideoMeters
+from pantile.inference.films import FilmRun, run_film
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
 from pantile.merge.tracking import TRACKERS
-from pantile.metrics.class_maps import semantic_of
-from pantile.metrics.segmentation_tracking_quality import SegmentationTrackingQuality
-from pantile.metrics.video_consistency import VideoConsistency
-from pantile.metrics.video_panoptic_quality import VideoPanopticQuality
-
-VPQ_WINDOWS, VC_WINDOWS = (1, 2, 4, 6, 8), (8, 16)  # those of VIPSeg and VSPW
 
 
 @dataclass(frozen=True)
 class VideoEvaluation:
     """
     Attributes:
-        results: "stq", "vpq" and "vc", each with ``to_dict``.
+        results: "stq", "vpq", "miou" and "vc", and of data without stuff "ap", each with ``to_dict``.
         videos: their names, in the order of the numbers in ``results["stq"].per_video``.
         frames: how many were measured.
     """
@@ -55,13 +54,15 @@ def evaluate_videos(
     views: Views | None = None,
     tiling: Tiling | None = None,
     reading: Reading | None = None,
+    device: str = AUTO,
 ) -> VideoEvaluation:
-    """Frames are predicted one by one and tracked online, in the order of time, in one process.
+    """Frames are predicted one by one, or in the windows of a model that reads clips, and tracked online, in the order
+    of time, in one process.
 
     Args:
         tracking: a way in ``TRACKERS``, with its defaults.
         limit: only the first videos.
-        views, tiling, reading: see ``evaluate``.
+        views, tiling, reading, device: see ``evaluate``.
 
     Raises:
         UserError: no videos, other classes than the checkpoint's, or several processes.
@@ -76,21 +77,27 @@ def evaluate_videos(
         settle_reading(dataset, checkpoint.config.images, channels)
     else:
         read_as(dataset, reading, channels)
-    task = load_task(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    task = load_task(checkpoint).to(device_named(device))
     network, taxonomy = task.network, task.taxonomy
-    stq, vc = SegmentationTrackingQuality(taxonomy), VideoConsistency(taxonomy, VC_WINDOWS)
-    longest = max(map(len, videos), default=1)
-    vpq = VideoPanopticQuality(taxonomy, [n for n in VPQ_WINDOWS if n <= longest])  # a mean with no window is none
     config = TRACKERS.find(tracking, "--track")()
-    frames = ((number, index) for number, video in enumerate(videos) for index in video.frames)
-    total, tracker, last = sum(map(len, videos)), None, -1
-    for number, index in track(frames, "evaluating", total=total):
-        if tracker is None or number != last:
-            tracker, last = config.make(taxonomy), number
+    meters = VideoMeters(taxonomy, longest=max(map(len, videos), default=1))
+    total = sum(map(len, videos))
+    with Progress() as progress:
+        bar = progress.add_task("evaluating", total=total)
+        for number, video in enumerate(videos):
+            run = run_film(network, config.make(taxonomy), views, tiling)
+            for tracked, truth in predicted_frames(run, dataset, video):
+                meters.add(tracked, truth, number)
+                progress.advance(bar)
+            meters.end_of_video(number, run.instances)
+    return VideoEvaluation(meters.compute(), [video.name for video in videos], total)
+
+
+def predicted_frames(run: FilmRun, dataset: PanopticDataset, video: Video) -> Iterator[tuple[Prediction, PanopticMap]]:
+    """Each frame of a video as ``run`` predicts it, and its truth."""
+    waiting: deque[PanopticMap] = deque()
+    for index in video.frames:
         image, truth = dataset.load(index)
-        tracked = tracker.update(*predict_frame(network, image, views or Views(), tiling))
-        stq.update(tracked.panoptic, truth, video=number)
-        vpq.update(tracked.panoptic, truth, video=number)
-        vc.update([semantic_of(tracked.panoptic, taxonomy)], truth, video=number)
-    results = {"stq": stq.compute(), "vpq": vpq.compute(), "vc": vc.compute()}
-    return VideoEvaluation(results, [video.name for video in videos], total)
+        waiting.append(truth)
+        yield from ((tracked, waiting.popleft()) for tracked in run.add(image))
+    yield from ((tracked, waiting.popleft()) for tracked in run.finish())

@@ -110,6 +110,8 @@ def measure(name: str, config: RunConfig, settings: GridSettings) -> Row:
         model = create_model(model_config, settings.num_classes)
     cost = count_cost(model, settings.size)
     row = Row(name, cost.parameters, cost.multiply_adds, "does not fit the memory")
+    if 4 * cost.parameters > settings.memory_limit * 2**30:  # float32 weights alone are too large
+        return row
     # torch's threads do not survive a fork, and a fresh interpreter has no memory of earlier candidates
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)

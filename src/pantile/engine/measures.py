@@ -1,5 +1,7 @@
 """By what a run is measured: what its merge can be measured by, and which number chooses its best weights."""
 
+import difflib
+
 from pantile.contracts.errors import UserError
 from pantile.contracts.predictions import Task
 from pantile.engine.config import RunConfig
@@ -38,9 +40,20 @@ def main_metric(config: RunConfig) -> str:
 
 
 def best_metric(config: RunConfig) -> str:
-    """The metric ``val/NAME`` by which the best weights are chosen; the larger, the better."""
+    """The metric ``val/NAME`` by which the best weights are chosen; the larger, the better.
+
+    Raises:
+        UserError: no validation gives such a number.
+    """
     chosen = config.training.best_metric
-    return _merger(config).main_metric if chosen == "auto" else chosen
+    if chosen == "auto":
+        return _merger(config).main_metric
+    known = ["auto", *(name for metric in METRICS.values() for name in metric.validated)]
+    if chosen not in known:
+        near = difflib.get_close_matches(chosen, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+        raise UserError(f"training.best_metric is {chosen!r}, which no validation measures; {hint}")
+    return chosen
 
 
 def validation_tasks(config: RunConfig) -> frozenset[Task]:

@@ -32,6 +32,10 @@ def check_resumable(task: PanopticTask, resumed: Checkpoint) -> None:
         _refuse(resumed, f"the network is another: {len(others)} tensors differ, such as {others[0]}")
     if (resumed.step or 0) > task.config.training.steps:
         _refuse(resumed, f"training.steps is {task.config.training.steps}, and the run has done {resumed.step}")
+    averages = [config.training.average for config in (resumed.config, task.config)]
+    if (averages[0] is None) != (averages[1] is None):
+        kept = "keeps no" if averages[0] is None else "keeps an"
+        _refuse(resumed, f"it {kept} average of its weights, which training.average would change")
     before, now = resumed.config.optimizer, task.config.optimizer
     for name in _OF_THE_OPTIMIZER:
         if getattr(before, name) != getattr(now, name):

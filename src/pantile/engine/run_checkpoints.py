@@ -4,19 +4,53 @@ import math
 import signal
 import sys
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from pantile.contracts.interruption import Interrupted, Wish
-from pantile.engine.checkpoint import LAST, LAST_WEIGHTS, WEIGHTS, save_weights
+from pantile.engine.checkpoint import AVERAGE, LAST, LAST_AVERAGE, LAST_WEIGHTS, WEIGHTS, save_weights
 from pantile.engine.checkpoint_files import clear_leftovers
 from pantile.engine.task import PanopticTask
 
 
+@dataclass
+class Measured:
+    """What the validations of one kind of weights gave.
+
+    Attributes:
+        prefix: of their metrics in the log, behind ``val/``.
+        best_file, last_file: names in the run folder.
+        averaged: they are the average of the weights.
+        best: the largest value; -inf for none but NaN, None before the first validation.
+        best_step: the validation that gave it.
+        value: of the newest validation; None where it is not a number.
+    """
+
+    prefix: str
+    best_file: str
+    last_file: str
+    averaged: bool
+    best: float | None = None
+    best_step: int | None = None
+    value: float | None = None
+
+    def take(self, value: float, step: int) -> tuple[bool, bool]:
+        """Whether a validation is the best, of equal ones the later, and whether it is better than any before."""
+        self.value = value if math.isfinite(value) else None
+        rank, before = _rank(self.value), self.best
+        if before is not None and rank < before:
+            return False, False
+        self.best, self.best_step = rank, step
+        return True, before is None or rank > before
+
+
 class RunCheckpoints(Callback):
-    """Keeps ``checkpoints/last.ckpt`` to resume from, ``weights.safetensors`` and ``last.safetensors``.
+    """Keeps ``checkpoints/last.ckpt`` to resume from, ``weights.safetensors`` and ``last.safetensors``, and the same
+    two of the average of the weights where there is one.
 
     A checkpoint is written at step 0, every few minutes, before and after each validation, when somebody wants the
     process to end, and at the end; always between two optimizer steps, when the log has the rows of all steps before.
@@ -29,32 +63,52 @@ class RunCheckpoints(Callback):
             is not a number is less than any.
         validates: whether there is anything to validate on; without, the best weights are the last ones.
         wish: whether somebody wants the process to end; training stops after the step that it is at.
+        average: whether the task keeps an average of its weights.
+        patience: validations in a row without a better one, of the weights or of their average, after which the run
+            ends; None for never.
+
+    Attributes:
+        measured: what validations gave of the weights, and of their average where there is one.
     """
 
     def __init__(
-        self, run: Path, minutes: float, metric: str = "pq", validates: bool = True, wish: Wish | None = None
+        self,
+        run: Path,
+        minutes: float,
+        metric: str = "pq",
+        validates: bool = True,
+        wish: Wish | None = None,
+        average: bool = False,
+        patience: int | None = None,
     ) -> None:
         self.run = run
         self.seconds = minutes * 60
         self.metric = metric
         self.validates = validates
         self.wish = wish or Wish("")
-        self.best: float | None = None  # None before the first validation
+        self.patience = patience
+        self.measured = [Measured("", WEIGHTS, LAST_WEIGHTS, averaged=False)]
+        if average:
+            self.measured.append(Measured("ema_", AVERAGE, LAST_AVERAGE, averaged=True))
         self.validated: int | None = None  # the step of the newest validation
-        self.value: float | None = None  # what that one gave
+        self.stale = 0  # validations in a row that were not better
         self.saved: int | None = None  # the step of last.ckpt
         self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict:
-        return {"best": self.best, "metric": self.metric, "validated": self.validated, "value": self.value}
+        known = {f"{m.prefix}{n}": getattr(m, n) for m in self.measured for n in ("best", "best_step", "value")}
+        return known | {"metric": self.metric, "validated": self.validated, "stale": self.stale}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.validated = state_dict.get("validated")
         if state_dict.get("metric", "pq") == self.metric:  # values of two metrics cannot be compared
-            self.best, self.value = state_dict["best"], state_dict.get("value")
+            self.stale = state_dict.get("stale", 0)
+            for measured in self.measured:
+                for name in ("best", "best_step", "value"):
+                    setattr(measured, name, state_dict.get(f"{measured.prefix}{name}"))
 
     def on_save_checkpoint(self, trainer: L.Trainer, task: PanopticTask, checkpoint: dict) -> None:
-        value = self.value if self.validated == trainer.global_step else None
+        value = self.measured[0].value if self.validated == trainer.global_step else None
         checkpoint.setdefault("pantile", {}).update(metric=self.metric, value=value)
         _between_steps(checkpoint["loops"]["fit_loop"], trainer)
 
@@ -70,6 +124,7 @@ class RunCheckpoints(Callback):
             trainer.validating = True
             loop.run()
             trainer.training = True
+        self._lose_patience(trainer)
 
     def on_train_batch_start(self, trainer: L.Trainer, task: PanopticTask, *_: object) -> None:
         # Lightning counts the rows of the log itself, and not in the same way after a restart
@@ -97,20 +152,34 @@ class RunCheckpoints(Callback):
             self.stop(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, task: PanopticTask) -> None:
-        value = trainer.callback_metrics[f"val/{self.metric}"].item()
-        self.validated, self.value = trainer.global_step, value if math.isfinite(value) else None
-        if self.best is None or _rank(self.value) >= _rank(self.best):
-            self.best = -math.inf if self.value is None else self.value
-            self._save_weights(WEIGHTS, trainer, task)
-        self._save_weights(LAST_WEIGHTS, trainer, task)
+        self.validated, any_better = trainer.global_step, False
+        for measured in self.measured:
+            value = trainer.callback_metrics[f"val/{measured.prefix}{self.metric}"].item()
+            best, better = measured.take(value, trainer.global_step)
+            any_better |= better
+            if best:
+                self._save_weights(measured.best_file, measured, trainer, task)
+            self._save_weights(measured.last_file, measured, trainer, task)
+        self.stale = 0 if any_better else self.stale + 1
         self._save(trainer)
+        self._lose_patience(trainer)
+
+    @property
+    def out_of_patience(self) -> bool:
+        return self.patience is not None and self.stale >= self.patience
+
+    def _lose_patience(self, trainer: L.Trainer) -> None:
+        if self.out_of_patience and trainer.global_step < trainer.max_steps:
+            trainer.should_stop = True
 
     def finish(self, trainer: L.Trainer, task: PanopticTask) -> None:
         """The last weights of a run without validation."""
         if not self.validates:
-            self.validated = self.value = None
-            for name in (WEIGHTS, LAST_WEIGHTS):
-                self._save_weights(name, trainer, task)
+            self.validated = None
+            for measured in self.measured:
+                measured.value = None
+                for name in (measured.best_file, measured.last_file):
+                    self._save_weights(name, measured, trainer, task)
             self._save(trainer)
 
     def stop(self, trainer: L.Trainer) -> None:
@@ -141,11 +210,12 @@ class RunCheckpoints(Callback):
         trainer.save_checkpoint(self.run / LAST)
         self.saved, self.saved_at = trainer.global_step, time.monotonic()
 
-    def _save_weights(self, name: str, trainer: L.Trainer, task: PanopticTask) -> None:
+    def _save_weights(self, name: str, measured: Measured, trainer: L.Trainer, task: PanopticTask) -> None:
         if trainer.is_global_zero:
-            state = {k: v for k, v in task.state_dict().items() if k.startswith(("model.", "techniques."))}
-            measured = (self.metric, self.value)
-            save_weights(self.run / name, state, task.config, task.taxonomy, trainer.global_step, measured)
+            with task.average.applied() if measured.averaged else nullcontext():
+                state = {k: v for k, v in task.state_dict().items() if k.startswith(("model.", "techniques."))}
+                value = (self.metric, measured.value)
+                save_weights(self.run / name, state, task.config, task.taxonomy, trainer.global_step, value)
 
 
 def _rank(value: float | None) -> float:

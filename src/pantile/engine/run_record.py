@@ -18,6 +18,7 @@ from pantile.contracts.plugins import check_installed, required
 from pantile.data import PanopticDataset, first_images, open_dataset
 from pantile.data.layouts import LAYOUTS, layout_of
 from pantile.data.scene_source import is_scenes
+from pantile.engine.devices import AUTO, device_named
 
 RECORD = "run.json"
 
@@ -43,7 +44,13 @@ class RunRecord:
 
     @classmethod
     def now(
-        cls, data: str, train_split: str, val_split: str, limit: int | None, skip_missing: bool = False
+        cls,
+        data: str,
+        train_split: str,
+        val_split: str,
+        limit: int | None,
+        skip_missing: bool = False,
+        device: str = AUTO,
     ) -> "RunRecord":
         location = data if is_scenes(data) else str(Path(data).resolve())
         return cls(
@@ -53,7 +60,7 @@ class RunRecord:
             limit,
             command=shlex.join(["pantile", *sys.argv[1:]]),
             started=time.strftime("%Y-%m-%d %H:%M"),
-            hardware=describe_hardware(),
+            hardware=describe_hardware(device),
             skip_missing=skip_missing,
             plugins=_plugins(location),
             versions=f"pantile {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
@@ -90,8 +97,12 @@ def load_record(run: Path) -> RunRecord:
         raise UserError(f"{run / RECORD}: damaged ({error}); restore it from a copy of the run.") from None
 
 
-def describe_hardware() -> str:
-    """Such as "NVIDIA H200" or "2 CPU threads (x86_64)"."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+def describe_hardware(device: str = AUTO) -> str:
+    """Such as "1 x NVIDIA H200" or "2 CPU threads (x86_64)"; see ``device_named``."""
+    chosen = device_named(device)
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count() if chosen.index is None else 1
+        return f"{count} x {torch.cuda.get_device_name(chosen)}"
+    if chosen.type == "mps":
+        return f"Apple GPU ({platform.machine()})"
     return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"

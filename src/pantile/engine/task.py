@@ -16,6 +16,8 @@ from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
+from pantile.engine.weight_average import WeightAverage
+from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.images import predict_batch, predict_image
 from pantile.inference.network import Network, normalise
 from pantile.inference.tiles import Tiling
@@ -54,7 +56,10 @@ class PanopticTask(L.LightningModule):
         if config.training.gradient_checkpointing:
             checkpoint_blocks(self.model, self.techniques)
         self.criterion = create_criterion(config.criterion, taxonomy)
-        self.meters = Meters(taxonomy, validation_tasks(config), not per_class(config), main_metric(config))
+        self.meters, self.average_meters = (
+            Meters(taxonomy, validation_tasks(config), not per_class(config), main_metric(config)) for _ in range(2)
+        )
+        self.average: WeightAverage | None = None  # where the run keeps one, it is validated beside the weights
         self.views = Views()  # what a validation averages over
         self.tiling: Tiling | None = None  # set: batches hold images at their own size, cut into tiles here
         self.register_buffer("mean", torch.tensor(config.model.image_mean)[:, None, None], persistent=False)
@@ -90,6 +95,7 @@ class PanopticTask(L.LightningModule):
             config.merge,
             config.windows,
             config.pad_value,
+            (config.clips or ClipWindows()) if getattr(self.model, "reads_clips", False) else None,
         )
 
     def training_step(self, batch: tuple[Tensor, PanopticTargets], batch_idx: int) -> Tensor:
@@ -113,7 +119,7 @@ class PanopticTask(L.LightningModule):
         shown = {f"train/{name}": value.detach() for name, value in losses.items()}
         shown |= diagnostics | {"train/loss": total.detach()}
         self.log_dict(shown, sync_dist=self.trainer.world_size > 1)
-        self.log("lr", _decoder_rate(self.trainer.optimizers[0]))
+        self.log("lr", decoder_rate(self.trainer.optimizers[0]))
 
     def losses(self, images: Tensor, targets: PanopticTargets) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All named loss terms, weights applied, and what is only logged."""
@@ -137,11 +143,16 @@ class PanopticTask(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.meters.reset()
+        self.average_meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         with ground_truth_shown(self.techniques.values(), batch.panoptic):
             predictions = self.infer(batch)
-        self.meters.update(predictions, batch.panoptic, batch.indices)
+            self.meters.update(predictions, batch.panoptic, batch.indices)
+            if self.average is not None:
+                with self.average.applied():
+                    predictions = self.infer(batch)
+                self.average_meters.update(predictions, batch.panoptic, batch.indices)
 
     def infer(self, batch: EvaluationBatch) -> list[Prediction]:
         """What the model says of each image of a batch, averaged over views, in tiles where ``tiling`` is set."""
@@ -152,6 +163,9 @@ class PanopticTask(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         shown, headline = self.meters.validated()
+        if self.average is not None:
+            averaged, _ = self.average_meters.validated()
+            shown |= {name.replace("val/", "val/ema_", 1): value for name, value in averaged.items()}
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
         # StepProgress shows percent
         self.log_dict({k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False)
@@ -192,7 +206,7 @@ class PanopticTask(L.LightningModule):
         )
 
     def _explain_non_finite(self, what: str, targets: PanopticTargets) -> str:
-        rate = _decoder_rate(self.trainer.optimizers[0])
+        rate = decoder_rate(self.trainer.optimizers[0])
         return (
             f"Training stopped at step {self.global_step}: the loss is not finite ({what}) on images "
             f"{', '.join(targets.names)} at learning rate {rate:g}; lower optimizer.learning_rate, or resume the "
@@ -211,5 +225,6 @@ def _diagnostics(result: CriterionResult) -> dict[str, Tensor]:
     return shown
 
 
-def _decoder_rate(optimizer: optim.Optimizer) -> float:
+def decoder_rate(optimizer: optim.Optimizer) -> float:
+    """The learning rate of the decoder, as it stands now."""
     return next(group["lr"] for group in optimizer.param_groups if group["name"].startswith("decoder"))

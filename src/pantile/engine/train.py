@@ -3,15 +3,14 @@
 import logging
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 from torch import nn
 
@@ -23,21 +22,25 @@ from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
 from pantile.engine.config import RunConfig, save_yaml, without_download
+from pantile.engine.devices import AUTO, device_named
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
+from pantile.engine.loggers import check_loggers, loggers_of
 from pantile.engine.measures import best_metric
 from pantile.engine.processes import processes
 from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RECORD, RunRecord
 from pantile.engine.task import PanopticTask
+from pantile.engine.telling import LogLines, ZeroWarning, closing_table, on_terminal
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer, transfer_techniques
+from pantile.engine.weight_average import AverageWeights
 from pantile.layers.sync_batch_norm import synchronise_batch_norm
 from pantile.models.backbone_weights import start_of_backbone, with_named_weights
 from pantile.techniques.base import settled_techniques
 
 CONFIG = "config.yaml"
 #: what a run folder holds before its first checkpoint
-BEFORE_FIRST_STEP = {CONFIG, RECORD, LAST.parent.name, "logs", "tensorboard"}
+BEFORE_FIRST_STEP = {CONFIG, RECORD, LAST.parent.name, "logs", "tensorboard", "wandb"}
 
 
 def train(
@@ -50,6 +53,7 @@ def train(
     record: RunRecord | None = None,
     callbacks: Sequence[Callback] = (),
     init_min_share: float = MIN_SHARE,
+    device: str = AUTO,
 ) -> Path:
     """Trains and returns the run folder.
 
@@ -60,15 +64,19 @@ def train(
         record: how the run was started; kept in a new run folder for its report.
         callbacks: further Lightning callbacks.
         init_min_share: 0..1, how much of the model ``init`` has to fill; 0 takes anything.
+        device: see ``device_named``.
 
     Raises:
         UserError: the folder exists, has nothing to resume, the batch cannot be shared by the processes, or the classes
             of the validation set, or of the run to resume, are not those of the training set; or ``init`` fills too
-            little of the model; or the run to resume has another network or optimizer.
+            little of the model; or the run to resume has another network or optimizer; or a device, a logger or a
+            metric is not there.
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP; the step that it was at is saved.
         NonFiniteLoss: a loss term is not a number; says which, on which images, at which learning rate.
     """
-    world = processes()
+    world, begun = processes(), time.monotonic()
+    device_type = device_named(device).type
+    check_loggers(config.training.loggers)
     start, problem = file_to_resume(run) if resume else (None, None)
     resumed = load_checkpoint(start) if resume else None
     finished_steps = (resumed.step or 0) if resume else 0
@@ -99,7 +107,7 @@ def train(
             _tell_start(run, start, problem, finished_steps, config.training.steps)
             set_aside_later_logs(run, finished_steps)
     if world.total > 1:
-        synchronise_batch_norm(task, "cuda" if torch.cuda.is_available() else "cpu")
+        synchronise_batch_norm(task, device_type)
     if init is not None and not resume:
         report = transfer(task.model, training_set.taxonomy, init.part("model"), init.taxonomy)
         if world.rank == 0:
@@ -134,7 +142,16 @@ def train(
             best_metric(config),
             validates=validation is not None,
             wish=wish,
+            average=config.training.average is not None,
+            patience=config.training.patience,
         )
+        metric = best_metric(config)
+        telling: list[Callback] = []
+        if validation is not None:
+            telling.append(ZeroWarning(metric, config.training, len(training_set), run))
+        with_bar = on_terminal()
+        telling.append(StepProgress(config.training.steps * accumulation) if with_bar else LogLines(metric))
+        averages = [] if config.training.average is None else [AverageWeights(config.training.average)]
         trainer = make_trainer(
             config,
             max_steps=config.training.steps,
@@ -143,8 +160,10 @@ def train(
             check_val_every_n_epoch=None,
             gradient_clip_val=config.optimizer.gradient_clip,
             log_every_n_steps=config.training.log_every,
-            logger=_loggers(run, finished_steps, config.training.log_every),
-            callbacks=[keeper, StepProgress(config.training.steps * accumulation), *callbacks],
+            device=device,
+            logger=loggers_of(config, run, finished_steps),
+            enable_progress_bar=with_bar,
+            callbacks=[*averages, keeper, *telling, *callbacks],
             plugins=[files],
         )
         try:
@@ -156,6 +175,9 @@ def train(
         keeper.finish(trainer, task)
         if wish.number is not None:
             keeper.stop(trainer)
+    if world.rank == 0:
+        table = closing_table(keeper, run, trainer.global_step, config.training.steps, time.monotonic() - begun)
+        Console(stderr=True).print(table)
     return run
 
 
@@ -195,15 +217,17 @@ def refuse_existing(run: Path) -> None:
         raise UserError(f"{run}: the run folder exists; continue it with --resume or choose another --out.")
 
 
-def make_trainer(config: RunConfig, callbacks: Sequence[Callback] = (), **options: object) -> L.Trainer:
-    """A Lightning trainer for this process layout; ``options`` go to Lightning."""
+def make_trainer(
+    config: RunConfig, callbacks: Sequence[Callback] = (), device: str = AUTO, **options: object
+) -> L.Trainer:
+    """A Lightning trainer for this process layout and device (see ``device_named``); ``options`` go to Lightning."""
     _quiet_lightning()
-    world = processes()
-    on_gpu = torch.cuda.is_available()
+    world, place = processes(), device_named(device)
+    on_gpu = place.type == "cuda"
     in_bf16 = config.training.precision == "bf16" or (config.training.precision == "auto" and on_gpu)
     return L.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=world.per_node,
+        accelerator=place.type,
+        devices=world.per_node if place.index is None else [place.index],
         num_nodes=world.nodes,
         strategy="ddp" if world.total > 1 else "auto",
         precision="bf16-mixed" if in_bf16 else "32-true",
@@ -214,13 +238,6 @@ def make_trainer(config: RunConfig, callbacks: Sequence[Callback] = (), **option
         callbacks=[CallersSignals(), *callbacks],
         **options,
     )
-
-
-def _loggers(run: Path, finished_steps: int, log_every: int) -> list:
-    # A resumed run logs into a folder of its own, named after its first step: nothing earlier is overwritten.
-    version = f"from_step_{finished_steps:07d}"
-    csv = CSVLogger(run, name="logs", version=version, flush_logs_every_n_steps=log_every)
-    return [csv, TensorBoardLogger(run, name="tensorboard", version=version)]
 
 
 def set_aside_later_logs(run: Path, step: int) -> None:

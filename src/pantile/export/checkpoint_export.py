@@ -1,7 +1,7 @@
 """export_checkpoint(): a checkpoint as one file, checked in the runtime that will run it before it has its name."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,18 +21,16 @@ from pantile.export.graph import DeployedNetwork, Outputs, example_inputs, merge
 from pantile.export.inside import merged_inside
 from pantile.export.onnx_writer import write_metadata, write_onnx
 from pantile.export.parity import TOLERANCES, SizeParity
-from pantile.export.precision import PRECISIONS
+from pantile.export.precision import PRECISIONS, batches_of
 from pantile.export.program_file import NAMES, ProgramFile
 from pantile.export.tracing import Traced, traces
 from pantile.merge import PanopticFCNMergeConfig
-from pantile.runtime.fitting import network_input
 from pantile.runtime.header import KEY, Header
 from pantile.runtime.images import ExportedFile
 from pantile.runtime.inside import CLASSES
 from pantile.runtime.kinds import KINDS
 from pantile.runtime.onnx_file import GraphFails, OnnxFile
 
-CALIBRATED_ON = 32  # images at most
 COMPARED = 2  # images at each size
 
 
@@ -56,6 +54,13 @@ class ExportOptions:
     pixels: float | None = None
 
 
+Tell = Callable[[str], None]
+
+
+def _say_nothing(phase: str) -> None:
+    """For who does not want to hear."""
+
+
 @dataclass(frozen=True)
 class Exported:
     """
@@ -75,13 +80,18 @@ class Exported:
 
 
 def export_checkpoint(
-    checkpoint: Checkpoint, path: Path, images: Sequence[np.ndarray], options: ExportOptions | None = None
+    checkpoint: Checkpoint,
+    path: Path,
+    images: Sequence[np.ndarray],
+    options: ExportOptions | None = None,
+    tell: Tell = _say_nothing,
 ) -> Exported:
     """
     Args:
         checkpoint: of any architecture with any techniques that need no ground truth.
         path: to write; nothing is there unless the file agrees with the network.
         images: (H, W, C) uint8, on which both are compared, and int8 is calibrated.
+        tell: hears what is done next, in words.
 
     Raises:
         UserError: an operator that the format lacks, options that do not go together, or a file that says something
@@ -89,6 +99,7 @@ def export_checkpoint(
     """
     options = options or ExportOptions()
     _check(checkpoint, options)
+    tell("loading the network")
     task = load_task(checkpoint)
     size, rule = _traced_size(checkpoint.config.evaluation_size, options.size)
     network = DeployedNetwork(task, _outputs(task, options)).eval()
@@ -96,10 +107,10 @@ def export_checkpoint(
     with torch.inference_mode():
         named = network.outputs(network.output_of(*example_inputs(channels, size, batch=1)), size)
     failed: list[str] = []
-    for traced in traces(network, channels, size, rule):
+    for traced in traces(network, channels, size, rule, tell):
         header = _header(checkpoint, traced, options, named[CLASSES].shape[1] if options.inside else None)
         try:
-            made = _written(path, network, task, traced, tuple(named), header, images, options)
+            made = _written(path, network, task, traced, tuple(named), header, images, options, tell)
         except GraphFails as error:  # at another size than that of the trace
             failed.append(f"not written with inputs of {traced.sizes}: {str(error).partition(': ')[2]}")
         else:
@@ -116,6 +127,7 @@ def _written(
     header: Header,
     images: Sequence[np.ndarray],
     options: ExportOptions,
+    tell: Tell,
 ) -> Exported:
     """Writes, measures, and only then gives the file its name."""
     tolerance = TOLERANCES[options.weights]
@@ -123,8 +135,9 @@ def _written(
         tolerance = replace(tolerance, pixels=options.pixels)
     hidden = parity.hidden_branches(task.model)
     with replacing(path) as temporary:
-        file = _WRITERS[options.format](traced, names, header, temporary, images if options.calibrate else ())
-        parities = parity.measure(file, network, task, images[:COMPARED], traced.size)
+        calibration = images if options.calibrate else ()
+        file = _WRITERS[options.format](traced, names, header, temporary, calibration, tell)
+        parities = parity.measure(file, network, task, images[:COMPARED], traced.size, tell)
         parity.check(parities, tolerance, str(path))
         header = replace(header, parity=json.loads(json.dumps(parity.plain(parities, tolerance, hidden))))
         _FINISHERS[options.format](file, header, temporary)
@@ -188,13 +201,12 @@ def _header(checkpoint: Checkpoint, traced: Traced, options: ExportOptions, insi
     )
 
 
-def _write_onnx(traced, names, header, path, calibration) -> ExportedFile:
+def _write_onnx(traced, names, header, path, calibration, tell) -> ExportedFile:
+    tell("translating to ONNX")
     write_onnx(traced, names, path)
-    placements = [fit_placement((image.shape[0], image.shape[1]), traced.size) for image in calibration]
-    batches = [
-        network_input(image, placement)
-        for image, placement in zip(calibration[:CALIBRATED_ON], placements[:CALIBRATED_ON], strict=True)
-    ]
+    batches = batches_of(calibration, traced.size)
+    if header.weights != "fp32":
+        tell(f"making the weights {header.weights}" + (f", by {len(batches)} images" if batches else ""))
     PRECISIONS[header.weights](path, batches)
     write_metadata(path, header.to_json())
     return OnnxFile(path)
@@ -204,7 +216,8 @@ def _finish_onnx(file: ExportedFile, header: Header, path: Path) -> None:
     write_metadata(path, header.to_json())
 
 
-def _write_program(traced, names, header, path, calibration) -> ExportedFile:
+def _write_program(traced, names, header, path, calibration, tell) -> ExportedFile:
+    tell("writing the program")
     _save_program(traced.program, names, header, path)
     return ProgramFile(path)
 

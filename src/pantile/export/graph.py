@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.engine.task import PanopticTask
 from pantile.inference.network import normalise
-from pantile.techniques.base import rewrite_all
+from pantile.techniques.base import run_model
 
 #: (output, input size) -> named tensors of a graph
 Outputs = Callable[[ModelOutput, tuple[int, int]], dict[str, Tensor]]
@@ -32,19 +32,20 @@ class DeployedNetwork(nn.Module):
         # not "mean": the exporter would give a mean in the network the same name
         self.register_buffer("pixel_mean", task.mean, persistent=False)
         self.register_buffer("pixel_std", task.std, persistent=False)
+        self.pad_value = task.config.pad_value
         self.outputs = outputs
         self.names: tuple[str, ...] = ()
 
     def output_of(self, images: Tensor, padding: Tensor) -> ModelOutput:
         """See ``forward``."""
-        output = self.model(normalise(images, padding, self.pixel_mean, self.pixel_std))
-        return rewrite_all(self.techniques.values(), output)
+        seen = normalise(images, padding, self.pixel_mean, self.pixel_std, self.pad_value)
+        return run_model(self.model, self.techniques.values(), seen)
 
     def forward(self, images: Tensor, padding: Tensor) -> tuple[Tensor, ...]:
         """
         Args:
             images: (B, C, H, W) uint8.
-            padding: (B, H, W) bool, true where there is no image: the network sees 0 there.
+            padding: (B, H, W) bool, true where there is no image: the network sees the task's ``pad_value`` there.
 
         Returns:
             The tensors of ``names``, all of them for a batch of B.

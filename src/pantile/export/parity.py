@@ -1,6 +1,6 @@
 """Whether an exported file says what the network says: every output, and the panoptic maps of images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -71,6 +71,7 @@ def measure(
     task: PanopticTask,
     images: Sequence[np.ndarray],
     traced: tuple[int, int],
+    tell: Callable[[str], None],
 ) -> list[SizeParity]:
     """The file in its runtime against the network in torch.
 
@@ -80,8 +81,13 @@ def measure(
         task: of the same network.
         images: (H, W, C) uint8 each.
         traced: (height, width) at which the network was traced; two other sizes are tried where the graph takes any.
+        tell: hears the size that comes next.
     """
-    return [_at(file, network, task, images, size) for size in _sizes(file, traced)]
+    found = []
+    for size in _sizes(file, traced):
+        tell(f"comparing with torch at {size[0]} x {size[1]}")
+        found.append(_at(file, network, task, images, size))
+    return found
 
 
 def check(parities: Sequence[SizeParity], tolerance: Tolerance, where: str) -> None:

@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from pantile.data.fit import fit_placement
 from pantile.export.onnx_writer import require_onnx
+from pantile.runtime.fitting import network_input
 from pantile.runtime.onnx_file import IMAGES, PADDING
 
 #: inputs that a graph takes, as a calibration feeds them
 Batch = tuple[np.ndarray, np.ndarray]
+CALIBRATED_ON = 32  # images at most
 _SMALL = 1024  # values of a tensor that stays as it is
 _QUANTIZED = ["Conv", "MatMul", "Gemm"]
+
+
+def batches_of(images: Sequence[np.ndarray], size: tuple[int, int]) -> list[Batch]:
+    """Inputs of one size, of at most ``CALIBRATED_ON`` images (H, W, C) uint8."""
+    chosen = images[:CALIBRATED_ON]
+    return [network_input(image, fit_placement((image.shape[0], image.shape[1]), size)) for image in chosen]
 
 
 def as_stored(path: Path, calibration: Sequence[Batch]) -> None:

@@ -1,6 +1,6 @@
 """From a network to an exported program of torch, with as many dynamic sides as its operators allow."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +31,13 @@ class Traced:
     limits: tuple[str, ...] = ()
 
 
-def traces(network: DeployedNetwork, channels: int, size: tuple[int, int], rule: FitConfig | None) -> Iterator[Traced]:
+def traces(
+    network: DeployedNetwork,
+    channels: int,
+    size: tuple[int, int],
+    rule: FitConfig | None,
+    tell: Callable[[str], None],
+) -> Iterator[Traced]:
     """What can be traced, from the freest input sizes to the most fixed: for who finds that a graph fails at others.
 
     Args:
@@ -39,6 +45,7 @@ def traces(network: DeployedNetwork, channels: int, size: tuple[int, int], rule:
         channels: of its images.
         size: (height, width) of an input that it takes.
         rule: by which images get sizes of their own, where they do.
+        tell: hears which sizes are tried next.
 
     Raises:
         UserError: it cannot be traced even with all sizes fixed.
@@ -46,6 +53,7 @@ def traces(network: DeployedNetwork, channels: int, size: tuple[int, int], rule:
     limits: list[str] = []
     last = None
     for sizes in _candidates(size, rule):
+        tell(f"tracing with inputs of {sizes}")
         try:
             program = _trace(network, channels, size, sizes)
         except (RuntimeError, TypeError, ValueError, AssertionError, torch._dynamo.exc.TorchDynamoException) as error:

@@ -1,14 +1,19 @@
 """From images to predictions at the images' own sizes: a batch that fits the network, or one image in tiles."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.predictions import Prediction, Task
+from pantile.contracts.videos import TrackedInstance
 from pantile.data.raster_file import RasterImage
 from pantile.data.resize import image_tensor, pad_bottom_right, resize_image
 from pantile.inference.network import Network
@@ -17,6 +22,7 @@ from pantile.inference.views import Views, forward_views
 from pantile.merge import merge
 from pantile.merge.area_limits import split_area_limits
 from pantile.merge.class_evidence import class_evidence
+from pantile.merge.clip_instances import clip_instances
 from pantile.merge.stitching import TilePrediction, stitch
 from pantile.merge.tile_layout import Window
 
@@ -84,6 +90,27 @@ def predict_image(
         return stitch(predictions(), plan.layout, network.taxonomy, limits)
 
 
+def image_outputs(
+    network: Network, images: Sequence[np.ndarray], placements: Sequence[Placement], views: Views
+) -> list[ModelOutput]:
+    """What ``merge`` takes, for each image alone, of images that go through the network together.
+
+    Args:
+        images: (H, W, C) uint8 each.
+        placements: of each, as a whole, in inputs of one size.
+    """
+    inputs = [_fitted(image, placement) for image, placement in zip(images, placements, strict=True)]
+    with torch.inference_mode():
+        output = _output(network, torch.cat(inputs).to(network.device), placements, views)
+        return [output] if len(images) == 1 else [entry(output, index) for index in range(len(images))]
+
+
+def entry(output: ModelOutput, index: int) -> ModelOutput:
+    """One image of a batch, as a batch of one; in eval mode, where an output has no earlier layers."""
+    tensors = {item.name: value for item in fields(output) if isinstance(value := getattr(output, item.name), Tensor)}
+    return replace(output, **{name: value[index : index + 1].clone() for name, value in tensors.items()})
+
+
 def predict_frame(
     network: Network, image: np.ndarray, views: Views, tiling: Tiling | None = None
 ) -> tuple[Prediction, np.ndarray | None]:
@@ -98,14 +125,70 @@ def predict_frame(
     return prediction, None if embed is None else embed[0].float().cpu().numpy()
 
 
+class ClipPredictions(NamedTuple):
+    """Of T frames.
+
+    Attributes:
+        predictions: T entries; of equal ``queries`` are segments that are one thing.
+        embeds: T entries of (N, D) float32 embeddings of queries; None where there are no queries.
+        carried: with which the next clip of the film goes on, of a model that carries its queries on; else None.
+        instances: of the whole clip, where the merge makes instances of queries; else None.
+    """
+
+    predictions: list[Prediction]
+    embeds: list[np.ndarray | None]
+    carried: Tensor | None
+    instances: tuple[TrackedInstance, ...] | None
+
+
+def predict_clip(
+    network: Network, images: Sequence[np.ndarray], views: Views, carried: Tensor | None = None
+) -> ClipPredictions:
+    """The predictions of the frames of a clip, which the network sees at once.
+
+    Args:
+        network: of a model that reads clips.
+        images: T of (H, W, C) uint8, of one size.
+        views: averaged over.
+        carried: of the clip before.
+
+    Raises:
+        UserError: several views of a model that carries its queries on.
+    """
+    placement = plan_tiles((images[0].shape[0], images[0].shape[1]), None, network.evaluation_size).placement
+    frames = (resize_image(image_tensor(image), placement.content) for image in images)
+    tensor = torch.stack([pad_bottom_right(frame, placement.padded) for frame in frames]).to(network.device)
+    placements = [placement] * len(images)
+    options = {"frames": len(images)} | ({} if carried is None else {"queries": carried})
+    with torch.inference_mode():
+        seen = network.normalised(tensor, padding_mask(placements))
+        output = forward_views(partial(network.output_of, **options), seen, views)
+    is_masks = isinstance(output, MaskOutput)
+    carried = output.next_queries if is_masks else None
+    if carried is not None and not views.is_single:
+        raise UserError(
+            "This model carries its queries from frame to frame, of one view: leave --scales and --flip out."
+        )
+    embeds = list(output.query_embed.float().cpu().numpy()) if is_masks else [None] * len(images)
+    instances, count = None, getattr(network.merge, "instances", None)
+    if is_masks and count is not None:
+        (instances,) = clip_instances(output, network.taxonomy, placements, count)
+    return ClipPredictions(merge(output, network.taxonomy, network.merge, placements), embeds, carried, instances)
+
+
 def _window_output(
     network: Network, image: np.ndarray | RasterImage | Tensor, window: Window, placement: Placement, views: Views
 ) -> ModelOutput:
-    pixels = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image_tensor(image[window.slices])
-    crop = resize_image(pixels, placement.content)
-    tensor = pad_bottom_right(crop, placement.padded)[None].to(network.device)
+    part = image[:, *window.slices].cpu() if isinstance(image, Tensor) else image[window.slices]
+    tensor = _fitted(part, placement).to(network.device)
     with torch.inference_mode():
         return _output(network, tensor, [placement], views)
+
+
+def _fitted(image: np.ndarray | Tensor, placement: Placement) -> Tensor:
+    """(1, C, *padded) uint8 of (H, W, C) or of a (C, H, W) tensor."""
+    pixels = image if isinstance(image, Tensor) else image_tensor(image)
+    return pad_bottom_right(resize_image(pixels, placement.content), placement.padded)[None]
 
 
 def _output(network: Network, images: Tensor, placements: Sequence[Placement], views: Views) -> ModelOutput:

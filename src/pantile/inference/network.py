@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.fit import FitConfig
+from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.windows import Windows, forward_windows
 from pantile.merge import MergeConfig
 
@@ -26,6 +28,7 @@ class Network:
         merge: how its outputs become predictions.
         windows: of its input that the network sees one by one; None is the input as a whole.
         pad_value: 0..255, what padding is before the normalisation; None is 0 after it.
+        clips: windows of a film that it sees at once, by ``forward(images, frames=T)``; None sees single images.
     """
 
     forward: Callable[..., ModelOutput]
@@ -36,6 +39,7 @@ class Network:
     merge: MergeConfig
     windows: Windows | None = None
     pad_value: int | None = None
+    clips: ClipWindows | None = None
 
     @property
     def device(self) -> torch.device:
@@ -45,9 +49,10 @@ class Network:
         """What ``forward`` takes, of pixels; see ``normalise``."""
         return normalise(images, padding, self.mean, self.std, self.pad_value)
 
-    def output_of(self, images: Tensor) -> ModelOutput:
-        """``forward``, averaged over windows where there are any."""
-        return self.forward(images) if self.windows is None else forward_windows(self.forward, images, self.windows)
+    def output_of(self, images: Tensor, **options: object) -> ModelOutput:
+        """``forward``, averaged over windows where there are any. ``options`` go to the model."""
+        forward = partial(self.forward, **options) if options else self.forward
+        return forward(images) if self.windows is None else forward_windows(forward, images, self.windows)
 
 
 def normalise(

@@ -1,4 +1,4 @@
-"""Labels of other tools and data sets to and from panoptic maps: one file per format, one loop for all."""
+"""Labels of other tools and data sets to and from panoptic maps: a file per format in ``formats``, one loop for all."""
 
 from pantile.labels.convert import ConvertOptions, convert
 from pantile.labels.registry import READERS, WRITERS, LabelReader, LabelWriter, readers, register_reader

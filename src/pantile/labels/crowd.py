@@ -51,7 +51,8 @@ def settle_crowd(
     flags, made = Counter(), Counter()
     shapes = []
     for shape in labels.shapes:
-        if shape.is_crowd and _settles(shape.class_index, taxonomy, as_instances, flags, made):
+        k = shape.class_index
+        if shape.is_crowd and k is not None and _settles(k, taxonomy, as_instances, flags, made):
             shape = replace(shape, is_crowd=False)
         shapes.append(shape)
     base = labels.base

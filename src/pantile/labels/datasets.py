@@ -8,8 +8,8 @@ from pantile.contracts.same_classes import match_classes, renumber
 from pantile.data.decoding import decoding
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.layouts import Layout
-from pantile.labels.label_frames import frame_of_map
-from pantile.labels.missing import noting_missing
+from pantile.labels.photos.label_frames import frame_of_map
+from pantile.labels.reading.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
 
 

@@ -10,9 +10,10 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
-from pantile.labels.rasterise import covered_pixels, union
+from pantile.labels.reading.rasterise import covered_pixels, union
 from pantile.labels.source import ImageLabels, Shape
 
+VOID_CLASS = -1
 RULES = ("error", "smaller-on-top", "larger-on-top", "last-on-top")
 
 
@@ -25,6 +26,9 @@ class Painted:
         segments_in, pixels_in: per class index, before overlaps were decided.
         decided: (class on top, class below) to pixels; a pixel of n segments counts n - 1 times.
         covered: class index to segments that have no pixel left.
+        joined: class index to shapes that are further parts of a segment.
+
+    Void regions have the class index -1.
     """
 
     panoptic: PanopticMap
@@ -32,6 +36,7 @@ class Painted:
     pixels_in: Counter = field(default_factory=Counter)
     decided: Counter = field(default_factory=Counter)
     covered: Counter = field(default_factory=Counter)
+    joined: Counter = field(default_factory=Counter)
 
 
 def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Painted:
@@ -39,6 +44,7 @@ def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Pai
 
     Shapes of one group, and of one stuff class, are one segment; where they meet is no overlap. Layers (see
     ``source.Layer``) are painted in order; the rule decides within a layer, for crowd as for all other shapes.
+    A region that is declared void takes pixels as any other, and leaves them void.
     ``last-on-top`` paints shape by shape, as the file draws them; the rules of size compare whole segments, and between
     equal areas the one whose last shape comes later is on top.
 
@@ -68,17 +74,24 @@ def paint(labels: ImageLabels, taxonomy: Taxonomy, rule: str, where: str) -> Pai
         ids[own] = first_id + position
         layer_of[first_id + position] = segments[position].layer
 
-    rows = [*base.segments, *(Segment(first_id + k, s.class_index, s.is_crowd) for k, s in enumerate(segments))]
+    numbered = [(first_id + k, shape) for k, shape in enumerate(segments)]
+    drawn = [Segment(i, shape.class_index, shape.is_crowd) for i, shape in numbered if shape.class_index is not None]
+    rows = [*base.segments, *drawn]
     present = count_pixels(ids)
     painted_ids = np.ascontiguousarray(ids.reshape(labels.size[::-1]).T, dtype=np.int32)
-    painted = Painted(PanopticMap(painted_ids, tuple(row for row in rows if row.id in present)))
+    void = [i for i, shape in numbered if shape.class_index is None]
+    without_void = np.where(np.isin(painted_ids, void), VOID_ID, painted_ids) if void else painted_ids
+    painted = Painted(PanopticMap(without_void, tuple(row for row in rows if row.id in present)))
     _count_in(painted, base)
-    class_of = np.zeros(first_id + len(segments), dtype=np.int64)
+    class_of = np.full(first_id + len(segments), VOID_CLASS, dtype=np.int64)
     class_of[[row.id for row in rows]] = [row.class_index for row in rows]
     for row in base.segments:
         _count_losses(painted, painted_ids[base.ids == row.id], row.id, class_of)
     for position, shape in enumerate(segments):
+        if shape.class_index is None:
+            continue
         painted.segments_in[shape.class_index] += 1
+        painted.joined[shape.class_index] += len(members[position]) - 1
         painted.pixels_in[shape.class_index] += len(pixels[position])
         _count_losses(painted, ids[pixels[position]], first_id + position, class_of)
     painted.covered.update(row.class_index for row in rows if row.id not in present)
@@ -89,7 +102,7 @@ def group_shapes(shapes: Sequence[Shape], taxonomy: Taxonomy) -> list[list[int]]
     """Positions of the shapes of each segment: of one group, of one stuff class, or one alone; by their last shape."""
     groups: dict[tuple, list[int]] = {}
     for position, shape in enumerate(shapes):
-        is_stuff = not taxonomy.classes[shape.class_index].is_thing
+        is_stuff = shape.class_index is not None and not taxonomy.classes[shape.class_index].is_thing
         alone = ("alone", position) if shape.group is None else ("group", shape.group)
         key = (shape.class_index, shape.is_crowd, shape.layer, ("stuff",) if is_stuff else alone)
         groups[key] = [*groups.pop(key, []), position]
@@ -149,7 +162,8 @@ def _refuse_overlap(
     if not len(rivals):
         return
     other = segments[int(rivals[0]) - first_id]
-    names = [f"{s.what} ({taxonomy.classes[s.class_index].name})" for s in (other, shape)]
+    classes = [*taxonomy.names, "void"]
+    names = [f"{s.what} ({classes[VOID_CLASS if s.class_index is None else s.class_index]})" for s in (other, shape)]
     raise UserError(
         f"{where}: {names[0]} and {names[1]} overlap in {int((rivals == rivals[0]).sum())} pixels: say which is on top "
         "with --overlap smaller-on-top, larger-on-top or last-on-top, or correct the labels."

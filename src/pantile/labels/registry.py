@@ -2,7 +2,7 @@
 
 A format registers its reader, and its writer where there is a way back, in its own file::
 
-    @register_reader("my-format")
+    @register_reader("my-format", fits=is_my_format)
     def open_my_format(src: Path, options: ReadOptions) -> LabelSource: ...
 
     @WRITERS.register("my-format")
@@ -31,6 +31,8 @@ Open = TypeVar("Open", bound=Callable[[Path, ReadOptions], LabelSource])
 class LabelWriter(Protocol):
     """Writes labels into an empty folder; made from the folder and the taxonomy.
 
+    One that is a ``CollectedRows``, and keeps nothing else of an image, may write its images in several processes.
+
     Attributes:
         images: folder of the images of a split, with ``{split}`` in it.
     """
@@ -56,16 +58,19 @@ class LabelReader:
         options: fields of ``ReadOptions`` that it takes; about the rest its files speak for themselves.
         coordinates: labels are coordinates, and may tell themselves in which frame of a photo.
         described: a ``dataset.yaml`` in the folder is Pantile's; False where the format has a file of that name.
+        fits: a path to what gives it away as of this format, such as the name of a file; None for others. It raises
+            nothing. A reader without it, as of a variant of another, is never taken by itself.
     """
 
     open: Callable[[Path, ReadOptions], LabelSource]
     options: tuple[str, ...] = ("things", "stuff", "classes", "images")
     coordinates: bool = False
     described: bool = True
+    fits: Callable[[Path], str | None] | None = None
 
 
-READERS: Registry[LabelReader] = Registry("label format", "pantile.labels")
-WRITERS: Registry[Callable[[Path, Taxonomy], LabelWriter]] = Registry("label format to write", "pantile.labels")
+READERS: Registry[LabelReader] = Registry("label format", "pantile.labels.formats")
+WRITERS: Registry[Callable[[Path, Taxonomy], LabelWriter]] = Registry("label format to write", "pantile.labels.formats")
 
 
 def register_reader(
@@ -73,12 +78,13 @@ def register_reader(
     options: tuple[str, ...] = LabelReader.options,
     coordinates: bool = False,
     described: bool = True,
+    fits: Callable[[Path], str | None] | None = None,
 ) -> Callable[[Open], Open]:
     """A decorator of ``open``; see ``LabelReader`` for the arguments."""
     home = calling_module()
 
     def add(opener: Open) -> Open:
-        READERS.register(name, home)(LabelReader(opener, options, coordinates, described))
+        READERS.register(name, home)(LabelReader(opener, options, coordinates, described, fits))
         return opener
 
     return add

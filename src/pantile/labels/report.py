@@ -13,27 +13,38 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.crowd import CrowdCounts
 from pantile.data.label_rows import count_pixels
-from pantile.labels.source import Dropped
-from pantile.labels.turned_photos import TurnedPhotos
+from pantile.labels.photos.turned_photos import TurnedPhotos
+from pantile.labels.source import Dropped, LeftOut
 
 FILE_NAME = "convert_report.json"
+COUNTERS = (
+    *("images", "segments_in", "segments_out", "pixels_in", "pixels_out", "decided", "joined", "dropped"),
+    *("flags_dropped", "made_instances", "unnumbered", "gap", "stuff_in_segments"),
+)
 CROWD_REMEDY = "if they are single objects, convert with --crowd-as-instances"
 COVERED = "covered entirely by other segments"
+
+
+def _nothing() -> list[int]:
+    return [0, 0]
 
 
 @dataclass
 class Report:
     """Counts over all images; classes by name.
 
-    The books balance. Per class, ``segments_in`` = ``segments_out`` + segments covered (in ``dropped``) + segments
-    lost, and ``pixels_in`` = ``pixels_out`` + pixels decided against it + pixels lost. Segments that merge are lost as
-    segments, not as pixels. What ``--gap`` fills comes on top of ``pixels_in``, and may add a segment.
+    The books balance. An annotation becomes a segment, a further part of one (``joined``), or is ``dropped``; what a
+    reader could not give is in ``left_out``. Per class, ``segments_in`` = ``segments_out`` + segments covered (in
+    ``dropped``) + segments lost, and ``pixels_in`` = ``pixels_out`` + pixels decided against it + pixels lost. Segments
+    that merge are lost as segments, not as pixels. What ``--gap`` fills comes on top of ``pixels_in``, and may add a
+    segment.
 
     Attributes:
         taxonomy: of the source.
         images: split to number of images.
         segments_in, segments_out, pixels_in, pixels_out: per class.
         decided: (class on top, class below) to pixels.
+        joined: class to annotations that became further parts of a segment.
         dropped: (class, reason) to number of annotations.
         first_dropped: (class, reason) to the first place.
         lost: (class, reason) to [segments, pixels]: what the target cannot hold.
@@ -45,6 +56,8 @@ class Report:
         void_pixels: in the target.
         turned: photos with an orientation tag.
         notes: assumptions, one sentence each.
+        left_out: images, annotations, classes and files that the reader saw and did not give.
+        stuff_in_segments: class of stuff to images of the target that have it in several segments.
         problems: of the photos, which `pantile data check` would call errors.
     """
 
@@ -55,17 +68,20 @@ class Report:
     pixels_in: Counter = field(default_factory=Counter)
     pixels_out: Counter = field(default_factory=Counter)
     decided: Counter = field(default_factory=Counter)
+    joined: Counter = field(default_factory=Counter)
     dropped: Counter = field(default_factory=Counter)
     first_dropped: dict[tuple[str, str], str] = field(default_factory=dict)
-    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    lost: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(_nothing))
     crowd: dict[str, CrowdCounts] = field(default_factory=dict)
     flags_dropped: Counter = field(default_factory=Counter)
     made_instances: Counter = field(default_factory=Counter)
     unnumbered: Counter = field(default_factory=Counter)
     gap: Counter = field(default_factory=Counter)
     void_pixels: int = 0
+    stuff_in_segments: Counter = field(default_factory=Counter)
     turned: TurnedPhotos = field(default_factory=TurnedPhotos)
     notes: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def lose(self, class_name: str, reason: str, segments: int, pixels: int) -> None:
@@ -85,6 +101,21 @@ class Report:
         counts = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
         counts.add(panoptic.segments, count_pixels(panoptic.ids))
 
+    def add(self, other: "Report") -> None:
+        """What another report says of further images, in their order."""
+        for name in COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        for key, where in other.first_dropped.items():
+            self.first_dropped.setdefault(key, where)
+        for key, (segments, pixels) in other.lost.items():
+            self.lose(*key, segments, pixels)
+        for split, counts in other.crowd.items():
+            own = self.crowd.setdefault(split, CrowdCounts(self.taxonomy))
+            own.regions.update(counts.regions)
+            own.pixels.update(counts.pixels)
+        self.void_pixels += other.void_pixels
+        self.turned.add(other.turned)
+
     def crowd_of(self, class_index: int) -> tuple[int, int]:
         """Crowd regions of a class in all splits, and their pixels."""
         both = [counts.of(class_index) for counts in self.crowd.values()]
@@ -94,7 +125,11 @@ class Report:
     def warnings(self) -> list[str]:
         """What `pantile data check` would call an error in the target, one sentence each."""
         crowd = [f"{split}: {text}" for split, own in self.crowd.items() for text in own.warnings(CROWD_REMEDY)]
-        return [*self.problems, *crowd]
+        stuff = [
+            f"{name} is stuff and has several segments in {n:,} images: `pantile data check --fix` merges them."
+            for name, n in self.stuff_in_segments.items()
+        ]
+        return [*self.problems, *crowd, *stuff]
 
     @property
     def all_notes(self) -> list[str]:
@@ -102,11 +137,14 @@ class Report:
         made = [f"{name}: {n:,} instances were crowd." for name, n in self.made_instances.items()]
         flags = [f"{name} is stuff, never crowd: {n:,} flags dropped." for name, n in self.flags_dropped.items()]
         pooled = [f"{name}: in {n:,} images, what has no number is crowd." for name, n in self.unnumbered.items()]
-        return [*self.notes, *made, *flags, *pooled]
+        joined = [f"{name}: {n:,} shapes are further parts of a segment." for name, n in self.joined.items() if n]
+        return [*self.notes, *made, *flags, *pooled, *joined]
 
     def count_out(self, held: PanopticMap) -> None:
         """What the target holds of one image."""
         areas = count_pixels(held.ids)
+        stuff = Counter(s.class_index for s in held.segments if not self.taxonomy.classes[s.class_index].is_thing)
+        self.stuff_in_segments.update(self.taxonomy.names[k] for k, n in stuff.items() if n > 1)
         self.void_pixels += areas.get(VOID_ID, 0)
         for segment in held.segments:
             name = self.taxonomy.names[segment.class_index]
@@ -140,6 +178,8 @@ class Report:
                 {"class": name, "reason": reason, "annotations": n, "first": self.first_dropped[name, reason]}
                 for (name, reason), n in self.dropped.most_common()
             ],
+            "joined": dict(+self.joined),
+            "left_out": [vars(own) for own in self.left_out],
             "lost": [
                 {"class": name, "reason": reason, "segments": segments, "pixels": pixels}
                 for (name, reason), (segments, pixels) in self.lost.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.labels.label_frames import Framed
+from pantile.labels.photos.label_frames import Framed
 
 
 class Layer(IntEnum):
@@ -27,7 +27,7 @@ class Shape:
 
     Attributes:
         mask: pycocotools' compressed run lengths, of the image's size.
-        class_index: in the source's taxonomy.
+        class_index: in the source's taxonomy; None for a region that the tool declares void.
         what: the annotation in messages, such as ``"annotation 12"``.
         is_crowd: a region of things that are not separated.
         group: shapes of one class with the same group are one segment; None for a segment of its own.
@@ -35,7 +35,7 @@ class Shape:
     """
 
     mask: dict
-    class_index: int
+    class_index: int | None
     what: str
     is_crowd: bool = False
     group: int | str | None = None
@@ -55,6 +55,27 @@ class Dropped:
     class_name: str
     reason: str
     where: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a reader saw and does not give, so that nothing vanishes without a word.
+
+    Attributes:
+        what: ``"images"``, ``"annotations"``, ``"classes"`` or ``"files"``.
+        count: how many.
+        text: the sentence for the report, with the number in it.
+    """
+
+    what: str
+    count: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Note = str | LeftOut
 
 
 @dataclass(frozen=True)
@@ -113,12 +134,12 @@ class LabelSource:
     Attributes:
         taxonomy: the classes of all splits.
         splits: at least one.
-        notes: what the reader assumed or left out, one sentence each, for the report.
+        notes: what the reader assumed, one sentence each, and what it left out, for the report.
     """
 
     taxonomy: Taxonomy
     splits: tuple[SourceSplit, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +154,9 @@ class ReadOptions:
         skip_missing: images of which a file is missing are left out, which a note of the source says.
         orientation: ``"upright"`` or ``"stored"``: what labels of photos with an orientation tag lie on, where they do
             not tell; of labels that are coordinates, for all such photos.
+        outline: ``"centres"`` or ``"edges"``: what polygons run along, see ``reading.outlines``; None for what the
+            files tell, else edges.
+        scratch: a folder that lives as long as the conversion, for photos that come within labels.
     """
 
     splits: tuple[str, ...] = ()
@@ -142,3 +166,5 @@ class ReadOptions:
     stuff: tuple[str, ...] = ()
     skip_missing: bool = False
     orientation: str | None = None
+    outline: str | None = None
+    scratch: Path | None = None

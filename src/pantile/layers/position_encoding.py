@@ -45,16 +45,32 @@ def sine_positions(sizes: Sizes, channels: int, device: torch.device) -> Tensor:
         the row, the second half the column.
     """
     half = channels // 2
-    frequency = 10000 ** (2 * torch.arange(half // 2, device=device, dtype=torch.float32) / half)
-
-    def encode(length: int) -> Tensor:
-        coordinate = torch.arange(1, length + 1, device=device, dtype=torch.float32)
-        angle = (coordinate / (length + 1e-6) * 2 * math.pi)[:, None] / frequency
-        return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
-
     maps = []
     for height, width in sizes:
-        rows = encode(height)[:, None].expand(height, width, half)
-        columns = encode(width)[None].expand(height, width, half)
+        rows = _encoded(height, half, device)[:, None].expand(height, width, half)
+        columns = _encoded(width, half, device)[None].expand(height, width, half)
         maps.append(torch.cat([rows, columns], dim=2).flatten(0, 1))
     return torch.cat(maps)
+
+
+@cached_by_arguments
+def sine_times(frames: int, channels: int, device: torch.device) -> Tensor:
+    """The same of the frames of a clip, the last of which is 2 pi (Cheng et al. 2021, arXiv:2112.10764).
+
+    Args:
+        frames: T.
+        channels: C, a multiple of two.
+        device: of the result.
+
+    Returns:
+        (T, C) float32.
+    """
+    return _encoded(frames, channels, device)
+
+
+def _encoded(length: int, channels: int, device: torch.device) -> Tensor:
+    """(length, channels): sines and cosines of the coordinates 1..length, scaled to 2 pi."""
+    frequency = 10000 ** (2 * torch.arange(channels // 2, device=device, dtype=torch.float32) / channels)
+    coordinate = torch.arange(1, length + 1, device=device, dtype=torch.float32)
+    angle = (coordinate / (length + 1e-6) * 2 * math.pi)[:, None] / frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)

@@ -64,6 +64,8 @@ class SetCriterionConfig:
         points: per mask.
         oversample: candidates per kept point, >= 1.
         importance: 0..1, share of the points that are the most uncertain candidates.
+        clips: "whole", one matching for a clip and its segments (Mask2Former for video); "frames", each frame is an
+            image of its own, as in VidEoMT's code.
         drop_removed_targets: False also matches segments of the table without a pixel, as the originals do with what
             the random crop removed.
     """
@@ -77,6 +79,7 @@ class SetCriterionConfig:
     points: int = 12544
     oversample: float = 3.0
     importance: float = 0.75
+    clips: Literal["whole", "frames"] = "whole"
     drop_removed_targets: bool = True
 
     def __post_init__(self) -> None:
@@ -139,6 +142,8 @@ class SetCriterion(Criterion):
             FloatingPointError: an output is not finite.
         """
         config = self.config
+        if config.clips == "frames":
+            targets = targets.as_images()
         outputs = (*output.layers, output)
         masks = self._masks(targets)
         matches = self._match(outputs, masks, targets, generator)

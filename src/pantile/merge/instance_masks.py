@@ -68,7 +68,7 @@ def instances_of_strips(
         From the highest score to the lowest, equals in the order of the candidates.
     """
     queries = distinct_queries(candidates)
-    masks = _encode(strips, len(queries), size)
+    masks = encode_masks(strips, len(queries), size)
     position = {query: p for p, query in enumerate(queries)}
     found = []
     for candidate in candidates:
@@ -79,7 +79,7 @@ def instances_of_strips(
     return tuple(sorted(found, key=lambda instance: -instance.score))
 
 
-def _encode(strips: Iterable[MaskStrip], queries: int, size: tuple[int, int]) -> list[tuple[dict, float] | None]:
+def encode_masks(strips: Iterable[MaskStrip], queries: int, size: tuple[int, int]) -> list[tuple[dict, float] | None]:
     """COCO encoding and mean probability of each mask, None for an empty one.
 
     COCO counts runs down the columns, and a strip holds whole columns, so its borders between inside and outside are

@@ -52,11 +52,12 @@ def instances_of(
     Returns:
         From the highest score to the lowest, equals in the order of the candidates.
     """
-    measured = (_measured(strip, mask_threshold) for strip in strips)
-    return instances_of_strips(measured, candidates, size)
+    seen = (measured(strip, mask_threshold) for strip in strips)
+    return instances_of_strips(seen, candidates, size)
 
 
-def _measured(strip: MaskTile, mask_threshold: float) -> MaskStrip:
+def measured(strip: MaskTile, mask_threshold: float) -> MaskStrip:
+    """What lies inside of each mask of a strip whose probabilities are above the threshold."""
     inside = strip.probability > mask_threshold
     sums = (strip.probability * inside).sum(dim=(0, 2), dtype=torch.float64)
     return MaskStrip(strip.top, inside.transpose(0, 1).flatten(1).cpu().numpy(), sums.cpu().numpy())

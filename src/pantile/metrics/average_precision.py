@@ -40,7 +40,16 @@ def _show(result: AveragePrecisionResult) -> None:
 
 
 @register_metric(
-    "average_precision", task="instance", arguments=lambda batch: (batch.instances, batch.truths), show=_show
+    "average_precision",
+    task="instance",
+    arguments=lambda batch: (batch.instances, batch.truths),
+    show=_show,
+    validated={
+        "ap": lambda result: result.ap,
+        "ap50": lambda result: result.ap50,
+        "ap75": lambda result: result.ap75,
+    },
+    label="AP",
 )
 class MaskAveragePrecision(Metric):
     """Mask AP and AR over a dataset; adds up over batches and processes.

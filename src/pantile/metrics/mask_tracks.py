@@ -7,7 +7,7 @@ import numpy as np
 from pycocotools.mask import area, iou
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap
+from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.run_lengths import encode_segments
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.videos import TrackedInstance
@@ -34,24 +34,43 @@ def tracks_of(frames: Sequence[PanopticMap], taxonomy: Taxonomy) -> list[MaskTra
     Raises:
         UserError: a segment of a table has no pixel.
     """
-    masks: dict[tuple[int, int], list[dict | None]] = {}
-    segments: dict[tuple[int, int], list] = {}
-    for number, frame in enumerate(frames):
-        things = [s for s in frame.segments if taxonomy.classes[s.class_index].is_thing]
-        ids = id_map(frame, "map")
-        for segment, mask in zip(things, encode_segments(as_array(ids), [s.id for s in things]), strict=True):
-            key = segment.class_index, segment.id
-            masks.setdefault(key, [None] * len(frames))[number] = mask
-            segments.setdefault(key, []).append(segment)
-    return [
-        MaskTrack(
-            class_index,
-            float(np.mean([s.score for s in seen])),
-            tuple(masks[class_index, track]),
-            all(s.is_crowd for s in seen),
-        )
-        for (class_index, track), seen in segments.items()
-    ]
+    tracks = GrowingTracks(taxonomy)
+    for frame in frames:
+        tracks.add(frame)
+    return tracks.finished()
+
+
+class GrowingTracks:
+    """``tracks_of`` of frames that come one by one; of each only the run lengths are kept."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._frames = 0
+        self._seen: dict[tuple[int, int], list[tuple[int, Segment, dict]]] = {}
+
+    def add(self, frame: PanopticMap) -> None:
+        """The next frame.
+
+        Raises:
+            UserError: a segment of the table has no pixel.
+        """
+        things = [s for s in frame.segments if self._taxonomy.classes[s.class_index].is_thing]
+        masks = encode_segments(as_array(id_map(frame, "map")), [s.id for s in things])
+        for segment, mask in zip(things, masks, strict=True):
+            self._seen.setdefault((segment.class_index, segment.id), []).append((self._frames, segment, mask))
+        self._frames += 1
+
+    def finished(self) -> list[MaskTrack]:
+        """The tracks of all frames so far."""
+        tracks = []
+        for (class_index, _), seen in self._seen.items():
+            masks: list[dict | None] = [None] * self._frames
+            for number, _, mask in seen:
+                masks[number] = mask
+            segments = [segment for _, segment, _ in seen]
+            score = float(np.mean([s.score for s in segments]))
+            tracks.append(MaskTrack(class_index, score, tuple(masks), all(s.is_crowd for s in segments)))
+        return tracks
 
 
 def areas_of_track(track: TrackedInstance) -> np.ndarray:

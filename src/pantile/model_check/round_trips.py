@@ -32,6 +32,13 @@ from pantile.predict import load
 SIDE = 65
 #: generated, with the labels that a run's report evaluates on
 RECORD = RunRecord("scenes:2", versions="check_model")
+#: the same for what trains on clips
+VIDEO_RECORD = RunRecord("video-scenes:2,frames=3,size=65", versions="check_model")
+
+
+def record_for(subject: Subject) -> RunRecord:
+    """Images, or videos where the recipe asks for clips."""
+    return RECORD if subject.run.augment.clip is None else VIDEO_RECORD
 
 
 def short_run(config: RunConfig) -> RunConfig:
@@ -60,10 +67,11 @@ class KeepOutput(Callback):
 @torch.no_grad()
 def it_trains_and_its_files_open(subject: Subject, run: Path) -> Iterator[str]:
     """Two rounds of saving and opening, from both kinds of file that a run leaves."""
-    training_set, validation_set = RECORD.datasets()
+    record = record_for(subject)
+    training_set, validation_set = record.datasets()
     keep = KeepOutput(subject.images(2))
     with expecting("train fails", "mend what the error names"):
-        train(short_run(subject.run), training_set, validation_set, run, record=RECORD, callbacks=[keep])
+        train(short_run(subject.run), training_set, validation_set, run, record=record, callbacks=[keep])
     again = run.with_name("again.safetensors")
     with expecting("what training saved cannot be opened", "mend what the error names"):
         checkpoint = load_checkpoint(run / LAST)
@@ -80,11 +88,11 @@ def it_trains_and_its_files_open(subject: Subject, run: Path) -> Iterator[str]:
 
 def eval_works(subject: Subject, run: Path) -> None:
     with expecting("eval fails", "mend what the error names"):
-        evaluate(load_checkpoint(run), RECORD.datasets()[1], limit=1)
+        evaluate(load_checkpoint(run), record_for(subject).datasets()[1], limit=1)
 
 
 def predict_works(subject: Subject, run: Path) -> Iterator[str]:
-    image = RECORD.datasets()[1].load_image(0)
+    image = record_for(subject).datasets()[1].load_image(0)
     with expecting("predict fails", "mend what the error names"):
         predictor = load(run, device="cpu")
         result = predictor(image)

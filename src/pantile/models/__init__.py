@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "fold": ("fold_batch_norms",),
         "kmax": ("KMaXConfig", "KMaXDeepLab", "kmax_nano_config"),
         "mask2former": ("Mask2Former", "Mask2FormerConfig", "mask2former_nano_config"),
+        "mask2former_video": ("VideoMask2Former", "VideoMask2FormerConfig", "mask2former_video_nano_config"),
         "maskformer": ("MaskFormer", "MaskFormerConfig", "maskformer_nano_config"),
         "max_deeplab": ("MaXDeepLab", "MaXDeepLabConfig", "max_deeplab_l_config", "max_nano_config"),
         "panoptic_deeplab": (
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "segmenter": ("Segmenter", "SegmenterConfig", "segmenter_nano_config"),
         "semask": ("SeMask", "SeMaskConfig", "semask_nano_config"),
         "upernet": ("UPerNet", "UPerNetConfig", "upernet_nano_config"),
+        "videomt": ("VidEoMT", "VidEoMTConfig", "videomt_nano_config"),
         "vit_adapter": ("ViTAdapterConfig", "ViTAdapterMask2Former", "vit_adapter_nano_config"),
     },
 )

@@ -19,7 +19,7 @@ Outputs equal those of the original code and of Hugging Face's. Differences in h
 The original's settings that no released model uses are left out: pre-norm, dropout, other pixel decoders.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from pantile.backbones import create_backbone
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
+from pantile.layers.clip_axes import frames_side_by_side, joined_frames, of_every_frame
 from pantile.layers.cosine_linear import CosineLinear
 from pantile.layers.frozen_batch_norm import freeze_batch_norms
 from pantile.layers.transformer import FeedForward, MultiHeadAttention, Perceptron
@@ -161,8 +162,11 @@ class Mask2Former(PanopticModel):
             ``mask_logits`` at stride 4, for a sigmoid. ``layers`` holds one output per decoder layer, predicted from
             the queries that enter it, also at stride 4.
         """
-        features = self.backbone(images.contiguous(memory_format=torch.channels_last))
-        return self.decode(features, self.training if layer_outputs is None else layer_outputs)
+        return self.decode(self.extract(images), self.training if layer_outputs is None else layer_outputs)
+
+    def extract(self, images: Tensor) -> dict[str, Tensor]:
+        """The backbone's features by name."""
+        return self.backbone(images.contiguous(memory_format=torch.channels_last))
 
     def make_backbone(self) -> nn.Module:
         """Of the config."""
@@ -175,15 +179,24 @@ class Mask2Former(PanopticModel):
             drop_path=config.backbone_drop_path,
         )
 
-    def decode(self, features: dict[str, Tensor], keep: bool) -> MaskOutput:
-        """All but the backbone: of its features by name; ``keep`` what is predicted before each layer."""
-        pixels = self.pixel_decoder({name: features[name] for name in ("res2", "res3", "res4", "res5")})
-        values = [memory + row for memory, row in zip(pixels.memory, self.level_embed, strict=True)]
-        keys = [value + position for value, position in zip(values, pixels.positions, strict=True)]
-        # resize(E . F) = E . resize(F)
-        coarse_embeds = [_resize(pixels.embed.detach(), size).flatten(2) for size in pixels.sizes]
+    def decode(self, features: dict[str, Tensor], keep: bool, frames: int = 1) -> MaskOutput:
+        """All but the backbone.
 
-        queries = self.query_content.expand(pixels.embed.shape[0], -1, -1)
+        Args:
+            features: of B images, by name.
+            keep: what is predicted before each layer.
+            frames: T; with more than 1, queries look at all frames of their clip.
+        """
+        pixels = self.pixel_decoder({name: features[name] for name in ("res2", "res3", "res4", "res5")})
+        levels = zip(pixels.memory, self.level_embed, strict=True)
+        values = [joined_frames(memory + row, frames) for memory, row in levels]
+        keys = [value + place for value, place in zip(values, self.key_positions(pixels, frames), strict=True)]
+        # resize(E . F) = E . resize(F)
+        coarse_embeds = [
+            frames_side_by_side(_resize(pixels.embed.detach(), size).flatten(2), frames) for size in pixels.sizes
+        ]
+
+        queries = self.query_content.expand(pixels.embed.shape[0] // frames, -1, -1)
         middle = queries
         outputs = []
         for index, layer in enumerate(self.layers):
@@ -191,18 +204,24 @@ class Mask2Former(PanopticModel):
             normed = self.query_norm(queries)
             embed = self.mask_embed(normed)
             if keep or self.steer is not None:
-                outputs.append(self._predict(normed, embed, pixels))
+                outputs.append(self._predict(normed, embed, pixels, frames))
             if self.steer is None:
                 logits = embed.detach() @ coarse_embeds[level].to(embed.dtype)
             else:
-                logits = _resize(self.steer(index, outputs[-1]).detach(), pixels.sizes[level]).flatten(2)
+                steered = _resize(self.steer(index, outputs[-1]).detach(), pixels.sizes[level]).flatten(2)
+                logits = frames_side_by_side(steered, frames)
             queries = layer(queries, self.query_position, keys[level], values[level], attention_area(logits))
             if index < LAYERS_BEFORE_MIDDLE:
                 middle = queries
 
         normed = self.query_norm(queries)
-        final = self._predict(normed, self.mask_embed(normed), pixels)
+        final = self._predict(normed, self.mask_embed(normed), pixels, frames)
+        middle = of_every_frame(middle, frames)
         return replace(final, layers=tuple(outputs) if keep else (), middle_queries=middle)
+
+    def key_positions(self, pixels: DecodedPixels, frames: int) -> Sequence[Tensor]:
+        """(T S, C) of each stride: what tells queries where a pixel is. ``frames`` is T."""
+        return pixels.positions
 
     def no_weight_decay(self) -> set[str]:
         """As everywhere, but the pixel decoder's level embedding decays: in the original it is a bare parameter, where
@@ -235,15 +254,17 @@ class Mask2Former(PanopticModel):
             query_channels=config.channels,
         )
 
-    def _predict(self, normed: Tensor, embed: Tensor, pixels: DecodedPixels) -> MaskOutput:
-        """The output for queries (B, N, C) and their mask embeddings (B, N, D)."""
+    def _predict(self, normed: Tensor, embed: Tensor, pixels: DecodedPixels, frames: int) -> MaskOutput:
+        """The output for queries (B / T, N, C) and their mask embeddings (B / T, N, D)."""
+        embed = of_every_frame(embed, frames)
         logits = embed @ pixels.embed.flatten(2).to(embed.dtype)
         return MaskOutput(
-            class_logits=self.classifier(normed),
+            class_logits=of_every_frame(self.classifier(normed), frames),
             mask_logits=logits.unflatten(2, pixels.embed.shape[2:]),
             query_embed=embed,
             pixel_embed=pixels.embed,
             pixel_feature=pixels.feature,
+            frames=frames,
         )
 
 

@@ -6,15 +6,18 @@ from typing import Any, overload
 
 import numpy as np
 
+from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_files import open_image
 from pantile.data.orientation import UPRIGHT, check_frame
 from pantile.data.raster_file import RasterImage
 from pantile.inference.tiles import Tiling, Track
+from pantile.merge.registry import MergeConfig
 from pantile.predict.arrays import is_batch
+from pantile.predict.inferred import Inferred
 from pantile.predict.result import PanopticResult
 from pantile.predict.sources import Source, as_pixels
-from pantile.runtime.images import ExportedFile, predict_image
+from pantile.runtime.images import PANOPTIC, ExportedFile, merged, predict_image, run_images, whole_placement
 from pantile.runtime.kinds import KINDS
 
 
@@ -66,6 +69,26 @@ class ExportedPredictor:
             windows = self.tiling is not None
             return open_image(image, self.header.channels, self.reading, self.orientation, windows=windows)
         return as_pixels(image, self.header.channels, self.reading, self.orientation)
+
+    @property
+    def merge_config(self) -> MergeConfig | None:
+        """As ``Predictor.merge_config``; None where the graph merges, with thresholds of its own."""
+        return None if self.header.inside is not None else self.header.merge
+
+    def placement(self, image: np.ndarray) -> Placement:
+        """As ``Predictor.placement``."""
+        return whole_placement(self.header, image)
+
+    def infer(self, images: Sequence[np.ndarray]) -> list[Inferred]:
+        """As ``Predictor.infer``; one by one where the graph takes one image."""
+        placements = [self.placement(image) for image in images]
+        outputs = run_images(self.file, images, placements)
+        return [Inferred(*one) for one in zip(images, outputs, placements, strict=True)]
+
+    def merge(self, inferred: Inferred, config: MergeConfig | None = None) -> PanopticResult:
+        """As ``Predictor.merge``."""
+        prediction = merged(self.header, inferred.output, config or self.header.merge, inferred.placement, PANOPTIC)
+        return PanopticResult(inferred.image, prediction.panoptic, self.taxonomy, prediction.per_class)
 
     def settings(self) -> dict:
         """As ``Predictor.settings``."""

@@ -3,33 +3,28 @@
 import importlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
-from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.data.id_png import save_ids
-from pantile.data.image_files import save_image
 from pantile.predict.distributed import gathered, on_first
-from pantile.predict.georeferenced import write_georeferenced
+from pantile.predict.image_stages import ImageStages
 from pantile.predict.images import BadImage, ImageFile, find_bad, tell_bad
-from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, stamp_of, strays
-from pantile.predict.progress import Progress, no_progress, progress_bars
+from pantile.predict.job import Done, JobFolder, Log, image_ids, refuse_other_settings, strays
+from pantile.predict.progress import no_progress, progress_bars
 from pantile.predict.protocol import ImagePredictor
-from pantile.predict.result import PanopticResult, information
+from pantile.predict.result import information
+from pantile.predict.stages import in_turn, overlapping
 
 if TYPE_CHECKING:
     from pantile.predict.like import GroundTruth
 
-OVERLAY_SIDE = 4096  # overlays of larger images are drawn smaller: few viewers open more, and drawing takes memory
 _REMEDY = "\n--skip-bad predicts the others."
 
 
@@ -64,13 +59,10 @@ class Predicted:
     images: int
     kept: int
 
-
-@dataclass(frozen=True)
-class _Read:
-    """What the network is to see, and the stamp that its file had before it was read."""
-
-    stamp: list[int]
-    source: Any
+    @property
+    def incomplete(self) -> bool:
+        """Whether images were left out."""
+        return bool(self.bad)
 
 
 @dataclass(frozen=True)
@@ -93,9 +85,10 @@ def predict_files(
     """Writes ``annotations/panoptic_predictions.json``, its PNG folder and ``overlays/`` under ``out``.
 
     Files that are no images by their first bytes stop the job before anything is written; others turn out as they are
-    decoded, once, while the network works on the image before. The JSON is written last, by process 0; every finished
-    image is in the log, so that an interrupted job can be resumed. Overlays of images larger than 4096 pixels are drawn
-    smaller.
+    decoded, once. While the network works on an image the next one is read, and the two before it are merged and
+    written; images that are cut into tiles are large, and go one by one. The JSON is written last, by process 0; every
+    finished image is in the log, so that an interrupted job can be resumed. Overlays of images larger than 4096 pixels
+    are drawn smaller.
 
     Args:
         images: of ``find_images``.
@@ -112,22 +105,24 @@ def predict_files(
     share = plan.todo[rank::world_size]
     done: list[Done] = []
     bad: list[BadImage] = []
+    stages = ImageStages(predictor, folder, plan.log.ids, classes, options.overlays, options.skip_bad)
+    order = in_turn if predictor.tiling else overlapping
     with no_progress() if rank else progress_bars() as progress:
         progress.start(len(share))
-        for image, read in zip(share, _read_ahead(predictor, share), strict=True):
-            found = read if bad and not options.skip_bad else _result_of(predictor, read, progress)
-            if isinstance(found, PanopticResult):
-                found = _write(found, image, read.stamp, plan.log.ids[image.name], folder, classes, options, predictor)
-            if isinstance(found, UserError):
-                bad.append(BadImage(image.name, str(found)))
-                if not options.skip_bad:
-                    progress.describe("looking for more bad images")
-                    if predictor.tiling:
-                        break  # its images are large: they are not decoded to be looked at
-            elif isinstance(found, Done):
-                done.append(found)
-                folder.append(found, rank)
-            progress.advance()
+        stages.track = progress.tiles
+        with closing(order(share, stages.read, stages.infer, stages.finish)) as results:
+            for image, found in results:
+                if isinstance(found, UserError):
+                    bad.append(BadImage(image.name, str(found)))
+                    if not options.skip_bad:
+                        progress.describe("looking for more bad images")
+                        stages.only_read = True
+                        if predictor.tiling:
+                            break  # its images are large: they are not decoded to be looked at
+                elif found is not None:
+                    done.append(found)
+                    folder.append(found, rank)
+                progress.advance()
     bad = plan.bad + [one for part in gathered(bad, world_size) for one in part]
     if bad and not options.skip_bad:
         raise UserError(f"{tell_bad(bad, len(images))}{_REMEDY} What is finished is kept: --resume goes on from there.")
@@ -193,77 +188,6 @@ def decisive_settings(predictor: ImagePredictor, like: "GroundTruth | None") -> 
     }
 
 
-def _read_ahead(predictor: ImagePredictor, images: Sequence[ImageFile]) -> Iterator[_Read | UserError]:
-    """Pixels, or the UserError of a file that does not decode; one image ahead of the network.
-
-    Whoever cuts images into tiles has large ones, of which two may not fit into memory: those are given as paths.
-    """
-
-    def read(image: ImageFile) -> _Read | UserError:
-        source = (lambda path: path) if predictor.tiling else predictor.open
-        return _attempt(lambda: _Read(stamp_of(image.path), source(image.path)))
-
-    if predictor.tiling:
-        yield from map(read, images)
-        return
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = None
-        for image in images:
-            behind, ahead = ahead, pool.submit(read, image)
-            if behind is not None:
-                yield behind.result()
-        if ahead is not None:
-            yield ahead.result()
-
-
-def _result_of(predictor: ImagePredictor, read: _Read | UserError, progress: Progress) -> PanopticResult | UserError:
-    if isinstance(read, UserError):
-        return read
-    return _attempt(lambda: predictor(read.source, track=progress.tiles))
-
-
-def _attempt(function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except UserError as error:
-        return error
-
-
-def _write(
-    result: PanopticResult,
-    image: ImageFile,
-    stamp: list[int],
-    image_id: int | str,
-    folder: JobFolder,
-    classes: Taxonomy,
-    options: PredictOptions,
-    predictor: ImagePredictor,
-) -> Done | UserError:
-    """The PNG and the overlay of one image, and a GeoTIFF where it has a place on the Earth."""
-    png, named = folder.png(image.stem), replace(result, taxonomy=classes)
-    target = folder.geotiff(image.stem)
-    placed = _attempt(lambda: write_georeferenced(image.path, named, target, predictor.orientation))
-    if isinstance(placed, UserError):
-        return placed
-    save_ids(result.map, png)
-    if options.overlays:
-        save_image(_overlay(result), folder.overlay(image.stem))
-    height, width = result.map.shape
-    return Done(
-        image.name,
-        stamp,
-        png.stat().st_size,
-        {"id": image_id, "file_name": image.name, "height": height, "width": width},
-        {
-            "image_id": image_id,
-            "file_name": f"{image.stem}.png",
-            "segments_info": named.to_coco(),
-        },
-        placed is not None,
-    )
-
-
 def _finish(
     folder: JobFolder, done: dict[str, Done], ids: dict[str, int | str], categories: Taxonomy, information: dict
 ) -> None:
@@ -283,16 +207,6 @@ def _finish(
             "anew with --overwrite.",
             stacklevel=2,
         )
-
-
-def _overlay(result: PanopticResult) -> np.ndarray:
-    """The overlay, of every n-th pixel where the image is larger than ``OVERLAY_SIDE``."""
-    step = -(-max(result.map.shape) // OVERLAY_SIDE)
-    if step == 1:
-        return result.overlay()
-    seen = np.ascontiguousarray(result.image[::step, ::step])
-    panoptic = PanopticMap(np.ascontiguousarray(result.map[::step, ::step]), result.segments)
-    return replace(result, image=seen, panoptic=panoptic).overlay()
 
 
 def _like() -> ModuleType:

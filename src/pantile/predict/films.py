@@ -1,5 +1,6 @@
-"""Predicting films: frame by frame, tracked, with memory that does not grow with their length."""
+"""Predicting films: frame by frame or window by window, tracked, with memory that does not grow with their length."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -8,14 +9,15 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 
 from pantile.contracts.atomic import replacing
+from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.predictions import Prediction
 from pantile.data.film_writer import writing_film
-from pantile.data.films import BrokenFilm, Film, FilmFrame
+from pantile.data.films import BrokenFilm, Film
 from pantile.data.id_png import save_ids
 from pantile.data.image_files import read_panoptic_png
 from pantile.data.segment_rows import segments_info
-from pantile.inference.images import predict_frame
+from pantile.inference.films import run_film
 from pantile.merge.tracking.tracker import TRACKERS, TrackConfig, Tracker
 from pantile.predict.files import PredictOptions, decisive_settings
 from pantile.predict.film_folder import FilmFolder, FilmLog
@@ -25,7 +27,7 @@ from pantile.predict.progress import rich_bars
 from pantile.visualize.film_colors import FilmColors
 from pantile.visualize.overlay import overlay
 
-STATE_EVERY = 25  # frames; so many are predicted again after a kill
+STATE_EVERY = 25  # frames; so many are predicted again after a kill, or a window
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class PredictedFilms:
     kept: int
     broken: dict[str, str]
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether films ended before their end."""
+        return bool(self.broken)
+
 
 def predict_films(
     predictor: Predictor,
@@ -53,8 +60,9 @@ def predict_films(
 ) -> PredictedFilms:
     """Writes what ``film_folder`` describes, and goes on where an interrupted job stopped.
 
-    Frames are predicted one by one and are final when they are written. A film that breaks off keeps what was decoded.
-    Overlay films are drawn at the end of each film from its files, so that they, too, survive an interruption.
+    Frames are predicted one by one, or in the windows of a model that reads clips, and are final when they are written.
+    A film that breaks off keeps what was decoded. Overlay films are drawn at the end of each film from its files, so
+    that they, too, survive an interruption.
 
     Args:
         tracking: a way in ``TRACKERS`` with its defaults, or its config.
@@ -91,6 +99,8 @@ def _prepare(
         "tracking": {"way": type(tracking).__name__, **asdict(tracking)},
         "films": {film.name: str(film.path.resolve()) for film in films},
     }
+    if predictor.network.clips is not None:
+        settings["clips"] = asdict(predictor.network.clips)
     old = folder.read() if options.existing == "resume" else None
     if old is not None:
         refuse_other_settings(old.settings, settings, folder.out)
@@ -112,33 +122,47 @@ def _predict_one(
     predictor: Predictor, film: Film, tracker: Tracker, folder: FilmFolder, done: int, progress: Progress, bar: TaskID
 ) -> str:
     """Frames behind the first ``done``; gives why the film ends before its end, "" where it does not."""
+    run = run_film(predictor.network, tracker, predictor.views, predictor.tiling)
     if done:
-        tracker.load_state(folder.load_state(film.name)[1])
+        run.load_state(folder.load_state(film.name)[1])
     progress.update(bar, completed=done)
-    why = ""
-    try:
-        for number, frame in enumerate(islice(film.frames(), done, None), start=done + 1):
-            prediction, embed = predict_frame(predictor.network, frame.image, predictor.views, predictor.tiling)
-            tracked = tracker.update(prediction, embed)
-            folder.add_frame(film.name, _write(predictor, film, frame, tracked, folder))
-            if number % STATE_EVERY == 0:
-                folder.save_state(film.name, number, tracker.state())
+    waiting: deque[tuple[float, str]] = deque()
+    saved, why = done, ""
+
+    def keep(predictions: Sequence[Prediction]) -> None:
+        for tracked in predictions:
+            time, stem = waiting.popleft()
+            folder.add_frame(film.name, _write(predictor, film, time, stem, tracked, folder))
             progress.advance(bar)
+
+    try:
+        for number, frame in enumerate(islice(film.frames(), done - run.repeated, None), start=done - run.repeated):
+            if number >= done:
+                waiting.append((frame.time, frame.stem))
+            keep(run.add(frame.image))
+            finished = number + 1 - len(waiting)
+            if finished - saved >= STATE_EVERY and (state := run.state()) is not None:
+                folder.save_state(film.name, finished, state)
+                saved = finished
     except BrokenFilm as error:
         why = str(error)
+    except UserError:  # a frame of another size: those before it are kept
+        keep(run.finish())
+        raise
+    keep(run.finish())
     folder.end(film.name, why)
     return why
 
 
-def _write(predictor: Predictor, film: Film, frame: FilmFrame, tracked: Prediction, folder: FilmFolder) -> dict:
+def _write(predictor: Predictor, film: Film, time: float, stem: str, tracked: Prediction, folder: FilmFolder) -> dict:
     """The PNG of a frame, and its row."""
-    save_ids(tracked.panoptic.ids, folder.png(film.name, frame.stem))
+    save_ids(tracked.panoptic.ids, folder.png(film.name, stem))
     segments = segments_info(tracked.panoptic, predictor.taxonomy)
     scores = [{"score": round(segment.score, 4)} for segment in tracked.panoptic.segments]
     return {
-        "file_name": f"{frame.stem}.png",
-        "image_id": frame.stem,
-        "time": round(frame.time, 6),
+        "file_name": f"{stem}.png",
+        "image_id": stem,
+        "time": round(time, 6),
         "segments_info": [row | score for row, score in zip(segments, scores, strict=True)],
     }
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from pantile.contracts.outputs import ModelOutput
 from pantile.contracts.placement import Placement, padding_mask
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.fit import fit_placement
 from pantile.data.image_files import open_image
 from pantile.data.orientation import UPRIGHT, check_frame
 from pantile.data.raster_file import RasterImage
@@ -22,10 +23,12 @@ from pantile.engine.config import to_dict
 from pantile.engine.evaluate import load_task
 from pantile.engine.measures import per_class
 from pantile.engine.task import PanopticTask
-from pantile.inference.images import predict_image
+from pantile.inference.images import image_outputs, predict_image
 from pantile.inference.tiles import Tiling, Track
 from pantile.inference.views import Views
+from pantile.merge import MergeConfig, merge
 from pantile.predict.arrays import is_batch
+from pantile.predict.inferred import Inferred
 from pantile.predict.result import PanopticResult
 from pantile.predict.sources import Source, as_pixels
 
@@ -134,6 +137,31 @@ class Predictor:
         if isinstance(image, str | Path) and self.tiling is not None:
             return open_image(image, channels, self.reading, self.orientation, windows=True)
         return as_pixels(image, channels, self.reading, self.orientation)
+
+    @property
+    def merge_config(self) -> MergeConfig:
+        """Every threshold by which ``merge`` decides."""
+        return self.network.merge
+
+    def placement(self, image: np.ndarray) -> Placement:
+        """Where (H, W, C) pixels lie in the network's input, taken as a whole."""
+        return fit_placement((image.shape[0], image.shape[1]), self.network.evaluation_size)
+
+    def infer(self, images: Sequence[np.ndarray]) -> list[Inferred]:
+        """What the network says of whole images, which ``merge`` makes results of.
+
+        Args:
+            images: of ``open``, whose placements have inputs of one size; they go through the network together, which
+                may round other than each alone.
+        """
+        placements = [self.placement(image) for image in images]
+        outputs = image_outputs(self.network, images, placements, self.views)
+        return [Inferred(*one) for one in zip(images, outputs, placements, strict=True)]
+
+    def merge(self, inferred: Inferred, config: MergeConfig | None = None) -> PanopticResult:
+        """``config`` in place of ``merge_config``."""
+        merged = merge(inferred.output, self.taxonomy, config or self.merge_config, [inferred.placement])[0]
+        return PanopticResult(inferred.image, merged.panoptic, self.taxonomy, merged.per_class)
 
     @torch.inference_mode()
     def outputs(self, pixels: np.ndarray, **options: bool) -> tuple[ModelOutput, Placement]:

@@ -1,10 +1,16 @@
 """What takes an image and gives a result, whatever runs the network."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
+from pantile.contracts.placement import Placement
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.reading import Reading
 from pantile.inference.tiles import Tiling, Track
+from pantile.merge.registry import MergeConfig
+from pantile.predict.inferred import Inferred
 from pantile.predict.result import PanopticResult
 
 
@@ -29,6 +35,19 @@ class ImagePredictor(Protocol):
 
     def open(self, image: Any) -> Any:
         """The pixels of an image, read ahead."""
+
+    @property
+    def merge_config(self) -> MergeConfig | None:
+        """Every threshold by which ``merge`` decides; None where the network's graph merges itself."""
+
+    def placement(self, image: np.ndarray) -> Placement:
+        """Where (H, W, C) pixels lie in the network's input, taken as a whole."""
+
+    def infer(self, images: Sequence[np.ndarray]) -> list[Inferred]:
+        """What the network says of whole images with inputs of one size, before it is merged."""
+
+    def merge(self, inferred: Inferred, config: MergeConfig | None = None) -> PanopticResult:
+        """The result; with other thresholds where ``config`` says so. May be called by any thread."""
 
     def settings(self) -> dict:
         """What of the network decides a prediction, in plain containers."""

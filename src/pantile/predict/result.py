@@ -109,6 +109,19 @@ class PanopticResult:
         rows = segments_info(self.panoptic, self.taxonomy)
         return [row | {"score": round(segment.score, 4)} for row, segment in zip(rows, self.segments, strict=True)]
 
+    def coco_file(self, image: str, png: str) -> dict:
+        """The content of a COCO-panoptic JSON of this one image, ``image_id`` 1.
+
+        Args:
+            image, png: names of the image and of the PNG of its ids.
+        """
+        height, width = self.map.shape
+        return information(self.per_class) | {
+            "images": [{"id": 1, "file_name": image, "height": height, "width": width}],
+            "annotations": [{"image_id": 1, "file_name": png, "segments_info": self.to_coco()}],
+            "categories": self.taxonomy.to_coco(),
+        }
+
     def save(self, path: str | Path) -> Path:
         """Writes the overlay, or the prediction itself; atomic, and what is there is replaced.
 
@@ -131,12 +144,6 @@ class PanopticResult:
             raise UserError(f"{path}: end the name in {', '.join(PICTURES)} for a picture, or in .json for the labels.")
         name = f"{path.stem}.png"
         save_image(ids_to_rgb(self.map), path.with_suffix("") / name)
-        height, width = self.map.shape
-        content = information(self.per_class) | {
-            "images": [{"id": 1, "file_name": name, "height": height, "width": width}],
-            "annotations": [{"image_id": 1, "file_name": name, "segments_info": self.to_coco()}],
-            "categories": self.taxonomy.to_coco(),
-        }
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+            temporary.write_text(json.dumps(self.coco_file(name, name)), encoding="utf-8")
         return path

@@ -5,7 +5,7 @@ from PIL import Image
 
 from pantile.contracts.placement import Placement
 
-PAD_VALUE = 127  # never seen: the network gets 0 there
+PAD_VALUE = 127  # never seen: the network gets 0 there, or what its config pads with
 
 
 def network_input(image: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """From an image to its prediction by an exported network, as a whole or in tiles: ``inference.images``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,25 @@ def predict_image(
             yield TilePrediction(merged(header, maps, config, placement, tasks), evidence)
 
     return stitch(predictions(), plan.layout, header.taxonomy, limits)
+
+
+def whole_placement(header: Header, image: np.ndarray) -> Placement:
+    """Where (H, W, C) pixels lie in the graph's input, taken as a whole."""
+    return header.sizes.padded(plan_tiles((image.shape[0], image.shape[1]), None, header.evaluation_size).placement)
+
+
+def run_images(file: ExportedFile, images: Sequence[np.ndarray], placements: Sequence[Placement]) -> list[Maps]:
+    """The tensors of each image; they go through the graph together where it takes any number.
+
+    Args:
+        images: (H, W, C) uint8 each.
+        placements: of each, in inputs of one size.
+    """
+    if file.header.sizes.batch is not None or len(images) == 1:
+        return [_maps(file, image, placement) for image, placement in zip(images, placements, strict=True)]
+    inputs = [network_input(image, placement) for image, placement in zip(images, placements, strict=True)]
+    outputs = file.run(*map(np.concatenate, zip(*inputs, strict=True)))
+    return [{name: values[index].copy() for name, values in outputs.items()} for index in range(len(images))]
 
 
 def merged(header: Header, maps: Maps, config: MergeConfig, placement: Placement, tasks: frozenset[Task]) -> Prediction:

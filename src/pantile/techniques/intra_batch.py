@@ -9,6 +9,8 @@ another image t,
 
 The gradient reaches both E_i and F_t. Nothing changes at inference.
 
+A frame of a clip meets one of another clip, never one of its own, in which its things are.
+
 Things are those of the taxonomy (the published code drops class 0). Several queries of one instance (Panoptic FCN)
 count with the weights of their assignment. The first of several layer outputs is left out. One partner per image and
 step; the published Mask2Former code draws anew for each layer.
@@ -87,7 +89,7 @@ class IntraBatch(Technique):
         first = min(self.config.skip_layers, len(output.layers))
         outputs = (*output.layers, output)[first:]
         assignments = (*assignment.layers, assignment)[first:]
-        partner = self._partners(len(targets))
+        partner = of_frames(self._partners(len(targets) // targets.frames), targets.frames)
         things = torch.stack([self._of_things(a, targets) for a in assignments])  # (L, B, N)
         queries = things.nonzero()[:, 2].split(things.sum(dim=2).flatten().tolist())
         chosen = [queries[start : start + len(targets)] for start in range(0, len(queries), len(targets))]
@@ -103,13 +105,14 @@ class IntraBatch(Technique):
         return {"empty": self.config.weight * total}
 
     def _partners(self, batch: int) -> list[int]:
-        """The image whose features each image's embeddings meet."""
+        """The image or clip whose features those of each meet; ``batch`` is their number."""
         if self.config.pairs_across_processes and process_count() > 1:
             return list(range(batch))
         if batch < 2:
             raise UserError(
-                "techniques.intra_batch needs a second image in the batch of each process: raise training.device_batch "
-                "or set techniques.intra_batch.pairs_across_processes=true and train with several processes."
+                "techniques.intra_batch needs a second image or clip in the batch of each process: raise "
+                "training.device_batch, or set techniques.intra_batch.pairs_across_processes=true and train with "
+                "several processes."
             )
         if self.config.partner == "pairs":
             if batch % 2:
@@ -155,6 +158,15 @@ class IntraBatch(Technique):
             return empty_mask_loss(masks.flatten(1), config.alpha, config.gamma)
         points = draw_uncertain_points(masks, config.points, config.oversample, config.importance)
         return empty_mask_loss(sample_maps(masks[:, None], points)[:, 0], config.alpha, config.gamma)
+
+
+def of_frames(partner: Sequence[int], frames: int) -> list[int]:
+    """From partners of clips to those of their frames: a frame meets the one at its place in the other clip.
+
+    >>> of_frames([1, 0], 2)
+    [2, 3, 0, 1]
+    """
+    return [clip * frames + frame for clip in partner for frame in range(frames)]
 
 
 def _of_the_same_pixels(outputs: Sequence[MaskOutput]) -> list[list[int]]:

@@ -5,7 +5,7 @@
 
 Readings where the paper is silent: sum_i s_i is the ground-truth area of each class, so absent classes get 0 and a
 row need not sum to one; void pixels are in no s_i; m_pan is the model's own (unrelaxed) prediction with its gradient
-stopped; only matched queries are softened; every supervised output is.
+stopped; only matched queries are softened; every supervised output is. In a clip, areas are those of all its frames.
 """
 
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ def class_coverage(
         mask_logits: (B, N, h, w).
 
     Returns:
-        (B, N, K) float32, 0..1; 0 for classes that the image lacks.
+        (B, N, K) float32, 0..1; 0 for classes that the image or clip lacks.
     """
     masks = targets.masks_at(mask_logits.shape[-2:])
     logits = mask_logits.float()
@@ -67,4 +67,11 @@ def class_coverage(
     class_area = logits.new_zeros(shape).scatter_add_(1, rows, masks.areas())
     overlap = logits.new_zeros(shape[0], logits.shape[1], num_classes)
     overlap.scatter_add_(2, rows[:, None].expand_as(per_mask), per_mask)
+    if targets.frames > 1:
+        class_area, overlap = (_over_clips(values, targets.frames) for values in (class_area, overlap))
     return overlap / class_area.clamp(min=1.0)[:, None]
+
+
+def _over_clips(values: Tensor, frames: int) -> Tensor:
+    """(B, ...) of frames to the sums of their clips, in the place of each."""
+    return values.unflatten(0, (-1, frames)).sum(dim=1).repeat_interleave(frames, dim=0)

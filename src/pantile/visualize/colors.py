@@ -15,6 +15,8 @@ from pantile.visualize.palette import VOID_COLOR
 
 NEIGHBOUR_DISTANCE = 0.09  # OKLab; about half of it is left after blending with the image at alpha 0.55
 
+_LARGEST_TABLE = 2**16  # entries; ids of predictions are small, those of COCO's ground truth are not
+
 _RGB_TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -75,6 +77,11 @@ def segment_rows(panoptic_map: PanopticMap) -> np.ndarray:
     if not panoptic_map.segments:
         return np.zeros(ids.shape, dtype=np.intp)
     listed = np.array([segment.id for segment in panoptic_map.segments], dtype=ids.dtype)
+    beyond = int(listed.max()) + 1
+    if beyond < _LARGEST_TABLE and listed.min() >= 0 and ids.min() >= 0:
+        row_of = np.zeros(beyond + 1, dtype=np.intp)
+        row_of[listed] = np.arange(1, len(listed) + 1)
+        return row_of[np.minimum(ids, beyond)]
     order = np.argsort(listed)
     place = np.minimum(np.searchsorted(listed, ids, sorter=order), len(listed) - 1)
     row = order[place]

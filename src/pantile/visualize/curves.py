@@ -68,7 +68,7 @@ def curve_figures(
         if name.startswith("train/") and not name.startswith(RATIO_PREFIX)
     }
     pq = {label: name for label, name in _PQ_COLUMNS.items() if name in metrics}
-    miou = {"mIoU": "val/miou"} if "val/miou" in metrics else {}
+    miou = {label: name for label, name in _MIOU_COLUMNS.items() if name in metrics}
     rates = {name: name for name in metrics if _is_rate(name)}
     ratios = _first_and_final([name for name in metrics if name.startswith(RATIO_PREFIX)])
     ratio_values = {label: metrics[name] for label, name in ratios.items()}
@@ -127,7 +127,13 @@ def confusion_figure(
 
 
 _CURVES = ("train/", "val/")
-_PQ_COLUMNS = {"all": "val/pq", "things": "val/pq_things", "stuff": "val/pq_stuff"}
+_PQ_COLUMNS = {
+    "all": "val/pq",
+    "things": "val/pq_things",
+    "stuff": "val/pq_stuff",
+    "all, average of the weights": "val/ema_pq",
+}
+_MIOU_COLUMNS = {"mIoU": "val/miou", "average of the weights": "val/ema_miou"}
 
 
 def _is_rate(name: str) -> bool:

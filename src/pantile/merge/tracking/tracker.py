@@ -7,8 +7,9 @@ Stuff needs no matching: a class has one id in the whole film. A thing goes on a
 Ids count from 1 in the order of appearance and are never given twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +45,9 @@ class Frame:
     panoptic: PanopticMap
     things: tuple[Segment, ...]
     embed: np.ndarray | None
+
+
+NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 class Tracker:
@@ -99,12 +103,20 @@ class Tracker:
         known = [Track(*row) for row in state["tracks"].tolist()]
         self.tracks = [self.track_of(track, number, state) for number, track in enumerate(known)]
 
-    def update(self, prediction: Prediction, embed: np.ndarray | None = None) -> Prediction:
+    def update(
+        self,
+        prediction: Prediction,
+        embed: np.ndarray | None = None,
+        known: Mapping[int, int] = NOTHING,
+        taken: Set[int] = frozenset(),
+    ) -> Prediction:
         """The next frame with the ids of the film.
 
         Args:
             prediction: of the frame alone; its ids mean nothing to other frames.
             embed: (N, D) float, one row for each query of the model.
+            known: id of a thing in the prediction -> its track, where that needs no finding.
+            taken: tracks that are those of things which are known, also where the frame does not show them.
 
         Returns:
             The same, with other ids in map and table; ids of things are those of their tracks.
@@ -119,21 +131,28 @@ class Tracker:
         if embed is not None and prediction.queries is not None:
             rows = np.asarray(embed, dtype=np.float32)[prediction.queries[np.array(is_thing, dtype=bool)]]
         frame = Frame(panoptic, things, rows)
-        track_ids = self._advance(frame)
+        track_ids = self._advance(frame, known, taken)
         new_id = {
             s.id: self._stuff_id(s.class_index) for s, yes in zip(panoptic.segments, is_thing, strict=True) if not yes
         }
         new_id |= {s.id: track_id for s, track_id in zip(things, track_ids, strict=True)}
         return replace(prediction, panoptic=with_ids(panoptic, new_id))
 
-    def _advance(self, frame: Frame) -> list[int]:
+    def _advance(self, frame: Frame, known: Mapping[int, int], taken: Set[int]) -> list[int]:
         """The id of each thing; tracks are brought up to this frame."""
+        number_of = {track.id: number for number, track in enumerate(self.tracks)}
+        told = [known.get(thing.id) for thing in frame.things]
         scores = self.scores(frame) if self.tracks and frame.things else np.zeros((len(frame.things), len(self.tracks)))
+        scores[[position for position, track_id in enumerate(told) if track_id is not None]] = 0
+        scores[:, [number_of[track_id] for track_id in taken if track_id in number_of]] = 0
         of_thing = best_pairs(scores)
         new = []
-        for position, number in enumerate(of_thing):
+        for position, track_id in enumerate(told):
+            if track_id is not None:
+                of_thing[position] = number_of.get(track_id, -1)
+            number = of_thing[position]
             if number < 0:
-                new.append(self.begin(self._new_id(), frame, position))
+                new.append(self.begin(track_id or self._new_id(), frame, position))
             else:
                 new.append(self.go_on(self.tracks[number], frame, position))
         seen = set(of_thing)

@@ -6,7 +6,7 @@ Kim et al., "Video Panoptic Segmentation" (CVPR 2020), and its repository (VPSNe
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -14,23 +14,15 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.json_forms import FileName, Text, read_json_as
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.score.json_file import (
-    Category,
-    FileName,
-    PredictedSegment,
-    Text,
-    TrueSegment,
-    check_names,
-    read_as,
-    taxonomy_of,
-)
+from pantile.score.json_file import check_names, taxonomy_of
 from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in, json_of_split
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
 _WINDOWS = (1, 2, 3, 4)
-_FORM = "a Cityscapes-VPS"
+_FORM = "a Cityscapes-VPS JSON"
 _JSON = "panoptic_gt_*_city_vps.json"
 _ID = re.compile(r"(\d{4})_(\d{4})_")
 _MARK = rb'"image_id"\s*:\s*"\d{4}_\d{4}_'
@@ -40,11 +32,7 @@ _TAILS = ("_final_mask", "_gtFine_color", "_newImg8bit", "_leftImg8bit", "")  # 
 class _Frame(TypedDict):
     image_id: Text
     file_name: NotRequired[FileName]
-    segments_info: list[PredictedSegment]
-
-
-class _TrueFrame(_Frame):
-    segments_info: list[TrueSegment]
+    segments_info: list
 
 
 class _Predictions(TypedDict):
@@ -53,8 +41,8 @@ class _Predictions(TypedDict):
 
 
 class _Truth(TypedDict):
-    annotations: list[_TrueFrame]
-    categories: list[Category]
+    annotations: list[_Frame]
+    categories: list
 
 
 _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
@@ -71,23 +59,23 @@ def is_cityscapes_vps(path: Path) -> bool:
 def open_cityscapes_vps(options: VideoOptions) -> MapJob:
     options.refuse("Cityscapes-VPS", categories="--categories", first_label="--first-label")
     gt_json = json_of_split(options.gt, _JSON, options.split)
-    content = read_as(gt_json, _TRUTH, _FORM)
+    content = read_json_as(gt_json, _TRUTH, _FORM)
     taxonomy = taxonomy_of(gt_json, content["categories"])
     beside = gt_json.parent
     folder = options.gt_dir or first_folder(
         beside / (options.split or "val") / "panoptic_video", beside / "panoptic_video", gt_json.with_suffix("")
     )
-    truth = _maps(gt_json, content["annotations"], folder, taxonomy)
+    truth = _maps(gt_json, content["annotations"], folder, taxonomy, is_truth=True)
 
     pred_json = json_in(options.pred)
-    content = read_as(pred_json, _PREDICTIONS, _FORM)
+    content = read_json_as(pred_json, _PREDICTIONS, _FORM)
     check_names(pred_json, content.get("categories"), taxonomy)
     folder = options.pred_dir or first_folder(pred_json.parent / "pan_pred", pred_json.with_suffix(""))
-    prediction = _maps(pred_json, content["annotations"], folder, taxonomy)
+    prediction = _maps(pred_json, content["annotations"], folder, taxonomy, is_truth=False)
     return map_job("panoptic", truth, prediction, options, _WINDOWS)
 
 
-def _maps(path: Path, annotations: Sequence[dict], folder: Path, taxonomy: Taxonomy) -> JsonMaps:
+def _maps(path: Path, annotations: Sequence[Mapping], folder: Path, taxonomy: Taxonomy, is_truth: bool) -> JsonMaps:
     """Videos by the number that image ids begin with, frames in the order of the next."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name the folder of the PNGs of {path} with --gt-dir or --pred-dir.")
@@ -108,7 +96,7 @@ def _maps(path: Path, annotations: Sequence[dict], folder: Path, taxonomy: Taxon
             _file(folder, image_id, names),
             annotation | {"file_name": image_id},
         )
-    return JsonMaps(path, taxonomy, frames)
+    return JsonMaps(path, taxonomy, frames, is_truth)
 
 
 def _file(folder: Path, image_id: str, names: Sequence[str]) -> Path:

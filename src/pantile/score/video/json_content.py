@@ -56,18 +56,25 @@ class JsonMaps(VideoMaps):
         path: the JSON, for messages.
         taxonomy: the classes.
         frames: video -> frame -> its PNG and its annotation with ``segments_info`` and ``file_name``.
+        is_truth: whether ``iscrowd`` counts.
 
     Raises:
         UserError: see ``segment_rows``.
     """
 
     def __init__(
-        self, path: Path, taxonomy: Taxonomy, frames: Mapping[str, Mapping[str, tuple[Path, Mapping]]]
+        self,
+        path: Path,
+        taxonomy: Taxonomy,
+        frames: Mapping[str, Mapping[str, tuple[Path, Mapping]]],
+        is_truth: bool,
     ) -> None:
         self.taxonomy = taxonomy
         self.files = {video: {key: file for key, (file, _) in of_video.items()} for video, of_video in frames.items()}
         self._rows = {
-            video: {key: segment_rows(path, annotation, taxonomy) for key, (_, annotation) in of_video.items()}
+            video: {
+                key: segment_rows(path, annotation, taxonomy, is_truth) for key, (_, annotation) in of_video.items()
+            }
             for video, of_video in frames.items()
         }
 

@@ -4,6 +4,7 @@ Miao et al., "Large-scale Video Panoptic Segmentation in the Wild: A Benchmark" 
 through its video. Predictions are a folder of ``pred.json`` and ``pan_pred``, as the evaluation of VIPSeg reads it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NotRequired
 
@@ -11,43 +12,27 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.json_forms import FileName, Text, read_json_as
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.score.json_file import (
-    Category,
-    FileName,
-    PredictedSegment,
-    Text,
-    TrueSegment,
-    check_names,
-    read_as,
-    taxonomy_of,
-)
+from pantile.score.json_file import check_names, taxonomy_of
 from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in, json_of_split
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
 _WINDOWS = (1, 2, 4, 6, 8)
-_FORM = "a VIPSeg"
+_FORM = "a VIPSeg JSON"
 _JSON = "panoptic_gt_VIPSeg_*.json"
 
 
 class _Frame(TypedDict):
     file_name: FileName
-    segments_info: list[PredictedSegment]
-
-
-class _TrueFrame(_Frame):
-    segments_info: list[TrueSegment]
+    segments_info: list
 
 
 class _Video(TypedDict):
     video_id: Text
     annotations: list[_Frame]
-
-
-class _TrueVideo(_Video):
-    annotations: list[_TrueFrame]
 
 
 class _Predictions(TypedDict):
@@ -56,8 +41,8 @@ class _Predictions(TypedDict):
 
 
 class _Truth(TypedDict):
-    annotations: list[_TrueVideo]
-    categories: list[Category]
+    annotations: list[_Video]
+    categories: list
 
 
 _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
@@ -73,22 +58,22 @@ def is_vipseg(path: Path) -> bool:
 def open_vipseg(options: VideoOptions) -> MapJob:
     options.refuse("VIPSeg", categories="--categories", first_label="--first-label")
     gt_json = json_of_split(options.gt, _JSON, options.split)
-    content = read_as(gt_json, _TRUTH, _FORM)
+    content = read_json_as(gt_json, _TRUTH, _FORM)
     taxonomy = taxonomy_of(gt_json, content["categories"])
     folder = options.gt_dir or first_folder(gt_json.parent / "panomasksRGB", gt_json.with_suffix(""))
-    truth = _maps(gt_json, content, folder, taxonomy)
+    truth = _maps(gt_json, content, folder, taxonomy, is_truth=True)
 
     pred_json = json_in(options.pred)
-    content = read_as(pred_json, _PREDICTIONS, _FORM)
+    content = read_json_as(pred_json, _PREDICTIONS, _FORM)
     check_names(pred_json, content.get("categories"), taxonomy)
     folder = options.pred_dir or first_folder(
         pred_json.parent / "pan_pred", pred_json.parent / "panomasksRGB", pred_json.with_suffix("")
     )
-    prediction = _maps(pred_json, content, folder, taxonomy)
+    prediction = _maps(pred_json, content, folder, taxonomy, is_truth=False)
     return map_job("panoptic", truth, prediction, options, _WINDOWS)
 
 
-def _maps(path: Path, content: dict, folder: Path, taxonomy: Taxonomy) -> JsonMaps:
+def _maps(path: Path, content: Mapping, folder: Path, taxonomy: Taxonomy, is_truth: bool) -> JsonMaps:
     """The frames of a video in the order of their names, whatever that of the file."""
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name the folder of the PNGs of {path} with --gt-dir or --pred-dir.")
@@ -105,4 +90,4 @@ def _maps(path: Path, content: dict, folder: Path, taxonomy: Taxonomy) -> JsonMa
             file = folder / name / annotation["file_name"]
             of_video[key] = (file.with_suffix(".png"), annotation | {"file_name": f"{name}/{key}"})
         frames[name] = of_video
-    return JsonMaps(path, taxonomy, frames)
+    return JsonMaps(path, taxonomy, frames, is_truth)

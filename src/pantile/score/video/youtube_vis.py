@@ -14,15 +14,15 @@ from pydantic import Field, Strict, TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
+from pantile.contracts.json_forms import Flag, Text, Whole, read_json_as
 from pantile.contracts.run_lengths import decompressed
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.metrics.mask_tracks import MaskTrack
-from pantile.score.json_file import Flag, Text, Whole, read_as
 from pantile.score.video.json_content import json_has, json_in
 from pantile.score.video.layouts import Coverage, VideoOptions, register_video_layout
 from pantile.score.video.measures import check_only
 
-_FORM = "a YouTube-VIS"
+_FORM = "a YouTube-VIS JSON"
 
 
 class _RunLengths(TypedDict):
@@ -90,10 +90,10 @@ class TrackJob:
     without = "all their tracks count as missed"
 
     def __init__(self, gt: Path, pred: Path, limit: int | None = None) -> None:
-        content = read_as(gt, _TRUTH, _FORM)
+        content = read_json_as(gt, _TRUTH, _FORM)
         if not content.get("annotations"):
             raise UserError(f"{gt} has no annotations, as the files of validation and test: score a file that has.")
-        results = read_as(pred, _RESULTS, f"{_FORM} result: a list of tracks in")
+        results = read_json_as(pred, _RESULTS, f"{_FORM} of results, a list of tracks")
         self._gt, self._pred = gt, pred
         self.taxonomy = _taxonomy(gt, content["categories"])
         self._videos = {video["id"]: video for video in content["videos"]}

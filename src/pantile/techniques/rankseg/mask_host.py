@@ -2,7 +2,7 @@
 
 Class logits go back to their K + 1 columns, those of other classes at -100, so that losses and merging need not know.
 Segments of other classes leave the targets before the matching, as if nobody had annotated them (published code: with
-their masks, and out of the number of masks).
+their masks, and out of the number of masks). The frames of a clip share a ranking.
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from pantile.contracts.outputs import MaskOutput, MaskSpec
 from pantile.contracts.targets import PanopticTargets
 from pantile.techniques.rankseg.config import RankSegConfig
 from pantile.techniques.rankseg.hosts import Host, create_host
+from pantile.techniques.rankseg.presence import Presence
 from pantile.techniques.rankseg.selection import ABSENT, Selected
 
 
@@ -41,7 +42,7 @@ class MaskHost(Host):
         logits = output.class_logits
         if ranking.hides_absent:
             return _hiding(output, ~ranking.ground_truth(logits.shape[0], logits.device))
-        presence = ranking.presence(self._read(output)) if self.training or self.needed_at_inference else None
+        presence = self._presence(output) if self.training or self.needed_at_inference else None
         if presence is not None:
             output = replace(output, presence_logits=presence.logits)
         if not ranking.selects:
@@ -52,6 +53,15 @@ class MaskHost(Host):
 
     def change_targets(self, output: MaskOutput, targets: PanopticTargets) -> PanopticTargets:
         return targets if output.classes is None else only_classes(targets, output.classes, output.num_classes)
+
+    def _presence(self, output: MaskOutput) -> Presence | None:
+        """Of a clip once, so that its frames share a ranking: of its queries, or the mean of what its frames say."""
+        read, frames = self._read(output), output.frames
+        presence = self.ranking.presence(read[::frames] if self.reads_queries else read)
+        if frames == 1 or presence is None:
+            return presence
+        logits = presence.logits if self.reads_queries else presence.logits.unflatten(0, (-1, frames)).mean(dim=1)
+        return Presence(logits.repeat_interleave(frames, dim=0))
 
     def _read(self, output: MaskOutput) -> Tensor:
         """(B, C, h, w); queries as a map of one column."""

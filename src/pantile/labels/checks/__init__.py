@@ -1,0 +1,1 @@
+"""What is wrong with a folder of panoptic labels, and a copy without it."""

@@ -1,0 +1,25 @@
+"""What a writer keeps of every image until a split is finished."""
+
+from collections import defaultdict
+from collections.abc import Hashable
+
+
+class CollectedRows:
+    """Base of writers that keep rows for a file of the whole split, whichever process wrote the image.
+
+    Attributes:
+        rows: key of the writer's own, such as the split, to rows in the order of the images.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[Hashable, list] = defaultdict(list)
+
+    def take(self) -> dict[Hashable, list]:
+        """The rows so far, which the writer then no longer has."""
+        taken, self.rows = dict(self.rows), defaultdict(list)
+        return taken
+
+    def give(self, rows: dict[Hashable, list]) -> None:
+        """Rows that another process took from its copy of the writer."""
+        for key, own in rows.items():
+            self.rows[key] += own

@@ -1,0 +1,1 @@
+"""Label formats, one file each: what reads it and, where there is a way back, what writes it."""

@@ -1,0 +1,55 @@
+"""Looking at files to tell a format, without reading them whole or refusing what is none."""
+
+import mmap
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from pantile.contracts.errors import UserError
+from pantile.contracts.label_pngs import HEADER_BYTES, RGB_8, check_kind
+
+MANY = 20  # files that are looked at before a folder counts as of another format
+HEAD = 1 << 16
+
+
+def files_of(folder: Path, suffix: str, many: int = MANY) -> list[Path]:
+    """The first files with this ending in a folder and the folders in it, from the top; hidden ones left out."""
+    return list(islice(_walk(folder, suffix), many)) if folder.is_dir() else []
+
+
+def _walk(folder: Path, suffix: str) -> Iterator[Path]:
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(top, n) for n in sorted(names) if n.lower().endswith(suffix) and not n.startswith("."))
+
+
+def json_has(path: Path, *names: str) -> list[bool]:
+    """Whether each is the name of a field in a JSON file, which is neither parsed nor held; no for any other file."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return [False] * len(names)
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [re.search(rb'"%s"\s*:' % re.escape(name.encode()), content) is not None for name in names]
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return [False] * len(names)
+
+
+def is_rgb_png(path: Path) -> bool:
+    """Of 8 bits, by the file's header."""
+    try:
+        with path.open("rb") as file:
+            check_kind(file.read(HEADER_BYTES), (RGB_8,), path)
+    except (OSError, UserError):
+        return False
+    return True
+
+
+def head(path: Path) -> str:
+    """The first characters of a file, whatever it is; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD).decode("utf-8", "replace") if path.is_file() else ""
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""Splits of a data set that share no content."""
