@@ -1,6 +1,6 @@
 """Video panoptic segmentation of moving scenes: a model of frames, tracked in each way, and models of clips.
 
-    python benchmarks/video_on_scenes.py --out runs/video [--core-minutes 5] [--seeds 3] [--size 129] [--threads 1]
+    python benchmarks/video_on_scenes.py --out runs/video [--core-minutes 5] [--seeds 3] [--size 97] [--threads 1]
         [--models mask2former_nano mask2former_video_nano] [--seed-list 1 2 3] [--set FIELD=VALUE ...]
 
 Every model is trained with and without RankSeg, for as many steps as fit into the minutes of one core, and measured on
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed-list", type=int, nargs="+", help="only these (default: 1 to --seeds)")
     parser.add_argument("--unseen", type=int, default=12, help="videos to measure on")
-    parser.add_argument("--size", type=int, default=129, help="of frames and crops")
+    parser.add_argument("--size", type=int, default=97, help="of frames and crops")
     parser.add_argument("--models", nargs="+", default=list(MODELS[:2]), choices=list(MODELS))
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override fields of all recipes")
     parser.add_argument("--threads", type=int, default=1)

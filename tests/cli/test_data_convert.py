@@ -51,7 +51,7 @@ def test_refuses_in_one_sentence(folder, tmp_path, capsys):
         (["--from", "labelme"], "overlap in 25 pixels"),
         (["--from", "labelm"], "did you mean labelme"),
         (["--from", "cvat"], "annotations.xml cannot be read"),
-        (["--from", "labelme", "--to", "supervisely"], "--to 'supervisely' is not known"),
+        (["--from", "labelme", "--to", "labelmi"], "did you mean labelme"),
         (["--from", "labelme", "--stuff", "raod"], "did you mean 'road'"),
     ):
         assert main(["data", "convert", str(folder), str(dst), *arguments]) == 2

@@ -109,7 +109,7 @@ def test_what_has_no_counterpart_is_told(tmp_path, capsys):
     state = {f"model.{k}": t for k, t in create_model(nano.model, 3).state_dict().items()}
     save_weights(tmp_path / "c.safetensors", state, nano, TAXONOMY, step=1)
     error = refused(capsys, ["export-hf", tmp_path / "c.safetensors", "--out", out])
-    assert "is of kmax; only eomt, mask2former and maskformer" in error
+    assert "is of kmax; only eomt, mask2former, maskformer and videomt" in error
     assert not out.exists()
     out.mkdir()
     (out / "notes.txt").write_text("mine")

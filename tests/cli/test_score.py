@@ -45,11 +45,73 @@ def test_prints_the_few_numbers_first_and_writes_the_json(files, tmp_path, capsy
     assert {row["predicted"] for row in content["class_confusion"]} == {None}
 
 
+@pytest.mark.parametrize(
+    ("only", "shown", "groups"),
+    [
+        ("pq", (), set()),
+        ("boundary", ("boundary",), {"boundary_panoptic"}),
+        ("sizes", ("small (under 32 x 32)",), {"panoptic_by_size"}),
+        ("things", ("accuracy",), {"thing_pixels", "thing_confusion"}),
+        ("miou", ("Which class swallowed which",), {"semantic", "class_confusion"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:1 of 6 images")
+def test_only_what_is_asked_for_is_computed(files, tmp_path, capsys, monkeypatch, only, shown, groups):
+    counted = {
+        "boundary": "boundary_counts",
+        "things": "thing_pixels",
+        "miou": "class_pixels",
+    }
+    for name in counted.keys() - {only}:
+        monkeypatch.setattr(f"pantile.score.evidence.{counted[name]}", None)
+    target = tmp_path / "score.json"
+    assert main(arguments(files, "--only", only, "--json", target, "--workers", 1)) == 0
+    printed = capsys.readouterr().out
+    every = ("boundary", "small (under 32 x 32)", "accuracy", "Which class swallowed which")
+    assert [part for part in every if part in printed] == list(shown)
+    assert json.loads(target.read_text()).keys() == {"panoptic", "worst_images", "images"} | groups
+
+
 def test_a_perfect_score_has_nothing_to_complain_about(files, capsys):
     assert main(arguments(files, "--limit", 5, "--workers", 1)) == 0
     printed = capsys.readouterr().out
     assert "PQ 100.0" in printed and "on 5 images" in printed
     assert "swallowed" not in printed and "Worst" not in printed and "no prediction" not in printed
+
+
+def several(root: Path, *more: object) -> list[str]:
+    gt = root / "annotations" / "panoptic_val.json"
+    folder = gt.with_suffix("")
+    given = ["score", "--gt", gt, "--pred", gt, root / "pred.json", "--pred-dir", folder, folder, "--workers", 1, *more]
+    return [str(argument) for argument in given]
+
+
+@pytest.mark.filterwarnings("ignore:1 of 6 images")
+def test_several_predictions_are_compared(files, tmp_path, capsys):
+    target, page = tmp_path / "score.json", tmp_path / "score.html"
+    assert main(several(files, "--only", "pq", "--json", target, "--html", page)) == 0
+    printed = capsys.readouterr().out
+    assert "less panoptic_val" in printed and "Images that changed most" in printed
+    content = json.loads(target.read_text())
+    assert content["predictions"].keys() == {"panoptic_val", "pred"}
+    (changed,) = content["comparison"]["changed_images"]
+    assert changed["pq"] == {"panoptic_val": 1, "pred": 0}
+    assert content["comparison"]["pq_delta"]["all"]["pred"]["value"] < 0
+    text = page.read_text()
+    assert text.count("data:image/jpeg") == 5 and changed["file_name"] in text and "http" not in text
+
+
+def test_mistakes_about_several_predictions(files, tmp_path, capsys):
+    gt = files / "annotations" / "panoptic_val.json"
+    for given, sentence in (
+        (arguments(files, "--html", tmp_path / "a.html"), "--html compares predictions: name several by --pred."),
+        ([*several(files), "--pred-dir", str(files)], "--pred-dir has 1 folders for 2 predictions: give as many."),
+        (["score", "--gt", str(gt), "--pred", str(gt), str(gt)], "--pred names the same predictions twice"),
+    ):
+        capsys.readouterr()
+        assert main(given) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()
 
 
 def test_nothing_to_score(files, tmp_path, capsys):
@@ -67,6 +129,10 @@ def test_mistakes_are_told_in_one_sentence(files, tmp_path, capsys):
     broken.write_text("{")
     for given, sentence in (
         (arguments(files, "--workers", 0), "--workers is 0: give a whole number from 1."),
+        (
+            arguments(files, "--only", "pq", "stq"),
+            "--only names 'stq': of images there are pq, sizes, boundary, things, miou",
+        ),
         (arguments(files, "--limit", -1), "--limit is -1: give a whole number from 1."),
         (arguments(files, "--gt", broken), "is not valid JSON"),
         (arguments(files, "--gt-dir", tmp_path / "nowhere"), "nowhere is not a folder"),
@@ -91,7 +157,7 @@ def test_real_annotations_are_perfect_against_themselves(real_data, tmp_path):
 def test_the_page_of_documentation_works_as_typed(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "score.md"
     blocks = re.findall(r"```(python|sh)\n(.*?)```", page.read_text(), flags=re.S)
-    assert [language for language, _ in blocks] == ["python", "sh", "python", "python", "sh", "python"]
+    assert [language for language, _ in blocks] == ["python", "sh", "sh", "python", "python", "sh", "python"]
     monkeypatch.chdir(tmp_path)
     for language, text in blocks:
         if language == "python":

@@ -16,6 +16,8 @@ from pantile.recipes import list_recipes
         ("upernet_swin_b_coco_lvis", "coco_lvis", 1284),
         ("mask2former_r50_cityscapes_semantic", "cityscapes", 19),
         ("kmax_r50_coco", "coco", 133),
+        ("mask2former_swin_l_vspw_rankseg", "vspw", 124),
+        ("videomt_l_vipseg", "vipseg", 124),
     ],
 )
 def test_the_longest_name_among_the_words_counts(recipe, vocabulary, classes):

@@ -169,10 +169,37 @@ def object_masks(root: Path, rng: np.random.Generator) -> Content:
     return content
 
 
+def darwin(root: Path, rng: np.random.Generator) -> Content:
+    content, used = Content(), set()
+    for k, name in enumerate(NAMES):
+        if exists(rng, k):
+            photo(root / "images" / f"{name}.png", SIZE)
+        annotations = []
+        for _ in some(rng) if k else range(2):
+            label, kind = LABELS[rng.integers(2)], ["polygon", "line", "mask"][rng.integers(3)]
+            used.add(label)
+            path = [{"x": x, "y": y} for x, y in polygon(rng)]
+            value = {"polygon": {"paths": [path]}, "line": {"path": path}, "mask": {}}[kind]
+            annotations.append({"id": f"m{len(annotations)}", "name": label, kind: value})
+        content.annotations += len(annotations)
+        numbers = {own["id"]: n for n, own in enumerate(annotations, start=1) if "mask" in own}
+        if numbers:
+            area = SIZE[0] * SIZE[1]
+            layer = {"dense_rle": [0, area - 2, 1, 2], "mask_annotation_ids_mapping": numbers, "total_pixels": area}
+            annotations.append({"id": "l", "name": "__raster_layer__", "raster_layer": layer})
+        slot = {"slot_name": "0", "type": "image", "width": SIZE[1], "height": SIZE[0]}
+        folder, own = str(Path(name).parent), f"{Path(name).name}.png"
+        item = {"name": own, "path": "/" if folder == "." else f"/{folder}", "slots": [slot]}
+        write_json({"version": "2.0", "item": item, "annotations": annotations}, root / "items" / f"{k}.json")
+    content.images, content.classes = len(NAMES) + extra(rng, root / "images"), len(used)
+    return content
+
+
 TOOL_MAKERS: dict[str, Callable[[Path, np.random.Generator], Content]] = {
     "label-studio": label_studio,
     "supervisely": supervisely,
     "segments-ai": segments_ai,
+    "darwin": darwin,
     "datumaro": datumaro,
     "cvat-masks": _colour_pngs(
         ("SegmentationClass", "SegmentationObject"), "JPEGImages", "ImageSets/Segmentation/train.txt"

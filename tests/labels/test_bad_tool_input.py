@@ -13,7 +13,7 @@ from labels.tool_folders import TOOL_FOLDERS
 from pantile.contracts.errors import UserError
 from time_limit import within
 
-CASES_PER_FORMAT = 25
+CASES_PER_FORMAT = 20
 
 
 @pytest.mark.parametrize("source", TOOL_FOLDERS)

@@ -39,10 +39,17 @@ def object_masks(root: Path) -> None:
     save(np.eye(8, 10, dtype=np.uint8), root / "masks" / "a" / "cell" / "0.png")
 
 
+def darwin_items(root: Path) -> None:
+    shutil.copytree(RECORDINGS / "darwin" / "items", root)
+    for name in ("a.png", "b.png"):
+        photo(root / "images" / name, (30, 48))
+
+
 TOOL_FOLDERS: dict[str, Callable[[Path], object]] = {
     "label-studio": one_task,
     "supervisely": copied("supervisely/project"),
     "segments-ai": copied("segments_ai/yard-v1.json", "segments_ai/segments/owner_yard/v1"),
+    "darwin": darwin_items,
     "datumaro": copied("datumaro/json"),
     "cvat-masks": copied("datumaro/masks"),
     "colour-masks": lambda root: (

@@ -1,6 +1,6 @@
 """PQ by its published definition: a set of pixels for each segment, and loops."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pantile.contracts.panoptic import PanopticMap
 
@@ -10,7 +10,7 @@ class OracleCounts:
     tp: int = 0
     fp: int = 0
     fn: int = 0
-    iou: float = 0.0
+    ious: list[float] = field(default_factory=list)
 
 
 def pixels_by_id(panoptic: PanopticMap) -> dict[int, set[tuple[int, int]]]:
@@ -36,7 +36,7 @@ def oracle_counts(pred: PanopticMap, gt: PanopticMap, classes: int) -> list[Orac
             iou = len(intersection) / len(union)
             if iou > 0.5:
                 counts[g.class_index].tp += 1
-                counts[g.class_index].iou += iou
+                counts[g.class_index].ious.append(iou)
                 matched_gt.add(g.id)
                 matched_pred.add(p.id)
     for g in gt.segments:

@@ -21,7 +21,7 @@ from pantile.inference.images import predict_clip, predict_frame
 from pantile.inference.tiles import Tiling
 from pantile.inference.views import Views
 from pantile.merge.tracking import OverlapTracking, QueryTracking
-from pantile.predict import PredictOptions, Predictor, films
+from pantile.predict import PredictOptions, Predictor, film_strips, films
 from pantile.predict.films import predict_films
 from tiny_runs import make_tiny_config
 
@@ -119,3 +119,10 @@ def test_what_makes_no_sense_is_told(predictor):
         ClipWindows(frames=4, overlap=4)
     with pytest.raises(UserError, match=r"clips\.frames is 0"):
         ClipWindows(frames=0)
+
+
+def test_the_report_draws_the_first_videos(predictor, monkeypatch):
+    monkeypatch.setattr(film_strips, "FRAMES", 3)
+    (name, strip), second = film_strips.film_strips(predictor, VIDEOS, VIDEOS.videos)
+    assert (name, second[0]) == tuple(video.name for video in VIDEOS.videos)
+    assert strip.ndim == 3 and strip.dtype == np.uint8

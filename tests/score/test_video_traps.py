@@ -355,7 +355,7 @@ def test_options_of_the_verb(vipseg, tracks, tmp_path, capsys):
         (vipseg, ["--pair-by", "id"], "--pair-by means nothing for"),
         (vipseg, ["--gt-instances", str(tmp_path)], "--gt-instances means nothing for"),
         (tracks, ["--windows", "2"], "--windows means nothing for YouTube-VIS"),
-        ((tmp_path / "images.json",) * 2, ["--only", "stq"], "--only means nothing for"),
+        ((tmp_path / "images.json",) * 2, ["--only", "stq"], "--only names 'stq': of images there are"),
     ]
     for (gt, pred), more, message in given:
         assert main(["score", "--gt", str(gt), "--pred", str(pred), *more]) == 2

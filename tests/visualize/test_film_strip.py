@@ -7,6 +7,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.visualize.film_strip import CELL, GAP, film_strip
+from pantile.visualize.report import ReportData, render_report
 
 TAXONOMY = plain_taxonomy(["cat"], things=["cat"])
 IMAGES = [np.full((40, 80, 3), 20 * k, np.uint8) for k in range(3)]
@@ -35,3 +36,10 @@ def test_what_does_not_fit_is_told():
         film_strip(IMAGES, {"seen": maps_of(1, 1)}, TAXONOMY)
     with pytest.raises(UserError, match="no frame"):
         film_strip([], {}, TAXONOMY)
+
+
+def test_strips_of_videos_stand_in_the_report():
+    strip = film_strip(IMAGES, {"truth": maps_of(1, 1, 1)}, TAXONOMY)
+    page = render_report(ReportData(films=[("a <video>", strip)]))
+    assert "a &lt;video&gt;" in page and 'id="films"' in page
+    assert 'id="films"' not in render_report(ReportData())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 #: verb -> what it does; the module of the same name, with underscores, has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
     "demo": "train, evaluate and draw on generated scenes, in minutes on a CPU",
+    "start": "look at data and machine, and propose (--go: run) the command to train with",
     "train": "train a recipe on the folder of a labelled data set",
     "eval": "panoptic quality, average precision and mean IoU of a checkpoint",
     "score": "panoptic quality, and what went wrong, of predictions from anywhere",

@@ -7,8 +7,14 @@ from pantile.cli.numbers import at_least_one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", metavar="list|info|fields|matrix", required=True)
-    verbs.add_parser("list", help="names of all recipes")
-    verbs.add_parser("fields", help="every field that --set can change")
+    names = verbs.add_parser("list", help="names of all recipes")
+    names.add_argument(
+        "words", nargs="*", metavar="WORD", help="only names with all of these, such as: swin cityscapes"
+    )
+    fields = verbs.add_parser("fields", help="every field that --set can change: type, default and meaning")
+    fields.add_argument("words", nargs="*", metavar="WORD", help="only fields whose name or meaning has all of these")
+    fields.add_argument("--of", metavar="RECIPE", help="those of a recipe, with its values")
+    fields.add_argument("--markdown", action="store_true", help="as the page docs/fields.md")
     verbs.add_parser("matrix", help="which training techniques go with which architectures")
     info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
     info.add_argument("name")
@@ -27,14 +33,39 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "matrix":
         return show_matrix()
     if args.action == "list":
+        from pantile.contracts.errors import UserError
         from pantile.recipes import list_recipes
 
-        names = list_recipes()
-    else:
-        from pantile.engine.config import field_names
+        names = [name for name in list_recipes() if all(word.lower() in name for word in args.words)]
+        if not names:
+            raise UserError(f"No recipe has {' '.join(args.words)} in its name: leave a word out.")
+        print("\n".join(names))
+        return 0
+    return show_fields(args)
 
-        names = field_names()
-    print("\n".join(names))
+
+def show_fields(args: argparse.Namespace) -> int:
+    """Three lines a field at most: name, type and default; its meaning; the kinds that have it."""
+    import textwrap
+
+    from pantile.contracts.errors import UserError
+    from pantile.engine.field_help import described_fields, fields_page
+    from pantile.recipes import make_recipe
+
+    fields = described_fields(make_recipe(args.of) if args.of else None)
+    words = [word.lower() for word in args.words]
+    fields = [field for field in fields if all(w in f"{field.name} {field.meaning}".lower() for w in words)]
+    if not fields:
+        raise UserError(f"No field has {' '.join(args.words)} in its name or meaning: leave a word out.")
+    if args.markdown:
+        print(fields_page(fields), end="")
+        return 0
+    for field in fields:
+        print(f"{field.name} = {field.default or '(needed)'}   {field.kind}")
+        if field.meaning:
+            print(textwrap.fill(field.meaning, 116, initial_indent="    ", subsequent_indent="    "))
+        if field.kinds and not args.of:
+            print(textwrap.fill(f"[{', '.join(field.kinds)}]", 116, initial_indent="    ", subsequent_indent="    "))
     return 0
 
 

@@ -49,12 +49,14 @@ def report_run(
     """
     from pantile.cli.confused_things import confused_things
     from pantile.contracts.output_paths import check_file_target
+    from pantile.data.videos import has_videos, videos_of
     from pantile.engine.config import to_dict
     from pantile.engine.evaluate import evaluate, in_its_classes
     from pantile.engine.measures import per_class
     from pantile.engine.run_cost import run_cost
     from pantile.engine.run_record import load_record
     from pantile.predict import predictor_of
+    from pantile.predict.film_strips import film_strips
     from pantile.visualize.report import ReportData, write_report
     from pantile.visualize.run_log import read_run_log
 
@@ -62,6 +64,7 @@ def report_run(
     path = check_file_target(out or run / "report.html")
     checkpoint = opened(run, weights, ours_only=True)
     _, validation_set = record.datasets()
+    videos = videos_of(validation_set) if has_videos(validation_set) else ()
     validation_set = in_its_classes(checkpoint, validation_set)
     evaluation = evaluate(checkpoint, validation_set, limit)
     predictor = predictor_of(checkpoint)
@@ -90,6 +93,7 @@ def report_run(
         confused=confused_things(predictor, validation_set, evaluation.confused[:images]),
         inside=[_inside(predictor, validation_set, index) for _, index in best[:2]],
         ranked=[ranked for _, index in best[:2] if (ranked := _ranked(predictor, validation_set, index))],
+        films=film_strips(predictor, validation_set, videos) if images else (),
         learned={
             f"{name}.{what}": values.numpy()
             for name, technique in predictor.task.techniques.items()

@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantile.cli.output_arguments import output_file
+from pantile.contracts.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.console import Console
+
+    from pantile.score import Score
+    from pantile.score.comparison import ScoreComparison
+    from pantile.score.evidence import Part
     from pantile.score.video import VideoOptions
 
 _FORMS = "a COCO-panoptic JSON, a folder of Cityscapes-style instance PNGs, or a folder of semantic PNGs"
@@ -15,11 +23,18 @@ _VIDEOS = "or videos as in VIPSeg, Cityscapes-VPS, KITTI-STEP, VSPW or YouTube-V
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gt", type=Path, required=True, metavar="PATH", help=f"ground truth: {_FORMS}; {_VIDEOS}")
-    parser.add_argument("--pred", type=Path, required=True, metavar="PATH", help="predictions, in any of these forms")
+    parser.add_argument(
+        "--pred",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="predictions, in any of these forms; several are compared with the first",
+    )
     parser.add_argument("--gt-dir", type=Path, metavar="DIR", help="PNGs of the JSON (default: the JSON without .json)")
-    parser.add_argument("--pred-dir", type=Path, metavar="DIR", help="the same for the predictions")
+    parser.add_argument("--pred-dir", type=Path, nargs="+", metavar="DIR", help="the same for each prediction")
     parser.add_argument("--gt-instances", type=Path, metavar="DIR", help="instance PNGs beside semantic ones")
-    parser.add_argument("--pred-instances", type=Path, metavar="DIR", help="the same for the predictions")
+    parser.add_argument("--pred-instances", type=Path, nargs="+", metavar="DIR", help="the same for each prediction")
     parser.add_argument(
         "--categories",
         type=Path,
@@ -39,10 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "as in panopticapi the one whose row comes last (default of videos)",
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="MEASURE",
+        help="nothing else: of images pq (always there), sizes, boundary, things, miou; of videos stq vpq, "
+        "miou vc, or ap",
+    )
+    parser.add_argument(
+        "--html", type=output_file, metavar="FILE", help="a page that compares several predictions, with pictures"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images or videos of the ground truth")
     videos = parser.add_argument_group("videos")
-    videos.add_argument("--only", nargs="+", default=[], metavar="MEASURE", help="of stq vpq, miou vc, or ap")
     videos.add_argument("--windows", nargs="+", type=int, metavar="N", help="lengths for VPQ or VC, in frames")
     videos.add_argument("--split", metavar="NAME", help="of a data set's root folder (default: val)")
     videos.add_argument(
@@ -64,10 +89,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pantile.cli.eval import write_json
-    from pantile.cli.score_tables import print_score
     from pantile.cli.score_video_tables import print_video_score
-    from pantile.contracts.errors import UserError
-    from pantile.score import Job, open_predictions, open_truth, score, usable_cores
+    from pantile.score import usable_cores
     from pantile.score.video import score_videos, video_layout_of
 
     for option, value in (("--workers", args.workers), ("--limit", args.limit)):
@@ -79,26 +102,94 @@ def run(args: argparse.Namespace) -> int:
         result = score_videos(layout.open(_video_options(args, layout.title)), layout.title, workers, progress=True)
         print_video_score(result, Console())
     else:
-        _refuse(args, ("only", "windows", "split", "correct", "first_label"), f"{args.gt}, which is of images")
-        truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
-        predictions = open_predictions(args.pred, truth.taxonomy, args.pred_dir, args.pred_instances)
-        job = Job(truth, predictions, args.limit, args.pair_by, args.crowd or "all")
-        result = score(job, workers, progress=True)
-        print_score(result, Console())
+        _refuse(args, ("windows", "split", "correct", "first_label"), f"{args.gt}, which is of images")
+        result = _score_images(args, workers, Console())
     if args.json:
         write_json(result.to_dict(), args.json)
     return 0
 
 
+def _score_images(args: argparse.Namespace, workers: int, console: "Console") -> "Score | ScoreComparison":
+    from pantile.cli.score_comparison_page import write_page
+    from pantile.cli.score_comparison_tables import print_comparison
+    from pantile.cli.score_tables import print_score
+    from pantile.score import Job, open_predictions, open_truth, score
+    from pantile.score.comparison import compare_predictions
+
+    if args.html and len(args.pred) < 2:
+        raise UserError("--html compares predictions: name several by --pred.")
+    parts = _parts(args.only)
+    folders, instances = (_of_each(args, option) for option in ("pred_dir", "pred_instances"))
+    truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
+    jobs = []
+    for paths in zip(args.pred, folders, instances, strict=True):
+        predictions = open_predictions(paths[0], truth.taxonomy, *paths[1:])
+        jobs.append(Job(truth, predictions, args.limit, args.pair_by, args.crowd or "all", parts))
+    if len(jobs) == 1:
+        result = score(jobs[0], workers, progress=True)
+        print_score(result, console)
+        return result
+    comparison = compare_predictions(jobs, _names(args.pred), workers, progress=True)
+    print_comparison(comparison, console)
+    if args.html:
+        write_page(args.html, comparison, jobs, args.gt.stem)
+    return comparison
+
+
+def _of_each(args: argparse.Namespace, option: str) -> list[Path | None]:
+    """The folder of each prediction.
+
+    Raises:
+        UserError: there are not as many as predictions.
+    """
+    given = getattr(args, option)
+    if given is not None and len(given) != len(args.pred):
+        raise UserError(
+            f"--{option.replace('_', '-')} has {len(given)} folders for {len(args.pred)} predictions: give as many."
+        )
+    return given or [None] * len(args.pred)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The file names without ending, with as many folders as it takes to tell the predictions apart.
+
+    Raises:
+        UserError: two predictions are the same file.
+    """
+    whole = [path.resolve().with_suffix("") for path in paths]
+    if len(set(whole)) < len(whole):
+        raise UserError("--pred names the same predictions twice: name each once.")
+    for length in range(1, max(len(path.parts) for path in whole) + 1):
+        names = ["/".join(path.parts[-length:]) for path in whole]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _parts(only: list[str]) -> "Collection[Part]":
+    """
+    Raises:
+        UserError: a measure that images do not have.
+    """
+    from pantile.score.evidence import PARTS
+
+    for name in only:
+        if name not in PARTS:
+            raise UserError(f"--only names {name!r}: of images there are {', '.join(PARTS)}.")
+    return [part for part in PARTS if part in only] if only else PARTS
+
+
 def _video_options(args: argparse.Namespace, title: str) -> "VideoOptions":
     from pantile.score.video import VideoOptions
 
-    _refuse(args, ("gt_instances", "pred_instances", "pair_by"), f"{args.gt}, which is of {title}")
+    _refuse(args, ("gt_instances", "pred_instances", "pair_by", "html"), f"{args.gt}, which is of {title}")
+    if len(args.pred) > 1:
+        raise UserError(f"--pred names {len(args.pred)} predictions of {args.gt}, which is of {title}: name one.")
     return VideoOptions(
         args.gt,
-        args.pred,
+        args.pred[0],
         gt_dir=args.gt_dir,
-        pred_dir=args.pred_dir,
+        pred_dir=_of_each(args, "pred_dir")[0],
         categories=args.categories,
         split=args.split,
         limit=args.limit,
@@ -115,8 +206,6 @@ def _refuse(args: argparse.Namespace, names: tuple[str, ...], what: str) -> None
     Raises:
         UserError: an option is given that means nothing for this ground truth.
     """
-    from pantile.contracts.errors import UserError
-
     for name in names:
         if getattr(args, name) not in (None, [], "auto"):
             raise UserError(f"--{name.replace('_', '-')} means nothing for {what}: leave it out.")

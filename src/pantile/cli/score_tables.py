@@ -26,12 +26,15 @@ def print_score(score: "Score", console: Console) -> None:
         console.print(f"[bold red]{score.missing} of {score.images} images have no prediction: counted as all void.")
     if not score.images:
         return
-    if score.per_class:
+    if score.per_class and score.iou is not None:
         console.print(_pixel_classes(score))
-    console.print(_groups(score), _sizes(score), _classes(score))
-    if not score.per_class:
+    console.print(_groups(score))
+    if score.by_size is not None:
+        console.print(_sizes(score))
+    console.print(_classes(score))
+    if score.things is not None and not score.per_class:
         console.print(_things(score))
-    if not score.per_class and any(score.confusion.confused):
+    if score.confusion is not None and not score.per_class and any(score.confusion.confused):
         console.print(_confusion(score))
     if score.swallowed:
         console.print(_swallowed(score))
@@ -41,7 +44,7 @@ def print_score(score: "Score", console: Console) -> None:
 
 def _headline(score: "Score") -> str:
     pq, on = score.quality.all.pq, f"on {score.images} images, {score.quality.all.n} classes"
-    if not score.per_class:
+    if not score.per_class or score.iou is None:
         return f"\n[bold]PQ {percent(pq)}[/bold]  {on}"
     return f"\n[bold]mIoU {percent(score.miou)}[/bold]  {on}; its segments are one per class: PQ {percent(pq)}"
 
@@ -55,10 +58,12 @@ def _pixel_classes(score: "Score") -> Table:
 
 
 def _groups(score: "Score") -> Table:
-    table = make_table("", "classes", "PQ", "SQ", "RQ", "boundary PQ")
+    table = make_table("", "classes", "PQ", "SQ", "RQ", *(["boundary PQ"] if score.boundary else []))
     for group in _GROUPS:
-        quality, boundary = getattr(score.quality, group), getattr(score.boundary, group)
-        values = (quality.pq, quality.sq, quality.rq, boundary.pq)
+        quality = getattr(score.quality, group)
+        values = [quality.pq, quality.sq, quality.rq]
+        if score.boundary:
+            values.append(getattr(score.boundary, group).pq)
         table.add_row(group, str(quality.n), *map(percent, values), style="bold" if group == "all" else None)
     return table
 
@@ -85,15 +90,15 @@ def _confusion(score: "Score") -> Table:
 
 
 def _classes(score: "Score") -> Table:
-    table = make_table("class", "PQ", "", "SQ", "RQ", "boundary", "TP", "FP", "FN")
+    table = make_table("class", "PQ", "", "SQ", "RQ", *(["boundary"] if score.boundary else []), "TP", "FP", "FN")
     table.columns[2].justify = "left"
     table.columns[2].no_wrap = True
     occurring = [(name, q) for name, q in score.quality.per_class.items() if q.occurs]
     for name, q in sorted(occurring, key=lambda row: -row[1].pq):
         bar = "▇" * round(_BAR * q.pq)
-        boundary = score.boundary.per_class[name].pq
+        values = [q.sq, q.rq] + ([score.boundary.per_class[name].pq] if score.boundary else [])
         counts = map(str, (q.tp, q.fp, q.fn))
-        table.add_row(escape(name), percent(q.pq), bar, *map(percent, (q.sq, q.rq, boundary)), *counts)
+        table.add_row(escape(name), percent(q.pq), bar, *map(percent, values), *counts)
     absent = len(score.quality.per_class) - len(occurring)
     if absent:
         table.caption = f"classes that never occur and are in no mean: {absent}"

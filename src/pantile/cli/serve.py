@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pantile.cli.checkpoint_argument import OR_EXPORTED, add_checkpoint_argument, is_exported, opened, opened_file
+from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import above_zero, at_least_one
 from pantile.cli.orientation_option import add_orientation_argument
 from pantile.cli.view_options import add_view_arguments, views_of
@@ -20,6 +21,7 @@ _LOOK = 0.1  # seconds between looks whether a signal has come
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_argument(parser, OR_EXPORTED)
+    add_device_argument(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0 is any that is free (default: 8000)")
     parser.add_argument(
@@ -77,12 +79,14 @@ def _predictor(args: argparse.Namespace) -> "ImagePredictor":
     from pantile.cli.lean_imports import import_torchmetrics
 
     import_torchmetrics()
+    from pantile.engine.devices import device_named
     from pantile.engine.measures import check_segments
     from pantile.predict import predictor_of
 
+    device = device_named(args.device)
     checkpoint = opened(args.checkpoint, args.weights)
     check_segments(checkpoint.config, str(checkpoint.path))
-    return predictor_of(checkpoint, views=views_of(args), orientation=args.orientation)
+    return predictor_of(checkpoint, device, views=views_of(args), orientation=args.orientation)
 
 
 def _is_loopback(host: str) -> bool:

@@ -48,16 +48,20 @@ def rgb_to_ids(rgb: np.ndarray) -> np.ndarray:
     """COCO-panoptic PNG colours to ids: R + 256 G + 65536 B.
 
     Args:
-        rgb: (H, W, 3) or (H, W, 4) uint8; a fourth channel is ignored. Four C-contiguous channels are the
-            fast path: the bytes are viewed as little-endian integers instead of being multiplied.
+        rgb: (H, W, 3) or (H, W, 4) uint8; a fourth channel is ignored. Where it is C-contiguous, each pixel is viewed
+            as a little-endian integer of four bytes, of three channels together with the first byte of its neighbour.
 
     Returns:
         (H, W) int32, 0..2**24-1.
     """
-    if rgb.shape[-1] == 4 and rgb.flags.c_contiguous:
-        return (rgb.view("<u4")[..., 0] & MAX_ID).astype(np.int32)
-    wide = rgb[..., :3].astype(np.int32)
-    return wide[..., 0] + (wide[..., 1] << 8) + (wide[..., 2] << 16)
+    rgb = np.ascontiguousarray(rgb)
+    height, width, channels = rgb.shape
+    ids = np.empty(height * width, "<u4")
+    if ids.size:
+        ids[:-1] = np.ndarray((ids.size - 1,), "<u4", rgb, 0, (channels,))
+        ids[-1] = int.from_bytes(rgb[-1, -1, :3].tobytes(), "little")
+        np.bitwise_and(ids, MAX_ID, out=ids)
+    return ids.view("<i4").reshape(height, width).astype(np.int32, copy=False)
 
 
 def ids_to_rgb(ids: np.ndarray) -> np.ndarray:

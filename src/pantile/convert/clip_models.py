@@ -75,9 +75,13 @@ def read_mask2former_video(
 
 def _classes(count: int, weights: ForeignWeights, given: Taxonomy | None) -> Taxonomy:
     """Without names, 40 classes are those of YouTube-VIS, in the order of 2019 where nobody says 2021."""
-    unnamed = all(PLACEHOLDER.fullmatch(label) for label in weights.labels or ())
-    if given is None and unnamed and count == YOUTUBE_VIS:
-        return youtube_vis.TAXONOMY_2019
+    labels = weights.labels or []
+    if given is None and count == YOUTUBE_VIS:
+        if all(PLACEHOLDER.fullmatch(label) for label in labels):
+            return youtube_vis.TAXONOMY_2019
+        for known in (youtube_vis.TAXONOMY_2019, youtube_vis.TAXONOMY_2021):
+            if tuple(labels) == known.names:
+                return known
     return named_classes(count, weights.labels, given, str(weights.source))
 
 

@@ -67,7 +67,7 @@ Amount = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 class OptimizerConfig:
     """An optimizer with a schedule in fractions of the run."""
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: Literal["adamw", "sgd"] = "adamw"  # betas and eps are of the one, momentum of the other
     learning_rate: Amount = 5e-4  # of the decoder, per effective batch (no scaling with devices)
     backbone_multiplier: Amount = 0.1  # learning rate of the backbone relative to the rest
     # a block of the backbone has this times the learning rate of the block behind it, its last this of the decoder's
@@ -79,7 +79,7 @@ class OptimizerConfig:
     betas: tuple[float, float] = (0.9, 0.999)  # of adamw
     eps: float = 1e-8  # of adamw
     momentum: float = 0.9  # of sgd
-    schedule: Literal["poly", "step", "constant"] = "poly"
+    schedule: Literal["poly", "step", "constant"] = "poly"  # of the learning rate, after its warm-up
     poly_power: float = 0.9  # base * (1 - step / steps) ** power, not shifted by the warm-up
     poly_end: Amount = (
         0.0  # fraction of the learning rate at which poly ends: base * (end + (1 - end) * (...) ** power)
@@ -177,7 +177,7 @@ def _read(cls: type, value: Any, prefix: str, info: pydantic.ValidationInfo) -> 
 class RunConfig:
     """A complete run. Class counts are not here: they come from the data set."""
 
-    recipe: str
+    recipe: str  # its name, for people and files
     model: Annotated[ModelConfig, _read_kind("model")]
     augment: AugmentConfig
     criterion: Annotated[CriterionConfig, _read_kind("criterion")]
@@ -195,7 +195,7 @@ class RunConfig:
     # 0..255, what images are padded with in inference, before the normalisation (EoMT: black); null pads with 0 after
     # it, which is the mean colour. augment.pad_value is what training pads with
     pad_value: Annotated[int, pydantic.Field(ge=0, le=255)] | None = None
-    seed: int = 1
+    seed: int = 1  # of everything that is random
 
 
 def to_dict(config: RunConfig) -> dict:
@@ -263,28 +263,38 @@ def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
     """
     data, assignments = to_dict(config), list(assignments)
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise UserError(f"--set {assignment}: write field=value, for example --set training.steps=1000.")
-        source = f"--set {assignment}"
-        parts = path.strip().split(".")
-        _check_path(parts, source)
-        node: dict = data
-        for part in parts[:-1]:
-            if not isinstance(node.get(part), dict):
-                node[part] = {}
-            node = node[part]
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        node[parts[-1]] = _number(value)
-        from_dict(data, source)
-    changed = from_dict(data, "the overrides")
+        _assign(data, assignment)
+    try:
+        changed = from_dict(data, "the overrides")
+    except UserError:
+        data = to_dict(config)
+        for assignment in assignments:  # one by one, to say which it is; a check of all takes as long as of one
+            _assign(data, assignment)
+            from_dict(data, f"--set {assignment}")
+        raise
     paths = {assignment.partition("=")[0].strip() for assignment in assignments}
     if changed.model.backbone != config.model.backbone and not paths & {"model.image_mean", "model.image_std"}:
         changed = dataclasses.replace(changed, model=with_statistics_of_backbone(changed.model))
     return changed
+
+
+def _assign(data: dict, assignment: str) -> None:
+    """``field.subfield=value`` into the plain containers of a config, values in YAML."""
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise UserError(f"--set {assignment}: write field=value, for example --set training.steps=1000.")
+    parts = path.strip().split(".")
+    _check_path(parts, f"--set {assignment}")
+    node: dict = data
+    for part in parts[:-1]:
+        if not isinstance(node.get(part), dict):
+            node[part] = {}
+        node = node[part]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    node[parts[-1]] = _number(value)
 
 
 def without_download(config: RunConfig) -> RunConfig:
@@ -313,37 +323,37 @@ def load_yaml(path: Path) -> RunConfig:
 def field_names(cls: type = RunConfig, prefix: str = "") -> list[str]:
     """Every dotted field of a config class, groups included."""
     names = []
-    for name, annotation in _fields(cls).items():
+    for name, annotation in fields_of(cls).items():
         names.append(prefix + name)
-        for group in _groups(name, annotation):
+        for group in field_groups(name, annotation):
             names += field_names(group, f"{prefix}{name}.")
     return list(dict.fromkeys(names))
 
 
-def _fields(cls: type) -> dict[str, Any]:
+def fields_of(cls: type) -> dict[str, Any]:
     """{name: annotation}"""
     if cls is TechniquesConfig:
         return dict(TECHNIQUES)
     return {item.name: item.type for item in dataclasses.fields(cls)}
 
 
-def _groups(name: str, annotation: Any) -> list[type]:
+def field_groups(name: str, annotation: Any) -> list[type]:
     """The config classes that a field may hold: of its registry, or in an annotation such as ``X`` or ``X | None``."""
     if name in KINDS:
         return list(dict.fromkeys(KINDS[name].classes().values()))
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or annotation is TechniquesConfig):
         return [annotation]  # not pydantic's validator of an annotation, which is an instance of a dataclass
-    return [group for option in get_args(annotation) for group in _groups(name, option)]
+    return [group for option in get_args(annotation) for group in field_groups(name, option)]
 
 
 def _list_sentence(where: list[str], cls: type, value: Any, prefix: str) -> str | None:
     """See ``list_sentence``; ``where`` may go on into the list, or name one of several types of it."""
     for position, part in enumerate(where):
-        found = _fields(cls).get(part)
+        found = fields_of(cls).get(part)
         if found is None or not isinstance(value, dict) or part not in value:
             return None
         value = value[part]
-        groups = _groups(part, found)
+        groups = field_groups(part, found)
         if not groups or not isinstance(value, dict):
             return list_sentence(prefix + ".".join(where[: position + 1]), found, value)
         cls = _chosen(part, groups, value)
@@ -359,7 +369,7 @@ def _check_path(parts: list[str], source: str) -> None:
 
 def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
     """Unknown fields get a suggestion; pydantic alone would ignore them."""
-    known = _fields(cls)
+    known = fields_of(cls)
     for name, value in data.items():
         if name not in known:
             own = f"{prefix}{short(name)[1:-1] if isinstance(name, str) else short(name)}"
@@ -371,7 +381,7 @@ def _check_names(data: dict, cls: type, source: str, prefix: str) -> None:
         tag = value.get(KINDS[name].tag) if name in KINDS and isinstance(value, dict) else None
         if tag is not None and not (isinstance(tag, str) and len(tag) <= LIMIT):
             raise UserError(f"{source}: {name}.{KINDS[name].tag}: {short(tag)} is not the name of a kind.")
-        groups = _groups(name, known[name])
+        groups = field_groups(name, known[name])
         if isinstance(value, dict) and groups:
             _check_names(value, _chosen(name, groups, value), source, f"{prefix}{name}.")
 

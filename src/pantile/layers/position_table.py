@@ -23,7 +23,9 @@ def resize_positions(
     Returns:
         (1, P + h' w', D).
     """
-    if tuple(grid) == tuple(size):
+    # a size that an exported graph leaves open is not this one, even where the trace has it
+    left_open = any(isinstance(side, torch.SymInt) for side in size)
+    if not left_open and tuple(grid) == tuple(size):
         return table
     height, width = grid
     others, patches = table.split([table.shape[1] - height * width, height * width], dim=1)

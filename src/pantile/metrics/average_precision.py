@@ -30,6 +30,7 @@ from pantile.metrics.registry import register_metric
 
 _LOG = logging.getLogger(__name__)
 _MAX_DETECTIONS = 100
+_MASKS_AT_ONCE = 200
 _DETECTION, _TRUTH, _CROWD = range(3)
 
 
@@ -123,8 +124,9 @@ class MaskAveragePrecision(Metric):
             rows = [*self._truths(target), *_most_confident(instances)]
             image_id = -1 if image_ids is None else int(image_ids[position])
             images.append((image_id, *target.size, len(rows)))
-            for class_index, kind, score, mask in rows:  # areas one by one: pycocotools fails on lists beyond 255
-                masks.append((class_index, kind, int(area(mask)), len(mask["counts"])))
+            areas = _areas([mask for *_, mask in rows])
+            for (class_index, kind, score, mask), pixels in zip(rows, areas, strict=True):
+                masks.append((class_index, kind, pixels, len(mask["counts"])))
                 scores.append(score)
                 run_lengths.append(mask["counts"])
         if not images:
@@ -188,6 +190,12 @@ class MaskAveragePrecision(Metric):
                     f"The ground truth is {height} x {width} pixels but the mask of an instance is {own_height} x "
                     f"{own_width}: resize the instances to the size of the ground truth."
                 )
+
+
+def _areas(masks: Sequence[dict]) -> list[int]:
+    """Pixels of each mask, a few at a time: pycocotools fails on lists beyond 255."""
+    groups = (masks[first : first + _MASKS_AT_ONCE] for first in range(0, len(masks), _MASKS_AT_ONCE))
+    return [pixels for group in groups for pixels in area(group).tolist()]
 
 
 def _most_confident(instances: Sequence[Instance]) -> Iterable[tuple[int, int, float, dict]]:

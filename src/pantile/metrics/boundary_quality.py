@@ -8,12 +8,13 @@ its whole mask.
 """
 
 import math
-from itertools import count
+from collections.abc import Callable
 
 import numpy as np
 
 from pantile.contracts.panoptic import VOID_ID
-from pantile.metrics.map_pair import MapPair, areas_of, as_array, shared_pixels
+from pantile.metrics.bit_rows import moved_left, moved_right, packed, set_within_runs
+from pantile.metrics.map_pair import MapPair, as_array
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, match_segments
 
 DILATION_RATIO = 0.02
@@ -29,20 +30,37 @@ def boundary_counts(pair: MapPair, dilation_ratio: float = DILATION_RATIO, crowd
     """
     if not pair.overlaps:
         return match_segments(pair, crowd=crowd)
-    gt_ids, pred_ids = as_array(pair.gt.ids), as_array(pair.pred.ids)
-    distance = max(1, round(dilation_ratio * math.hypot(*gt_ids.shape)))
-    overlaps = shared_pixels(
-        _boundaries(gt_ids, distance, set(pair.gt_areas)), _boundaries(pred_ids, distance, set(pair.pred_areas))
-    )
-    gt_areas, pred_areas = areas_of(overlaps)
-    shared = {(gt_id, pred_id): area for gt_id, pred_id, area in overlaps}
+    overlaps, gt_areas, pred_areas = _boundary_pixels(pair, dilation_ratio)
 
     def refine(gt_id: int, pred_id: int, mask_iou: float) -> float:
-        intersection = shared.get((gt_id, pred_id), 0)
-        union = gt_areas[gt_id] + pred_areas[pred_id] - intersection - shared.get((VOID_ID, pred_id), 0)
+        intersection = overlaps[gt_id, pred_id]
+        union = gt_areas[gt_id] + pred_areas[pred_id] - intersection - overlaps.get((VOID_ID, pred_id), 0)
         return min(mask_iou, intersection / union)
 
     return match_segments(pair, refine, crowd)
+
+
+def _boundary_pixels(
+    pair: MapPair, dilation_ratio: float
+) -> tuple[dict[tuple[int, int], int], dict[int, int], dict[int, int]]:
+    """Pixels on both boundaries by (ground-truth id, predicted id), on that of each ground-truth id, on that of each
+    predicted id. Of void all pixels count, since what lies on it leaves the union."""
+    runs = pair.runs
+    distance = max(1, round(dilation_ratio * math.hypot(*runs.size)))
+    gt_inside, pred_inside = (interior(as_array(panoptic.ids), distance) for panoptic in (pair.gt, pair.pred))
+
+    def inside(rows: np.ndarray) -> list[int]:
+        return runs.sums(set_within_runs(rows, runs.size[1], runs.starts)).tolist()
+
+    overlaps: dict[tuple[int, int], int] = {}
+    gt_areas: dict[int, int] = {}
+    pred_areas: dict[int, int] = {}
+    counts = zip(pair.overlaps, inside(gt_inside), inside(pred_inside), inside(gt_inside | pred_inside), strict=True)
+    for (gt_id, pred_id, area), of_gt, of_pred, of_either in counts:
+        overlaps[gt_id, pred_id] = area - (of_pred if gt_id == VOID_ID else of_either)
+        gt_areas[gt_id] = gt_areas.get(gt_id, 0) + area - of_gt
+        pred_areas[pred_id] = pred_areas.get(pred_id, 0) + area - of_pred
+    return overlaps, gt_areas, pred_areas
 
 
 def interior(ids: np.ndarray, distance: int) -> np.ndarray:
@@ -56,34 +74,33 @@ def interior(ids: np.ndarray, distance: int) -> np.ndarray:
         distance: at least 1.
 
     Returns:
-        (H - 2 distance, W - 2 distance) bool, the pixels at least ``distance`` from the border; empty for small images.
+        (H, ceil(W / 64)) uint64, a bit for each pixel; see ``bit_rows.packed``.
     """
+    height, width = ids.shape
     steps = 2 * distance
-    if min(ids.shape) <= steps:
-        return np.zeros((0, 0), bool)
-    in_row = _all_of(ids[:, 1:] == ids[:, :-1], steps, axis=1)
-    middle = ids[:, distance:-distance]
-    return _all_of((middle[1:] == middle[:-1]) & in_row[1:] & in_row[:-1], steps, axis=0)
+    flat, same = ids.reshape(-1), np.zeros(ids.shape, bool)
+    np.equal(flat[1:], flat[:-1], out=same.reshape(-1)[:-1])  # one long row is compared sooner than many
+    same[:, -1:] = False
+    same_in_row = packed(same, width)
+    inside = np.zeros_like(same_in_row)
+    if min(height, width) <= steps:
+        return inside
+    in_row = moved_right(_all_of(same_in_row, steps, moved_left), distance)
+    in_column = packed(ids[1:] == ids[:-1], width) & in_row[1:] & in_row[:-1]
+    inside[distance:-distance] = _all_of(in_column, steps, lambda rows, by: rows[by:])
+    return inside
 
 
-def _boundaries(ids: np.ndarray, distance: int, used: set[int]) -> np.ndarray:
-    """The map with the inside of every segment painted in an id that no segment has; void stays void."""
-    inside = interior(ids, distance)
-    if not inside.size:
-        return ids
-    free = next(i for i in count(1) if i not in used)
-    boundaries = ids.astype(np.int32)
-    middle = boundaries[distance:-distance, distance:-distance]
-    middle[inside & (middle != VOID_ID)] = free
-    return boundaries
+def _all_of(rows: np.ndarray, length: int, moved: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    """Whether ``length`` consecutive bits are set, for each first one; by doubling.
 
-
-def _all_of(flags: np.ndarray, length: int, axis: int) -> np.ndarray:
-    """Whether ``length`` consecutive flags along ``axis`` are set, for each first one; by doubling."""
-    flags = np.moveaxis(flags, axis, 0)
+    Args:
+        moved: (rows, n) to the rows whose every bit is n further; it may leave out the last n rows.
+    """
     span = 1
     while span < length:
         step = min(span, length - span)
-        flags = flags[:-step] & flags[step:]
+        further = moved(rows, step)
+        rows = rows[: len(further)] & further
         span += step
-    return np.moveaxis(flags, 0, axis)
+    return rows

@@ -1,5 +1,7 @@
 """Contingency table of two id maps: how many pixels each pair of ids shares. Everything that PQ needs from pixels."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +26,52 @@ class Contingency(NamedTuple):
     areas: np.ndarray
 
 
-def contingency_table(gt_ids: np.ndarray, pred_ids: np.ndarray) -> Contingency:
-    """Counts the pixels of each (ground-truth id, predicted id) pair.
+@dataclass(frozen=True)
+class JointRuns:
+    """Two maps of one image, row after row, cut where the ground-truth id or the predicted id changes.
 
-    Neighbours along a row nearly always carry the same pair, so the flattened maps are first cut into runs of one
-    pair, and only the runs are sorted and summed. Noise, where each pixel is a run, costs one sort of H*W integers.
+    Neighbours along a row nearly always carry the same pair, so what is asked of pairs of ids is asked of runs, of
+    which there are some thousands. Noise, where each pixel is a run, costs one sort of H*W integers.
 
+    Attributes:
+        size: (H, W).
+        starts: (R,) int64, the first pixel of each run in the flattened map.
+        gt_ids: (R,) int64, 0..2**24-1.
+        pred_ids: (R,) int64, 0..2**24-1.
+    """
+
+    size: tuple[int, int]
+    starts: np.ndarray
+    gt_ids: np.ndarray
+    pred_ids: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(R,) int64, pixels of each run, at least 1."""
+        return np.diff(self.starts, append=self.size[0] * self.size[1])
+
+    def table(self) -> Contingency:
+        """The pairs of ids and the pixels of each."""
+        pairs, _, _ = self._by_pair
+        return Contingency(pairs >> _ID_BITS, pairs & MAX_ID, self.sums(self.lengths))
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        """(R,) integers of the runs to (P,) int64 of the pairs, in the order of ``table``."""
+        _, order, firsts = self._by_pair
+        return np.add.reduceat(weights[order], firsts, dtype=np.int64) if len(firsts) else np.empty(0, np.int64)
+
+    @cached_property
+    def _by_pair(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pairs, sorted; the runs in the order of their pairs; where in that order each pair begins."""
+        pairs = (self.gt_ids << _ID_BITS) | self.pred_ids
+        order = np.argsort(pairs)
+        pairs = pairs[order]
+        firsts = np.flatnonzero(np.diff(pairs, prepend=-1))
+        return pairs[firsts], order, firsts
+
+
+def joint_runs(gt_ids: np.ndarray, pred_ids: np.ndarray) -> JointRuns:
+    """
     Args:
         gt_ids: (H, W) integers 0..2**24-1, any integer dtype.
         pred_ids: (H, W) integers 0..2**24-1, of the same size.
@@ -50,24 +92,22 @@ def contingency_table(gt_ids: np.ndarray, pred_ids: np.ndarray) -> Contingency:
     gt_flat, pred_flat = gt_ids.reshape(-1), pred_ids.reshape(-1)
     if gt_flat.size == 0:
         none = np.empty(0, np.int64)
-        return Contingency(none, none, none)
+        return JointRuns(gt_ids.shape, none, none, none)
 
     starts_run = np.empty(gt_flat.size, bool)
     starts_run[0] = True
     np.not_equal(gt_flat[1:], gt_flat[:-1], out=starts_run[1:])
     starts_run[1:] |= pred_flat[1:] != pred_flat[:-1]
     starts = np.flatnonzero(starts_run)
-    lengths = np.diff(starts, append=gt_flat.size)
-
     gt_runs, pred_runs = gt_flat[starts], pred_flat[starts]
     _check_range(gt_runs, "ground truth")
     _check_range(pred_runs, "prediction")
-    pairs = (gt_runs.astype(np.int64) << _ID_BITS) | pred_runs.astype(np.int64)
-    order = np.argsort(pairs)
-    pairs = pairs[order]
-    firsts = np.flatnonzero(np.diff(pairs, prepend=-1))
-    areas = np.add.reduceat(lengths[order], firsts)
-    return Contingency(pairs[firsts] >> _ID_BITS, pairs[firsts] & MAX_ID, areas)
+    return JointRuns(gt_ids.shape, starts, gt_runs.astype(np.int64), pred_runs.astype(np.int64))
+
+
+def contingency_table(gt_ids: np.ndarray, pred_ids: np.ndarray) -> Contingency:
+    """Counts the pixels of each (ground-truth id, predicted id) pair; see ``joint_runs``."""
+    return joint_runs(gt_ids, pred_ids).table()
 
 
 def _check_range(ids: np.ndarray, what: str) -> None:

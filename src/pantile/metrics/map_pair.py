@@ -7,7 +7,7 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import MAX_ID, VOID_ID, PanopticMap, Segment
-from pantile.metrics.contingency import contingency_table
+from pantile.metrics.contingency import JointRuns, joint_runs
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +41,12 @@ class MapPair(SegmentOverlaps):
     Attributes:
         pred: the prediction.
         gt: the ground truth.
+        runs: of both together; ``overlaps`` has the pairs of ids in the order of its table.
     """
 
     pred: PanopticMap
     gt: PanopticMap
+    runs: JointRuns
 
 
 def compare(pred: PanopticMap, gt: PanopticMap) -> MapPair:
@@ -58,17 +60,13 @@ def compare(pred: PanopticMap, gt: PanopticMap) -> MapPair:
         UserError: ids that are not one (H, W) map, a table and its pixels disagree, a table repeats an id or uses one
             outside 1..2**24-1, or the two maps differ in size.
     """
-    overlaps = shared_pixels(id_map(gt, "ground truth"), id_map(pred, "prediction"))
+    runs = joint_runs(id_map(gt, "ground truth"), id_map(pred, "prediction"))
+    table = runs.table()
+    overlaps = list(zip(table.gt_ids.tolist(), table.pred_ids.tolist(), table.areas.tolist(), strict=True))
     gt_areas, pred_areas = areas_of(overlaps)
     gt_rows = _checked_rows(gt, gt_areas, "ground truth")
     pred_rows = _checked_rows(pred, pred_areas, "prediction")
-    return MapPair(overlaps, gt_areas, pred_areas, gt_rows, pred_rows, pred=pred, gt=gt)
-
-
-def shared_pixels(gt_ids: np.ndarray, pred_ids: np.ndarray) -> list[tuple[int, int, int]]:
-    """``contingency_table`` as (ground-truth id, predicted id, pixels)."""
-    table = contingency_table(gt_ids, pred_ids)
-    return list(zip(table.gt_ids.tolist(), table.pred_ids.tolist(), table.areas.tolist(), strict=True))
+    return MapPair(overlaps, gt_areas, pred_areas, gt_rows, pred_rows, pred=pred, gt=gt, runs=runs)
 
 
 def areas_of(overlaps: list[tuple[int, int, int]]) -> tuple[dict[int, int], dict[int, int]]:

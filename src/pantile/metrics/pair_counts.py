@@ -77,10 +77,11 @@ def match_segments(
         crowd: see ``CrowdRule``.
     """
     crowds = _crowds(pair, crowd)
+    sheltering = {VOID_ID}.union(*crowds.values())
     on_void: dict[int, int] = {}
     sheltered: dict[int, int] = {}  # pixels on void or on crowd of the same class
     for gt_id, pred_id, area in pair.overlaps:
-        if pred_id == VOID_ID:
+        if gt_id not in sheltering or pred_id == VOID_ID:
             continue
         if gt_id == VOID_ID:
             on_void[pred_id] = area
@@ -89,7 +90,8 @@ def match_segments(
 
     matches = []
     for gt_id, pred_id, intersection in pair.overlaps:
-        if VOID_ID in (gt_id, pred_id):
+        # Most pairs end here: the union holds at least the ground-truth segment.
+        if 2 * intersection <= pair.gt_areas[gt_id] or VOID_ID in (gt_id, pred_id):
             continue
         gt_segment, pred_segment = pair.gt_rows[gt_id], pair.pred_rows[pred_id]
         if gt_segment.is_crowd or gt_segment.class_index != pred_segment.class_index:

@@ -1,14 +1,16 @@
 """Panoptic Quality: PQ = SQ * RQ per class, averaged over classes.
 
 Kirillov et al., "Panoptic Segmentation" (CVPR 2019), equation 1:
-PQ = (sum of IoU over matches) / (TP + FP/2 + FN/2). On valid input the numbers equal those of the reference
-evaluation to the last bit; where a class has several crowd regions in an image, with ``crowd="reference"``. Unlike the
+PQ = (sum of IoU over matches) / (TP + FP/2 + FN/2). On valid input the counts and each IoU equal those of the reference
+evaluation to the last bit; where a class has several crowd regions in an image, with ``crowd="reference"``. The sum of
+IoUs is exact and rounded once, so that it depends on no order, where the last digits of the reference's do. Unlike the
 reference, areas always come from pixels, tables that contradict the pixels are refused, and classes (or a whole
 dataset) without any segment give NaN with their count instead of an exception.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -17,10 +19,13 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
+from pantile.metrics.exact_sums import iou_of_units, iou_units
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
 from pantile.metrics.printing import print_quality
 from pantile.metrics.quality import PanopticQualityResult, quality_of, summarise
 from pantile.metrics.registry import register_metric
+
+_LOW_BITS = 27  # a sum of 2**36 IoUs still fits
 
 
 @register_metric(
@@ -60,16 +65,17 @@ class PanopticQuality(Metric):
     tp: Tensor
     fp: Tensor
     fn: Tensor
-    iou: Tensor
+    iou_high: Tensor
+    iou_low: Tensor
 
     def __init__(self, taxonomy: Taxonomy, crowd: CrowdRule = "all", **kwargs) -> None:
         super().__init__(**kwargs)
         check_rule(crowd)
         self.taxonomy = taxonomy
         self.crowd = crowd
-        for name in ("tp", "fp", "fn"):
+        # The sum of IoUs is a whole number of ``iou_units``, whose higher and lower bits are added up apart.
+        for name in ("tp", "fp", "fn", "iou_high", "iou_low"):
             self.add_state(name, torch.zeros(len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("iou", torch.zeros(len(taxonomy), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(
         self,
@@ -95,7 +101,13 @@ class PanopticQuality(Metric):
 
     def compute(self) -> PanopticQualityResult:
         """The result so far; NaN with n = 0 if nothing was seen."""
-        return summarise(self.taxonomy, *(state.tolist() for state in (self.iou, self.tp, self.fp, self.fn)))
+        return summarise(self.taxonomy, self.iou, *(state.tolist() for state in (self.tp, self.fp, self.fn)))
+
+    @property
+    def iou(self) -> list[float]:
+        """The summed IoU of each class, rounded once."""
+        both = zip(self.iou_high.tolist(), self.iou_low.tolist(), strict=True)
+        return [iou_of_units((high << _LOW_BITS) + low) for high, low in both]
 
     def _check_classes(self, panoptic: PanopticMap, what: str) -> None:
         for segment in panoptic.segments:
@@ -106,15 +118,14 @@ class PanopticQuality(Metric):
                 )
 
     def _add(self, counts: PairCounts) -> None:
-        tp, fp, fn, iou = (state.tolist() for state in (self.tp, self.fp, self.fn, self.iou))
-        # One IoU after the other onto the running sum: the reference's order of additions.
+        sums = np.zeros((5, len(self.taxonomy)), np.int64)
         for match in counts.matches:
-            tp[match.gt.class_index] += 1
-            iou[match.gt.class_index] += match.iou
+            units = iou_units(match.iou)
+            sums[:, match.gt.class_index] += (1, 0, 0, units >> _LOW_BITS, units & (1 << _LOW_BITS) - 1)
         for segment in counts.spurious:
-            fp[segment.class_index] += 1
+            sums[1, segment.class_index] += 1
         for segment in counts.missed:
-            fn[segment.class_index] += 1
-        device = self.tp.device
-        self.tp, self.fp, self.fn = (torch.tensor(s, dtype=torch.int64, device=device) for s in (tp, fp, fn))
-        self.iou = torch.tensor(iou, dtype=torch.float64, device=device)
+            sums[2, segment.class_index] += 1
+        added = torch.from_numpy(sums).to(self.tp.device)
+        for name, more in zip(("tp", "fp", "fn", "iou_high", "iou_low"), added, strict=True):
+            setattr(self, name, getattr(self, name) + more)

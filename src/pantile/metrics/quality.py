@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.metrics.exact_sums import iou_of_units, iou_units
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, count_pair
 from pantile.metrics.without_nan import without_nan
 
@@ -102,12 +103,13 @@ def image_quality(pred: PanopticMap, gt: PanopticMap, crowd: CrowdRule = "all") 
 
 def quality_of(counts: PairCounts) -> float:
     """``image_quality`` of counted segments."""
-    per_class: dict[int, list[float]] = {}
+    per_class: dict[int, list[int]] = {}
     for match in counts.matches:
-        entry = per_class.setdefault(match.gt.class_index, [0.0, 0, 0, 0])
-        entry[0] += match.iou
+        entry = per_class.setdefault(match.gt.class_index, [0, 0, 0, 0])
+        entry[0] += iou_units(match.iou)
         entry[1] += 1
     for column, segments in ((2, counts.spurious), (3, counts.missed)):
         for segment in segments:
-            per_class.setdefault(segment.class_index, [0.0, 0, 0, 0])[column] += 1
-    return mean_quality(class_quality(*per_class[k]) for k in sorted(per_class)).pq
+            per_class.setdefault(segment.class_index, [0, 0, 0, 0])[column] += 1
+    rows = (per_class[k] for k in sorted(per_class))
+    return mean_quality(class_quality(iou_of_units(units), *counts) for units, *counts in rows).pq

@@ -14,7 +14,6 @@ from pantile.contracts.label_pngs import (
     GREY_8,
     GREY_16,
     HEADER_BYTES,
-    MAGIC,
     PALETTE,
     RGB_8,
     check_kind,
@@ -22,6 +21,8 @@ from pantile.contracts.label_pngs import (
 )
 from pantile.contracts.large_images import check_memory, without_pixel_limit
 from pantile.contracts.panoptic import rgb_to_ids
+from pantile.score.fast_png import decode_plain
+from pantile.score.png_chunks import PngChunks, png_chunks
 
 _PIXEL_BYTES = 4  # of an RGB image in Pillow, and of an id
 
@@ -32,9 +33,13 @@ def read_id_png(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or not RGB with 8 bits a channel.
     """
-    image = _decoded(path, (RGB_8,))
-    pixels = np.frombuffer(image.tobytes("raw", "RGBX" if image.mode == "RGB" else "RGBA"), dtype=np.uint8)
-    return rgb_to_ids(pixels.reshape(image.height, image.width, 4))
+    content, chunks = _checked(path, (RGB_8,))
+    pixels = decode_plain(content, chunks)
+    if pixels is None:
+        image = _by_pillow(path, content)
+        bands = np.frombuffer(image.tobytes("raw", "RGBX" if image.mode == "RGB" else "RGBA"), dtype=np.uint8)
+        pixels = bands.reshape(image.height, image.width, 4)
+    return rgb_to_ids(pixels)
 
 
 def read_grey_png(path: Path) -> np.ndarray:
@@ -43,19 +48,27 @@ def read_grey_png(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or not of one channel with 8 or 16 bits.
     """
-    image = _decoded(path, (GREY_8, GREY_16, PALETTE))
-    check_palette(image, path)
-    return np.asarray(image).astype(np.int32)
+    content, chunks = _checked(path, (GREY_8, GREY_16, PALETTE))
+    values = decode_plain(content, chunks)
+    if values is None:
+        image = _by_pillow(path, content)
+        check_palette(image, path)
+        values = np.asarray(image)
+    return values.astype(np.int32)
 
 
-def _decoded(path: Path, kinds: tuple[str, ...]) -> Image.Image:
+def _checked(path: Path, kinds: tuple[str, ...]) -> tuple[bytes, PngChunks]:
     try:
         content = regular_file(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore the file.") from None
-    size = _checked_size(path, content)
+    chunks = png_chunks(path, content)
     check_kind(content[:HEADER_BYTES], kinds, path)
-    check_memory(path, size, _PIXEL_BYTES, "split it into smaller images")
+    check_memory(path, (chunks.height, chunks.width), _PIXEL_BYTES, "split it into smaller images")
+    return content, chunks
+
+
+def _by_pillow(path: Path, content: bytes) -> Image.Image:
     try:
         with without_pixel_limit():
             image = Image.open(io.BytesIO(content), formats=["PNG"])
@@ -63,31 +76,3 @@ def _decoded(path: Path, kinds: tuple[str, ...]) -> Image.Image:
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:  # what Pillow raises on damaged files
         raise UserError(f"{path} does not decode ({' '.join(str(error).split())}): replace the file.") from None
     return image
-
-
-def _checked_size(path: Path, content: bytes) -> tuple[int, int]:
-    """(height, width) of a PNG whose checksums are right.
-
-    Decoders skip the checksums of pixels, and a flipped bit may decode to another valid segment.
-    """
-    damaged = UserError(f"{path} is not an intact PNG file: replace it.")
-    if not content.startswith(MAGIC):
-        raise damaged
-    position, kind, header = len(MAGIC), b"", b""
-    while kind != b"IEND":
-        if position + 12 > len(content):
-            raise damaged
-        length, kind = struct.unpack_from(">I4s", content, position)
-        end = position + 8 + length
-        body = memoryview(content)[position + 4 : end]
-        if end + 4 > len(content) or zlib.crc32(body) != struct.unpack_from(">I", content, end)[0]:
-            raise damaged
-        if not header:
-            if kind != b"IHDR" or length != 13:
-                raise damaged
-            header = bytes(body[4:])
-        position = end + 4
-    width, height = struct.unpack_from(">II", header)
-    if not width or not height:
-        raise damaged
-    return height, width

@@ -76,6 +76,7 @@ class ReportData:
         confused: predicted things that cover several true ones, worst first.
         inside: figures of what happens inside the model, from ``draw_inside``.
         ranked: images with the classes that a model ranked for them.
+        films: (name, film strip) of videos, (H, W, 3) uint8 each.
         learned: "technique.name" -> (n,), what ``Technique.learned`` tells.
         config: the resolved config as YAML text.
     """
@@ -101,6 +102,7 @@ class ReportData:
     confused: Sequence[ConfusedThing] = ()
     inside: Sequence[Inside] = ()
     ranked: Sequence[RankedClasses] = ()
+    films: Sequence[tuple[str, np.ndarray]] = ()
     learned: Mapping[str, np.ndarray] = field(default_factory=dict)
     config: str = ""
 

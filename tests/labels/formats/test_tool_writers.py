@@ -36,7 +36,7 @@ def and_back(root: Path, target: str) -> tuple[CocoPanoptic, list[set]]:
 
 @pytest.mark.parametrize("target", TARGETS)
 @given(seeds=st.lists(st.integers(0, 10**6), min_size=1, max_size=2))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_everything_but_crowd_comes_back(target, seeds):
     maps = [random_map(seed) for seed in seeds]
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def test_everything_but_crowd_comes_back(target, seeds):
 
 
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_coco_fills_an_outline_with_its_pixels(seed, share):
     rng = np.random.default_rng(seed)
     mask = rng.random(rng.integers(1, 12, 2)) < share

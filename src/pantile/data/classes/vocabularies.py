@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.taxonomy import Taxonomy, plain_taxonomy
 
 #: name in recipes -> module of this package, and the name of its taxonomy
 _LISTS = {
@@ -17,6 +17,9 @@ _LISTS = {
     "youtube_vis_2019": ("youtube_vis", "TAXONOMY_2019"),
     "youtube_vis_2021": ("youtube_vis", "TAXONOMY_2021"),
 }
+#: (things, stuff) of data sets whose names stand in files of their own: VSPW (Miao et al., CVPR 2021) separates no
+#: things of its 124 classes, VIPSeg (Miao et al., CVPR 2022) 58 of the same
+_COUNTS = {"vspw": (0, 124), "vipseg": (58, 66)}
 
 
 def vocabulary_of(recipe: str) -> str | None:
@@ -25,7 +28,7 @@ def vocabulary_of(recipe: str) -> str | None:
     >>> vocabulary_of("segmenter_b_ade20k_full_rankseg")
     'ade20k_full'
     """
-    named = [name for name in _LISTS if f"_{name}_" in f"_{recipe}_"]
+    named = [name for name in (*_LISTS, *_COUNTS) if f"_{name}_" in f"_{recipe}_"]
     return max(named, key=len, default=None)
 
 
@@ -33,6 +36,15 @@ def taxonomy_of(vocabulary: str) -> Taxonomy:
     """
     Args:
         vocabulary: as ``vocabulary_of`` gives it.
+
+    Returns:
+        Its classes; of VSPW and VIPSeg as many, numbered.
     """
+    if vocabulary in _COUNTS:
+        things, stuff = (
+            [f"{kind} {n + 1}" for n in range(count)]
+            for kind, count in zip(("thing", "stuff"), _COUNTS[vocabulary], strict=True)
+        )
+        return plain_taxonomy([*things, *stuff], things)
     module, name = _LISTS[vocabulary]
     return getattr(import_module(f"pantile.data.classes.{module}"), name)
