@@ -106,6 +106,7 @@ def test_the_log_holds_fractions():
     meters.update([Prediction(PRED)], [GT], [0])
     task = SimpleNamespace(
         meters=meters,
+        average=None,
         log_dict=lambda values, **_: logged.update(values),
         log=lambda name, value, **_: logged.update({name: value}),
     )
