@@ -2,16 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Hashable
+from pathlib import Path
+
+from pantile.contracts.taxonomy import Taxonomy
 
 
 class CollectedRows:
     """Base of writers that keep rows for a file of the whole split, whichever process wrote the image.
 
+    Args:
+        root: an empty folder.
+        taxonomy: the classes.
+
     Attributes:
         rows: key of the writer's own, such as the split, to rows in the order of the images.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
+        self.root = root
+        self.taxonomy = taxonomy
         self.rows: dict[Hashable, list] = defaultdict(list)
 
     def take(self) -> dict[Hashable, list]:

@@ -1,11 +1,9 @@
 """COCO instances, written: things in one JSON, stuff in another."""
 
 import json
-from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.run_lengths import encode_segments
-from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.segment_rows import segments_info
 from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.registry import WRITERS
@@ -22,11 +20,6 @@ class CocoInstancesWriter(CollectedRows):
     """
 
     images = "{split}"
-
-    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
-        super().__init__()
-        self.root = root
-        self.taxonomy = taxonomy
 
     def write(
         self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report

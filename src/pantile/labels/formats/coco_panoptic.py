@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
-from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_split
 from pantile.data.segment_rows import segments_info
 from pantile.labels.collected_rows import CollectedRows
@@ -37,11 +36,6 @@ class CocoPanopticWriter(CollectedRows):
     """
 
     images = "{split}"
-
-    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
-        super().__init__()
-        self.root = root
-        self.taxonomy = taxonomy
 
     def write(
         self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report

@@ -58,11 +58,6 @@ class PngWriter(CollectedRows):
 
     images = "images/{split}"
 
-    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
-        super().__init__()
-        self.root = root
-        self.taxonomy = taxonomy
-
     def finish(self, split: str) -> None:
         """Writes the classes."""
         (self.root / "classes.json").write_text(json.dumps(self.taxonomy.to_coco(), indent=1), encoding="utf-8")

@@ -1,12 +1,10 @@
 """What the writers for annotation tools share: no crowd, which no tool knows, and a list of the classes."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
-from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_rows import count_pixels
 from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.report import Report
@@ -26,11 +24,6 @@ class ToolWriter(CollectedRows):
     """
 
     images = "images/{split}"
-
-    def __init__(self, root: Path, taxonomy: Taxonomy) -> None:
-        super().__init__()
-        self.root = root
-        self.taxonomy = taxonomy
 
     def write(
         self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report
