@@ -284,7 +284,7 @@ def test_hugging_face_has_no_such_network(tmp_path):
     weights = tmp_path / "ours.safetensors"
     config = make_recipe("panoptic_fcn_nano")
     save_weights(weights, {}, config, SMALL, step=None)
-    with pytest.raises(UserError, match="is of panoptic_fcn; only eomt, mask2former and maskformer have"):
+    with pytest.raises(UserError, match="is of panoptic_fcn; only eomt, mask2former, maskformer and videomt have"):
         write_huggingface_folder(load_checkpoint(weights), tmp_path / "hf")
     assert not (tmp_path / "hf").exists()
 
