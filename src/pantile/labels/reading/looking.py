@@ -38,6 +38,8 @@ def json_has(path: Path, *names: str) -> list[bool]:
 
 def is_rgb_png(path: Path) -> bool:
     """Of 8 bits, by the file's header."""
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        return False
     try:
         with path.open("rb") as file:
             check_kind(file.read(HEADER_BYTES), (RGB_8,), path)
@@ -47,9 +49,11 @@ def is_rgb_png(path: Path) -> bool:
 
 
 def head(path: Path) -> str:
-    """The first characters of a file, whatever it is; empty where it cannot be read."""
+    """The first characters of a file, whatever it is; empty where it cannot be read, and of a pipe."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
-            return file.read(HEAD).decode("utf-8", "replace") if path.is_file() else ""
+            return file.read(HEAD).decode("utf-8", "replace")
     except OSError:
         return ""

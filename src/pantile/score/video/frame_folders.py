@@ -42,6 +42,8 @@ def frame_files(folder: Path, inner: str = "") -> dict[str, dict[str, Path]]:
 
 def channels_of(path: Path) -> int | None:
     """1 of a grey or palette PNG, 3 or 4 of one with colours; None where the file is none."""
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        return None
     try:
         with path.open("rb") as file:
             start = file.read(26)
