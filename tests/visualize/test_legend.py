@@ -11,7 +11,7 @@ from pantile.visualize.palette import ERROR_COLORS, HATCH_COLOR
 
 
 def has(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
-    return bool((rgb_to_ids(picture) == rgb_to_ids(np.array([color]))).any())
+    return bool((rgb_to_ids(picture) == rgb_to_ids(np.array([[color]], np.uint8))).any())
 
 
 def test_present_classes_have_swatches_and_others_have_not(taxonomy):

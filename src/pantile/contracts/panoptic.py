@@ -54,6 +54,8 @@ def rgb_to_ids(rgb: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) int32, 0..2**24-1.
     """
+    if rgb.dtype != np.uint8:  # its bytes are read as they lie
+        raise ValueError(f"colours of {rgb.dtype}, not uint8")
     rgb = np.ascontiguousarray(rgb)
     height, width, channels = rgb.shape
     ids = np.empty(height * width, "<u4")
