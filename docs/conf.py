@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = ROOT / "src" / "pantile" / "__init__.pyi"
 #: by the room that a name comes from
 TITLES = {
+    "cli": "The verbs as functions",
     "predict": "Predicting",
     "recipes": "Recipes",
     "models": "Models",
