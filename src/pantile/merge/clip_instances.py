@@ -16,11 +16,10 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.videos import TrackedInstance
 from pantile.merge.agreement import check_agreement
 from pantile.merge.instance_masks import best_candidates, distinct_queries, encode_masks
-from pantile.merge.mask_tiles import sigmoid_tiles
-from pantile.merge.query_tasks import measured
-from pantile.merge.resampling import Grid, original_grid
+from pantile.merge.mask_strips import sigmoid_strips
+from pantile.merge.resampling import original_grid
 
-_STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
+_STRIP_PIXELS = 2**16  # of a strip of whole columns, per query
 
 
 @torch.no_grad()
@@ -68,11 +67,8 @@ def _of_clip(
     for frame in range(first, first + output.frames):
         logits = output.mask_logits[frame, queries]
         grid = original_grid(logits.shape[-2:], placements[frame], aligned=False)
-        height, _ = grid.size
-        strips = sigmoid_tiles(
-            logits.transpose(1, 2), Grid(grid.columns, grid.rows), max(1, _STRIP_PIXELS // height), height
-        )
-        encoded = encode_masks((measured(strip, 0.5) for strip in strips), len(queries), grid.size)
+        strips = sigmoid_strips(logits, grid, columns=max(1, _STRIP_PIXELS // grid.size[0]))
+        encoded = encode_masks(strips, len(queries), grid.size)
         by_frame.append([None if mask is None else dict(mask[0]) for mask in encoded])
     place = {query: position for position, query in enumerate(queries)}
     return tuple(

@@ -38,15 +38,17 @@ def distinct_queries(candidates: list[Candidate]) -> list[int]:
 
 
 class MaskStrip(NamedTuple):
-    """Whole columns of an image, of Q masks.
+    """Whole columns of an image, of the masks that may have a pixel there.
 
     Attributes:
         left: the first column.
-        inside: (Q, pixels down the columns) bool.
-        sums: (Q,) float64, of the probabilities inside.
+        masks: (q,) int64, ascending, which of Q masks these are; the others have no pixel in these columns.
+        inside: (q, pixels down the columns) bool.
+        sums: (q,) float64, of the probabilities inside.
     """
 
     left: int
+    masks: np.ndarray
     inside: np.ndarray
     sums: np.ndarray
 
@@ -60,7 +62,8 @@ def instances_of_strips(
     no instance.
 
     Args:
-        strips: from left to right; their Q masks are those of ``distinct_queries(candidates)``, in that order.
+        strips: from left to right, without a gap; their Q masks are those of ``distinct_queries(candidates)``, in that
+            order.
         candidates: in any order.
         size: (H, W)
 
@@ -92,14 +95,20 @@ def encode_masks(strips: Iterable[MaskStrip], queries: int, size: tuple[int, int
     ends: list[list[np.ndarray]] = [[] for _ in range(queries)]
     last = np.zeros(queries, bool)  # runs alternate from outside
     for strip in strips:
-        sums += strip.sums
-        areas += strip.inside.sum(axis=1)
-        before = np.concatenate([last[:, None], strip.inside[:, :-1]], axis=1)
-        query, pixel = (strip.inside != before).nonzero()
-        last = strip.inside[:, -1]
-        bounds = np.searchsorted(query, np.arange(queries + 1))
-        for q in np.flatnonzero(np.diff(bounds)):
-            ends[q].append(pixel[bounds[q] : bounds[q + 1]] + strip.left * height)
+        here = strip.masks
+        gone = last.copy()
+        gone[here] = False
+        for q in np.flatnonzero(gone):
+            ends[q].append(np.array([strip.left * height]))
+        last[gone] = False
+        sums[here] += strip.sums
+        areas[here] += strip.inside.sum(axis=1)
+        before = np.concatenate([last[here, None], strip.inside[:, :-1]], axis=1)
+        row, pixel = (strip.inside != before).nonzero()
+        last[here] = strip.inside[:, -1]
+        bounds = np.searchsorted(row, np.arange(len(here) + 1))
+        for r in np.flatnonzero(np.diff(bounds)):
+            ends[here[r]].append(pixel[bounds[r] : bounds[r + 1]] + strip.left * height)
     encoded: list[tuple[dict, float] | None] = []
     for q in range(queries):
         if areas[q] == 0:

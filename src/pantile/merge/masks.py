@@ -19,21 +19,22 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
-from pantile.merge.instance_masks import best_candidates, distinct_queries
+from pantile.merge.instance_masks import best_candidates, distinct_queries, instances_of_strips
 from pantile.merge.likelihood import likelihood_tiles, these_first
 from pantile.merge.mask_config import MaskMergeConfig
+from pantile.merge.mask_strips import TILE_ROWS, strips_of
 from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
 from pantile.merge.nearest_pixels import corners_aligned, ids_to_original
 from pantile.merge.pixel_wise import merge_pixel_wise
-from pantile.merge.query_tasks import instances_of, most_voted_classes
+from pantile.merge.query_tasks import most_voted_classes
 from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
 
 _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
-_STRIP_PIXELS = 2**12  # of a strip of whole columns, per query: as many as in a tile
+_STRIP_PIXELS = 2**15  # of a strip of whole columns, per query
 
 
 @register_merge(MaskMergeConfig)
@@ -126,25 +127,27 @@ def _instances(
     candidates = best_candidates(class_probability.cpu().numpy(), taxonomy.thing_indices, config.instances)
     if not candidates:
         return ()
-    strips = _strips(mask_logits, np.array(distinct_queries(candidates)), grid)
-    return instances_of(strips, candidates, grid.size, mask_threshold=config.pixel_confidence)
+    queries = np.array(distinct_queries(candidates))
+    columns = max(1, _STRIP_PIXELS // grid.size[0])
+    tiles = _shares(mask_logits, queries, grid, columns)
+    strips = strips_of(tiles, len(queries), grid.size, columns, config.pixel_confidence)
+    return instances_of_strips(strips, candidates, grid.size)
 
 
-def _strips(mask_logits: Tensor, queries: np.ndarray, grid: Grid) -> Iterator[MaskTile]:
-    """Probabilities of ``queries`` in whole columns; the others only take part in the softmax."""
-    height = grid.size[0]
+def _shares(mask_logits: Tensor, queries: np.ndarray, grid: Grid, columns: int) -> Iterator[MaskTile]:
+    """Probabilities of ``queries`` in tiles of a transposed grid; the others only take part in the softmax."""
     order = these_first(queries, mask_logits)
     transposed = Grid(rows=grid.columns, columns=grid.rows)
-    few_columns = max(1, _STRIP_PIXELS // height)
-    for tile in likelihood_tiles(mask_logits.transpose(1, 2), order, transposed, few_columns, tile_columns=height):
+    for tile in likelihood_tiles(mask_logits.transpose(1, 2), order, transposed, columns, TILE_ROWS):
         yield MaskTile(tile.top, tile.left, tile.values[:, : len(queries)] / tile.total[:, None])
 
 
 def _classes(mask_logits: Tensor, class_probability: Tensor, grid: Grid, config: MaskMergeConfig) -> np.ndarray:
     """(H, W) int32"""
     order = torch.arange(len(mask_logits), device=mask_logits.device)
+    known = np.full(grid.size, -1, np.int32)
     tiles = (  # without the division by the total, a factor per pixel that changes no vote
         MaskTile(tile.top, tile.left, tile.values)
         for tile in likelihood_tiles(mask_logits, order, grid, config.chunk_rows)
     )
-    return most_voted_classes(tiles, class_probability, grid.size)
+    return most_voted_classes(tiles, class_probability, known)

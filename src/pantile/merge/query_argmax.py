@@ -8,7 +8,7 @@ Deviations from the originals: the candidates for instances are pairs with thing
 also by models without instances (those originals resize the sums of votes instead of the masks).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,17 +22,20 @@ from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
-from pantile.merge.instance_masks import best_candidates, distinct_queries
+from pantile.merge.instance_masks import best_candidates, distinct_queries, instances_of_strips
+from pantile.merge.mask_bounds import NEAR_ZERO, RELATIVE, Window, tile_bounds
+from pantile.merge.mask_strips import indices, sigmoid_strips
 from pantile.merge.mask_tiles import sigmoid_tiles
 from pantile.merge.query_config import QueryMergeConfig
-from pantile.merge.query_tasks import instances_of, most_voted_classes
+from pantile.merge.query_tasks import most_voted_classes
 from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.segments import Canvas
+from pantile.merge.settled_classes import settled_classes, unsettled_in
 from pantile.merge.winners import Winners, paint_winners
 
 _CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
-_STRIP_PIXELS = 2**14  # of a strip of whole columns, per query
+_STRIP_PIXELS = 2**16  # of a strip of whole columns, per query
 
 
 @register_merge(QueryMergeConfig)
@@ -93,8 +96,11 @@ def _predict_one(
     if "instance" in tasks:
         instances = _instances(mask_logits, probability[:, :-1], grid, taxonomy, config)
     if "semantic" in tasks:
-        tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid))
-        semantic = most_voted_classes(tiles, probability[:, :-1], grid.size)
+        votes = probability[:, :-1]
+        known = settled_classes(mask_logits, votes, grid, torch.sigmoid)
+        columns = _tile_columns(mask_logits, grid)
+        tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, columns, unsettled_in(known, mask_logits))
+        semantic = most_voted_classes(tiles, votes, known)
     return replace(prediction, instances=instances, semantic=semantic)
 
 
@@ -131,20 +137,31 @@ def _paint(
     winners = np.empty(grid.size, np.int16)
     mask_areas = torch.zeros(count, dtype=torch.int64, device=mask_logits.device)
     kept_logits = mask_logits.index_select(0, survivors.query)
-    weight = survivors.score.to(torch.float64 if mask_logits.dtype == torch.float64 else torch.float32)[:, None]
-    for tile in sigmoid_tiles(kept_logits, grid, config.chunk_rows, _tile_columns(mask_logits, grid)):
+    weight = survivors.score.to(torch.float64 if mask_logits.dtype == torch.float64 else torch.float32)
+    columns = _tile_columns(mask_logits, grid)
+    contenders = _contenders(kept_logits, weight, grid, (config.chunk_rows, columns))
+    for tile in sigmoid_tiles(kept_logits, grid, config.chunk_rows, columns, contenders):
         inside = tile.probability >= 0.5
-        mask_areas += inside.sum(dim=(0, 2))
-        winner = (tile.probability * weight).max(dim=1).indices[:, None]
-        number = torch.where(inside.gather(1, winner), winner + 1, -winner - 1)[:, 0]
-        rows, columns = number.shape
-        window = (slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns))
-        winners[window] = number.to(torch.int16).cpu().numpy()
+        mask_areas.index_add_(0, tile.queries, inside.sum(dim=(0, 2)))
+        winner = (tile.probability * weight[tile.queries, None]).max(dim=1).indices[:, None]
+        number = tile.queries[winner] + 1
+        winners[tile.window] = (
+            torch.where(inside.gather(1, winner), number, -number)[:, 0].to(torch.int16).cpu().numpy()
+        )
 
     chosen = Winners(
         winners, mask_areas.cpu().numpy(), survivors.query.tolist(), survivors.class_index, survivors.score.tolist()
     )
     return paint_winners(chosen, taxonomy, config)
+
+
+def _contenders(mask_logits: Tensor, weight: Tensor, grid: Grid, tile: tuple[int, int]) -> Callable[[Window], Tensor]:
+    """Which candidates may win a pixel of a tile, or have one in their mask: the others need not be resized there."""
+    bounds = tile_bounds(mask_logits, grid, *tile)
+    least, greatest = ((value.to(weight.dtype).sigmoid() * weight) for value in (bounds.least, bounds.greatest))
+    loses = greatest < least.amax(dim=-1, keepdim=True) * (1 - RELATIVE)
+    contends = ~(loses & (bounds.greatest < -NEAR_ZERO)).cpu().numpy()
+    return lambda window: indices(contends[bounds.place(window)], mask_logits)
 
 
 def _instances(
@@ -153,15 +170,10 @@ def _instances(
     candidates = best_candidates(class_probability.cpu().numpy(), taxonomy.thing_indices, config.instances)
     if not candidates:
         return ()
-    queries = distinct_queries(candidates)
-    height, width = grid.size
-    strips = sigmoid_tiles(
-        mask_logits[queries].transpose(1, 2),
-        Grid(rows=grid.columns, columns=grid.rows),
-        max(1, _STRIP_PIXELS // height),
-        height,
+    strips = sigmoid_strips(
+        mask_logits[distinct_queries(candidates)], grid, columns=max(1, _STRIP_PIXELS // grid.size[0])
     )
-    return instances_of(strips, candidates, (height, width))
+    return instances_of_strips(strips, candidates, grid.size)
 
 
 def _tile_columns(mask_logits: Tensor, grid: Grid) -> int:

@@ -43,4 +43,4 @@ def _measured(tiles: Iterable[Tile], queries: int, threshold: float) -> Iterator
         probability = tile.values[:, :queries]
         inside = probability > threshold
         sums = np.where(inside, probability, 0).sum(axis=(0, 2), dtype=np.float64)
-        yield MaskStrip(tile.top, inside.transpose(1, 0, 2).reshape(queries, -1), sums)
+        yield MaskStrip(tile.top, np.arange(queries), inside.transpose(1, 0, 2).reshape(queries, -1), sums)
