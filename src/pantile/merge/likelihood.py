@@ -1,12 +1,13 @@
 """The softmax over queries at every pixel of a grid, one tile at a time, so that it never exists as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pantile.merge.mask_bounds import Window
 from pantile.merge.resampling import Grid, source_spans
 
 _CPU_TILE_COLUMNS = 128  # a tile of 32 x 128 pixels and 128 queries is 2 MiB: it stays in a core's cache
@@ -29,7 +30,12 @@ class Tile(NamedTuple):
 
 
 def likelihood_tiles(
-    mask_logits: Tensor, query_order: Tensor, grid: Grid, chunk_rows: int, tile_columns: int | None = None
+    mask_logits: Tensor,
+    query_order: Tensor,
+    grid: Grid,
+    chunk_rows: int,
+    tile_columns: int | None = None,
+    wanted: Callable[[Window], bool] | None = None,
 ) -> Iterator[Tile]:
     """Resizes mask logits to the grid and takes their exponentials, tile by tile.
 
@@ -42,10 +48,13 @@ def likelihood_tiles(
         grid: rows and columns in float64; work is done in float64 for float64 logits, otherwise in float32.
         chunk_rows: rows of a tile.
         tile_columns: columns of a tile; by default few on a CPU, whose caches are small, and all elsewhere.
+        wanted: which tiles; None for all.
     """
     dtype = torch.float64 if mask_logits.dtype == torch.float64 else torch.float32
     peak = mask_logits.amax(dim=0).to(dtype)
     for part in _parts(mask_logits, grid, chunk_rows, tile_columns):
+        if wanted is not None and not wanted(part.window):
+            continue
         source = mask_logits[:, *part.source].index_select(0, query_order).to(dtype) - peak[part.source]
         source = source.transpose(0, 1).contiguous()  # (rows of the window, N, columns of the window)
         values = _resize(source, part.rows, part.columns).exp_()
@@ -84,6 +93,11 @@ class _Part(NamedTuple):
     source: tuple[slice, slice]
     rows: Tensor
     columns: Tensor
+
+    @property
+    def window(self) -> Window:
+        bottom, right = self.top + len(self.rows), self.left + len(self.columns)
+        return slice(self.top, bottom), slice(self.left, right)
 
 
 def _parts(maps: Tensor, grid: Grid, chunk_rows: int, tile_columns: int | None) -> Iterator[_Part]:

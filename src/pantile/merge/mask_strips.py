@@ -26,15 +26,14 @@ def sigmoid_strips(mask_logits: Tensor, grid: Grid, columns: int) -> Iterator[Ma
         grid: from the logits to the image.
         columns: of a strip.
     """
-    maps, transposed = mask_logits.transpose(1, 2), Grid(rows=grid.columns, columns=grid.rows)
-    bounds = tile_bounds(maps, transposed, columns, TILE_ROWS)
+    bounds = tile_bounds(mask_logits, grid, TILE_ROWS, columns)
     # A mean of logits that are not positive is not, and the sigmoid of such a one does not exceed 0.5; NaN stays.
     possible = ~(bounds.greatest <= 0).cpu().numpy()
 
     def queries_in(window: Window) -> Tensor:
-        return indices(possible[bounds.place(window)], mask_logits)
+        return indices(possible[bounds.place(window[::-1])], mask_logits)
 
-    tiles = sigmoid_tiles(maps, transposed, columns, TILE_ROWS, queries_in)
+    tiles = sigmoid_tiles(mask_logits.transpose(1, 2), grid.transposed, columns, TILE_ROWS, queries_in)
     return strips_of(tiles, len(mask_logits), grid.size, columns, 0.5)
 
 

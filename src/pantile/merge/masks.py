@@ -5,7 +5,8 @@ a query's mask is where its share of the pixel exceeds ``pixel_confidence``, and
 with their shares.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,9 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
 from pantile.merge.instance_masks import best_candidates, distinct_queries, instances_of_strips
 from pantile.merge.likelihood import likelihood_tiles, these_first
+from pantile.merge.mask_bounds import RELATIVE, Window, tile_bounds
 from pantile.merge.mask_config import MaskMergeConfig
-from pantile.merge.mask_strips import TILE_ROWS, strips_of
+from pantile.merge.mask_strips import TILE_ROWS, indices, strips_of
 from pantile.merge.mask_tiles import MaskTile
 from pantile.merge.mask_wise import merge_mask_wise
 from pantile.merge.nearest_pixels import corners_aligned, ids_to_original
@@ -32,6 +34,7 @@ from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid, padded_grid
 from pantile.merge.scores import score_queries
 from pantile.merge.segments import Canvas
+from pantile.merge.settled_classes import open_windows, settled_classes
 
 _MERGERS = {"mask_wise": merge_mask_wise, "pixel_wise": merge_pixel_wise}
 _STRIP_PIXELS = 2**15  # of a strip of whole columns, per query
@@ -129,25 +132,48 @@ def _instances(
         return ()
     queries = np.array(distinct_queries(candidates))
     columns = max(1, _STRIP_PIXELS // grid.size[0])
-    tiles = _shares(mask_logits, queries, grid, columns)
+    tiles = _shares(mask_logits, queries, grid, columns, config)
     strips = strips_of(tiles, len(queries), grid.size, columns, config.pixel_confidence)
     return instances_of_strips(strips, candidates, grid.size)
 
 
-def _shares(mask_logits: Tensor, queries: np.ndarray, grid: Grid, columns: int) -> Iterator[MaskTile]:
-    """Probabilities of ``queries`` in tiles of a transposed grid; the others only take part in the softmax."""
-    order = these_first(queries, mask_logits)
-    transposed = Grid(rows=grid.columns, columns=grid.rows)
-    for tile in likelihood_tiles(mask_logits.transpose(1, 2), order, transposed, columns, TILE_ROWS):
-        yield MaskTile(tile.top, tile.left, tile.values[:, : len(queries)] / tile.total[:, None])
+def _shares(
+    mask_logits: Tensor, queries: np.ndarray, grid: Grid, columns: int, config: MaskMergeConfig
+) -> Iterator[MaskTile]:
+    """Probabilities of ``queries`` in tiles of a transposed grid, where they may exceed the pixel confidence; the
+    others only take part in the softmax."""
+    possible, place = _possible(mask_logits, queries, grid, columns, config.pixel_confidence)
+    tiles = likelihood_tiles(
+        mask_logits.transpose(1, 2).contiguous(),
+        these_first(queries, mask_logits),
+        grid.transposed,
+        columns,
+        TILE_ROWS,
+        lambda window: possible[place(window)].any(),
+    )
+    for tile in tiles:
+        rows, columns = tile.total.shape
+        window = slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns)
+        chosen = indices(possible[place(window)], mask_logits)
+        yield MaskTile(tile.top, tile.left, tile.values.index_select(1, chosen) / tile.total[:, None], chosen)
+
+
+def _possible(
+    mask_logits: Tensor, queries: np.ndarray, grid: Grid, columns: int, confidence: float
+) -> tuple[np.ndarray, Callable[[Window], tuple[int, int]]]:
+    """(R, C, Q) bool of tiles of the image, whether a query's share may exceed the confidence; and where in it a window
+    of the transposed grid is. A share above c exceeds every other by the factor c / (1 - c) at least."""
+    bounds = tile_bounds(mask_logits - mask_logits.amax(dim=0), grid, TILE_ROWS, columns)
+    factor = math.log(confidence / (1 - confidence)) if 0 < confidence < 1 else -math.inf
+    needed = bounds.least.amax(dim=-1, keepdim=True) + factor
+    impossible = bounds.greatest < needed - RELATIVE * (1 + needed.abs())
+    return ~impossible.cpu().numpy()[..., queries], lambda window: bounds.place(window[::-1])
 
 
 def _classes(mask_logits: Tensor, class_probability: Tensor, grid: Grid, config: MaskMergeConfig) -> np.ndarray:
-    """(H, W) int32"""
+    """(H, W) int32. A query votes with its likelihood, without the division by their sum, which changes no vote."""
     order = torch.arange(len(mask_logits), device=mask_logits.device)
-    known = np.full(grid.size, -1, np.int32)
-    tiles = (  # without the division by the total, a factor per pixel that changes no vote
-        MaskTile(tile.top, tile.left, tile.values)
-        for tile in likelihood_tiles(mask_logits, order, grid, config.chunk_rows)
-    )
-    return most_voted_classes(tiles, class_probability, known)
+    known = settled_classes(mask_logits - mask_logits.amax(dim=0), class_probability, grid, torch.exp)
+    tiles = likelihood_tiles(mask_logits, order, grid, config.chunk_rows, wanted=open_windows(known))
+    votes = (MaskTile(tile.top, tile.left, tile.values) for tile in tiles)
+    return most_voted_classes(votes, class_probability, known)

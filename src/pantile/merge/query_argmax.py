@@ -31,7 +31,7 @@ from pantile.merge.query_tasks import most_voted_classes
 from pantile.merge.registry import register_merge
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.segments import Canvas
-from pantile.merge.settled_classes import settled_classes, unsettled_in
+from pantile.merge.settled_classes import open_windows, settled_classes
 from pantile.merge.winners import Winners, paint_winners
 
 _CPU_TILE_COLUMNS = 128  # tiles stay in a core's cache
@@ -98,8 +98,9 @@ def _predict_one(
     if "semantic" in tasks:
         votes = probability[:, :-1]
         known = settled_classes(mask_logits, votes, grid, torch.sigmoid)
-        columns = _tile_columns(mask_logits, grid)
-        tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, columns, unsettled_in(known, mask_logits))
+        columns, wanted = _tile_columns(mask_logits, grid), open_windows(known)
+        every, none = torch.arange(len(votes), device=votes.device), torch.arange(0, device=votes.device)
+        tiles = sigmoid_tiles(mask_logits, grid, config.chunk_rows, columns, lambda w: every if wanted(w) else none)
         semantic = most_voted_classes(tiles, votes, known)
     return replace(prediction, instances=instances, semantic=semantic)
 

@@ -31,6 +31,11 @@ class Grid:
         """(H, W)"""
         return self.rows.shape[0], self.columns.shape[0]
 
+    @property
+    def transposed(self) -> "Grid":
+        """The way of maps whose axes have changed places."""
+        return Grid(rows=self.columns, columns=self.rows)
+
 
 def original_grid(logits_size: tuple[int, int], placement: Placement, aligned: bool) -> Grid:
     """Logits -> padded input -> crop to the content -> original size, both resizings bilinear.

@@ -1,8 +1,8 @@
 """The class that queries vote for, of all pixels between a few logits at once.
 
 A pixel's logits lie between the least and the greatest of those that reach it, so its votes for a class do, too. Where
-the least votes for one class exceed the greatest for any other, that class has won, whatever the pixel itself says. This
-takes two maps at the size of the logits; at the size of the image, only what they leave open is voted on.
+the least votes for one class exceed the greatest for any other, that class has won, whatever the pixel itself
+says. This takes two maps at the size of the logits; at the size of the image, only what they leave open is voted on.
 """
 
 from collections.abc import Callable
@@ -54,10 +54,9 @@ def settled_classes(
     return winners[row_of[:, None], column_of]
 
 
-def unsettled_in(classes: np.ndarray, like: Tensor) -> Callable[[Window], Tensor | None]:
-    """For tiles: None, all queries, where a pixel is open; no query elsewhere."""
-    none = torch.empty(0, dtype=torch.int64, device=like.device)
-    return lambda window: None if (classes[window] == _OPEN).any() else none
+def open_windows(classes: np.ndarray) -> Callable[[Window], bool]:
+    """Whether a pixel of a window is open."""
+    return lambda window: bool((classes[window] == _OPEN).any())
 
 
 def _reach(weights: Tensor) -> tuple[np.ndarray, int]:
