@@ -11,10 +11,9 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.file_names import is_inside
-from pantile.contracts.flags import as_flag
 from pantile.contracts.json_fields import is_identifier, read_json
 from pantile.contracts.panoptic import Segment
-from pantile.contracts.segments_info import row_fault
+from pantile.contracts.segments_info import segment_rows
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
 
@@ -87,17 +86,10 @@ def read_coco_json(path: str | Path) -> CocoTable:
     starts, ids, classes, crowd = [0], [], [], []
     for image in data["images"]:
         annotation = annotation_of[image["id"]]
-        own = annotation["segments_info"]
-        for segment in own:
-            if fault := row_fault(segment, taxonomy.index_of_id):
-                where = f"{path}: annotation {short(annotation['file_name'])}"
-                raise UserError(f"{where} has {fault.text}: {fault.remedy}.")
-            ids.append(segment["id"])
-            classes.append(taxonomy.index_of_id[segment["category_id"]])
-            crowd.append(bool(as_flag(segment.get("iscrowd"))))
-        if len({segment["id"] for segment in own}) < len(own):
-            where = f"{path}: annotation {short(annotation['file_name'])}"
-            raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
+        for segment_id, class_index, is_crowd in segment_rows(annotation, taxonomy.index_of_id, path):
+            ids.append(segment_id)
+            classes.append(class_index)
+            crowd.append(is_crowd)
         starts.append(len(ids))
     return CocoTable(
         taxonomy=taxonomy,

@@ -13,10 +13,9 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
-from pantile.contracts.flags import as_flag
 from pantile.contracts.json_forms import Identifier, PngName, read_json_as
 from pantile.contracts.panoptic import Segment
-from pantile.contracts.segments_info import row_fault
+from pantile.contracts.segments_info import segment_rows
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
 
@@ -70,7 +69,11 @@ class PanopticTable:
         annotations = content["annotations"]
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.png_names = [annotation["file_name"] for annotation in annotations]
-        self._segments = [segment_rows(path, annotation, taxonomy, is_truth) for annotation in annotations]
+        self._segments = [
+            segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth) for annotation in annotations
+        ]
+            segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth) for annotation in annotations
+        ]
         self.image_names = _image_names(content.get("images"), self.image_ids)
         info = content.get("info")
         self.per_class = isinstance(info, dict) and info.get("segments") == "per class"
@@ -118,24 +121,6 @@ def read_categories(path: Path) -> Taxonomy:
 _TRUTH = TypeAdapter(_Truth)
 _PREDICTIONS = TypeAdapter(_Predictions)
 _CATEGORIES = TypeAdapter(_Categories | list)
-
-
-def segment_rows(path: Path, annotation: Mapping, taxonomy: Taxonomy, is_truth: bool) -> list[tuple[int, int, bool]]:
-    """(id, class index, crowd) of the segments of an annotation.
-
-    Raises:
-        UserError: see ``row_fault``, or an id occurs twice.
-    """
-    where = f"{path}: annotation {short(annotation['file_name'])}"
-    rows = []
-    for segment in annotation["segments_info"]:
-        if fault := row_fault(segment, taxonomy.index_of_id, predicted=not is_truth):
-            raise UserError(f"{where} has {fault.text}: {fault.remedy}.")
-        crowd = is_truth and bool(as_flag(segment.get("iscrowd")))
-        rows.append((segment["id"], taxonomy.index_of_id[segment["category_id"]], crowd))
-    if len({row[0] for row in rows}) < len(rows):
-        raise UserError(f"{where} uses a segment id twice: give every segment of an image its own id.")
-    return rows
 
 
 def _image_names(images: Any, image_ids: list[int | str]) -> list[str] | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pantile.contracts.panoptic import PanopticMap, Segment
+from pantile.contracts.segments_info import segment_rows
 from pantile.contracts.taxonomy import Taxonomy
-from pantile.score.json_file import segment_rows
 from pantile.score.png_file import read_id_png
 from pantile.score.video.map_job import VideoMaps
 
@@ -71,10 +71,9 @@ class JsonMaps(VideoMaps):
     ) -> None:
         self.taxonomy = taxonomy
         self.files = {video: {key: file for key, (file, _) in of_video.items()} for video, of_video in frames.items()}
+        class_of, predicted = taxonomy.index_of_id, not is_truth
         self._rows = {
-            video: {
-                key: segment_rows(path, annotation, taxonomy, is_truth) for key, (_, annotation) in of_video.items()
-            }
+            video: {key: segment_rows(entry, class_of, path, predicted) for key, (_, entry) in of_video.items()}
             for video, of_video in frames.items()
         }
 
