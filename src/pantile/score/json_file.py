@@ -72,8 +72,6 @@ class PanopticTable:
         self._segments = [
             segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth) for annotation in annotations
         ]
-            segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth) for annotation in annotations
-        ]
         self.image_names = _image_names(content.get("images"), self.image_ids)
         info = content.get("info")
         self.per_class = isinstance(info, dict) and info.get("segments") == "per class"
