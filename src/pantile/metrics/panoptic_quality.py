@@ -19,13 +19,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.comparison import Comparison, compare_maps
-from pantile.metrics.exact_sums import iou_of_units, iou_units
+from pantile.metrics.exact_sums import iou_of_parts, iou_units, parts_of
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
 from pantile.metrics.printing import print_quality
 from pantile.metrics.quality import PanopticQualityResult, quality_of, summarise
 from pantile.metrics.registry import register_metric
-
-_LOW_BITS = 27  # a sum of 2**36 IoUs still fits
 
 
 @register_metric(
@@ -73,7 +71,7 @@ class PanopticQuality(Metric):
         check_rule(crowd)
         self.taxonomy = taxonomy
         self.crowd = crowd
-        # The sum of IoUs is a whole number of ``iou_units``, whose higher and lower bits are added up apart.
+        # The sum of IoUs is a whole number of ``iou_units``, in its ``parts_of``.
         for name in ("tp", "fp", "fn", "iou_high", "iou_low"):
             self.add_state(name, torch.zeros(len(taxonomy), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -107,7 +105,7 @@ class PanopticQuality(Metric):
     def iou(self) -> list[float]:
         """The summed IoU of each class, rounded once."""
         both = zip(self.iou_high.tolist(), self.iou_low.tolist(), strict=True)
-        return [iou_of_units((high << _LOW_BITS) + low) for high, low in both]
+        return [iou_of_parts(*parts) for parts in both]
 
     def _check_classes(self, panoptic: PanopticMap, what: str) -> None:
         for segment in panoptic.segments:
@@ -120,8 +118,7 @@ class PanopticQuality(Metric):
     def _add(self, counts: PairCounts) -> None:
         sums = np.zeros((5, len(self.taxonomy)), np.int64)
         for match in counts.matches:
-            units = iou_units(match.iou)
-            sums[:, match.gt.class_index] += (1, 0, 0, units >> _LOW_BITS, units & (1 << _LOW_BITS) - 1)
+            sums[:, match.gt.class_index] += (1, 0, 0, *parts_of(iou_units(match.iou)))
         for segment in counts.spurious:
             sums[1, segment.class_index] += 1
         for segment in counts.missed:

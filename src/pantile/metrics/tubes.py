@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from pantile.contracts.errors import UserError
+from pantile.metrics.exact_sums import iou_units, parts_of
 from pantile.metrics.map_pair import SegmentOverlaps, areas_of
 from pantile.metrics.pair_counts import CrowdRule, PairCounts, check_rule, match_segments
 
@@ -66,32 +67,30 @@ def _first_rows(tables: Iterable[dict]) -> dict:
 
 
 class TubeTally:
-    """Sums of outcomes for each length of windows and each class.
+    """Sums of outcomes for each length of windows and each class, exact, so that no order of videos changes them.
 
     Args:
         lengths: of the windows.
         classes: how many there are.
 
     Attributes:
-        counts: (L, K, 3) int64, true positives, false positives and false negatives.
-        iou: (L, K) float64, summed over true positives.
+        sums: (L, K, 5) int64, true positives, false positives, false negatives, and the two ``parts_of`` the summed IoU
+            of true positives in ``iou_units``.
     """
 
     def __init__(self, lengths: Sequence[int], classes: int) -> None:
         self._row_of = {length: row for row, length in enumerate(lengths)}
-        self.counts = np.zeros((len(lengths), classes, 3), np.int64)
-        self.iou = np.zeros((len(lengths), classes))
+        self.sums = np.zeros((len(lengths), classes, 5), np.int64)
 
     def add(self, tubes: Mapping[int, PairCounts]) -> None:
         """What ``TubeWindows.add`` gives."""
         for length, outcome in tubes.items():
             row = self._row_of[length]
             for match in outcome.matches:
-                self.counts[row, match.gt.class_index, 0] += 1
-                self.iou[row, match.gt.class_index] += match.iou
+                self.sums[row, match.gt.class_index] += (1, 0, 0, *parts_of(iou_units(match.iou)))
             for column, segments in ((1, outcome.spurious), (2, outcome.missed)):
                 for segment in segments:
-                    self.counts[row, segment.class_index, column] += 1
+                    self.sums[row, segment.class_index, column] += 1
 
 
 def check_lengths(lengths: Sequence[int]) -> None:

@@ -39,8 +39,7 @@ class VideoPanopticQuality(OrderedVideos):
     higher_is_better = True
     is_differentiable = False
 
-    counts: Tensor
-    iou: Tensor
+    sums: Tensor
 
     def __init__(
         self, taxonomy: Taxonomy, windows: Sequence[int] = (1, 2, 3, 4), crowd: CrowdRule = "reference", **kwargs
@@ -50,9 +49,8 @@ class VideoPanopticQuality(OrderedVideos):
         self.windows = tuple(windows)
         self.crowd: CrowdRule = crowd
         self._tubes = TubeWindows(self.windows, crowd)
-        shape = (len(self.windows), len(taxonomy))
-        self.add_state("counts", torch.zeros(*shape, 3, dtype=torch.int64), dist_reduce_fx="sum")  # TP, FP, FN
-        self.add_state("iou", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+        nothing = TubeTally(self.windows, len(taxonomy)).sums
+        self.add_state("sums", torch.from_numpy(nothing), dist_reduce_fx="sum")
 
     def update(
         self, pred: PanopticMap | Sequence[PanopticMap], gt: PanopticMap | Sequence[PanopticMap], video: int
@@ -74,8 +72,7 @@ class VideoPanopticQuality(OrderedVideos):
         for frame in compared_frames(pred, gt):
             check_classes(frame, self.taxonomy)
             tally.add(self._tubes.add(frame))
-        self.counts = self.counts + torch.from_numpy(tally.counts).to(self.device)
-        self.iou = self.iou + torch.from_numpy(tally.iou).to(self.device)
+        self.sums = self.sums + torch.from_numpy(tally.sums).to(self.device)
 
     def compute(self) -> VideoPanopticQualityResult:
         """The result so far.
@@ -84,4 +81,4 @@ class VideoPanopticQuality(OrderedVideos):
             UserError: several processes had frames of one video.
         """
         self._check_one_process()
-        return vpq_of(self.taxonomy, self.windows, self.counts.cpu().numpy(), self.iou.cpu().numpy())
+        return vpq_of(self.taxonomy, self.windows, self.sums.cpu().numpy())

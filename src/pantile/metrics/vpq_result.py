@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.metrics.exact_sums import iou_of_parts
 from pantile.metrics.quality import PanopticQualityResult, Quality, summarise
 from pantile.metrics.without_nan import without_nan
 
@@ -31,14 +32,12 @@ class VideoPanopticQualityResult:
         return {"video_panoptic": without_nan(asdict(self))}
 
 
-def vpq_of(
-    taxonomy: Taxonomy, lengths: Sequence[int], counts: np.ndarray, iou: np.ndarray
-) -> VideoPanopticQualityResult:
+def vpq_of(taxonomy: Taxonomy, lengths: Sequence[int], sums: np.ndarray) -> VideoPanopticQualityResult:
     """From the sums of a ``TubeTally``."""
-    windows = {
-        length: summarise(taxonomy, sums, *zip(*rows, strict=True))
-        for length, rows, sums in zip(lengths, counts.tolist(), iou.tolist(), strict=True)
-    }
+    windows = {}
+    for length, rows in zip(lengths, sums.tolist(), strict=True):
+        tp, fp, fn, high, low = zip(*rows, strict=True)
+        windows[length] = summarise(taxonomy, list(map(iou_of_parts, high, low)), tp, fp, fn)
     groups = (_mean([getattr(result, group) for result in windows.values()]) for group in ("all", "things", "stuff"))
     return VideoPanopticQualityResult(*groups, windows=windows)
 

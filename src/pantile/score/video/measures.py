@@ -96,16 +96,12 @@ class Vpq:
     def begin(self, video: int) -> "_TubesOfVideo":
         return _TubesOfVideo(self._options)
 
-    def result(
-        self, evidence: Sequence[tuple[np.ndarray, np.ndarray]], names: Sequence[str]
-    ) -> VideoPanopticQualityResult:
-        counts, iou = (sum(parts) for parts in zip(*[_no_tubes(self._options), *evidence], strict=True))
-        return vpq_of(self._options.taxonomy, self._options.windows, counts, iou)
+    def result(self, evidence: Sequence[np.ndarray], names: Sequence[str]) -> VideoPanopticQualityResult:
+        return vpq_of(self._options.taxonomy, self._options.windows, sum([_no_tubes(self._options), *evidence]))
 
 
-def _no_tubes(options: MeasureOptions) -> tuple[np.ndarray, np.ndarray]:
-    tally = TubeTally(options.windows, len(options.taxonomy))
-    return tally.counts, tally.iou
+def _no_tubes(options: MeasureOptions) -> np.ndarray:
+    return TubeTally(options.windows, len(options.taxonomy)).sums
 
 
 class _TubesOfVideo:
@@ -116,8 +112,8 @@ class _TubesOfVideo:
     def add(self, frame: "ScoredFrame") -> None:
         self._tally.add(self._windows.add(frame.overlaps))
 
-    def evidence(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._tally.counts, self._tally.iou
+    def evidence(self) -> np.ndarray:
+        return self._tally.sums
 
 
 class MeanIou:
