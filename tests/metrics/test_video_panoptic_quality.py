@@ -132,7 +132,7 @@ def test_another_rule_about_crowd():
 
 
 def test_the_order_of_videos_does_not_matter_to_the_bit():
-    videos = [maps_of(drawn_video(seed, frames=3)) for seed in range(12)]
+    videos = [maps_of(drawn_video(seed, frames=4)) for seed in range(12)]
     whole = vpq(videos)
     assert sum(row.tp for row in whole.windows[1].per_class.values()) > 20
     assert vpq(videos[::-1]) == whole
