@@ -167,7 +167,7 @@ def ours(args: argparse.Namespace, name: str) -> dict[str, Callable[[], Callable
 
     forwards = {f"forward, {kind}": forward(args, task, image, kind) for kind in ("fp32", "bf16")}
     compiled = {"forward, bf16 compiled": forward(args, task, image, "bf16 compiled")}
-    return forwards | {"merge": merging} | compiled | {"training step, bf16": step}
+    return forwards | {"merge": merging, "training step, bf16": step} | compiled
 
 
 def theirs(args: argparse.Namespace, name: str) -> dict[str, Callable[[], Callable[[], int]]]:
@@ -181,6 +181,7 @@ def forward(
     args: argparse.Namespace, model: nn.Module, image: torch.Tensor, kind: str
 ) -> Callable[[], Callable[[], int]]:
     def make() -> Callable[[], int]:
+        model.eval()
         call = torch.compile(model) if "compiled" in kind else model
 
         def run() -> int:
