@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labels.full_folders import SIZE, Content, exists, extra, polygon, some
+from labels.full_folders import SIZE, Content, alone, exists, extra, polygon, some
 from labels.tiny_labels import photo, save, write_json
 
 LABELS = ("cat", "dog")
@@ -71,6 +71,7 @@ def supervisely(root: Path, rng: np.random.Generator) -> Content:
         size = {"height": SIZE[0], "width": SIZE[1]}
         write_json({"size": size, "objects": objects}, root / folder / "ann" / f"{stem}.png.json")
         content.images, content.annotations = content.images + 1, content.annotations + len(objects)
+    content.images += extra(rng, root / "img", root)
     return content
 
 
@@ -99,7 +100,7 @@ def segments_ai(root: Path, rng: np.random.Generator) -> Content:
     categories = [{"id": k, "name": name, "has_instances": True} for k, name in enumerate(LABELS)]
     attributes = {"task_type": "segmentation-bitmap", "task_attributes": {"categories": categories}}
     write_json({"dataset": attributes | {"labelsets": [{"name": "ground-truth"}], "samples": samples}}, root / "r.json")
-    content.images = len(samples)
+    content.images = len(samples) + extra(rng, root)
     return content
 
 
@@ -138,13 +139,16 @@ def _colour_pngs(bases: tuple[str, str], photos: str, listed: str | None) -> Cal
                 photo(root / photos / f"{name}.png", SIZE)
                 kept = classes > 0
                 content.annotations += len(set(zip(classes[kept].tolist(), numbers[kept].tolist(), strict=True)))
+            elif not listed:
+                content.files += 1  # of instances
         content.images = len(NAMES)
         if listed:
             (root / listed).parent.mkdir(parents=True)
             (root / listed).write_text("\n".join([*NAMES, "bare"]))
-            content.images += 1
+            content.images += 1 + extra(rng, root / photos)
         else:
-            content.images += extra(rng, root / photos)
+            content.images += extra(rng, root / photos, root / "images", root)
+            content.files += alone(rng, root / "masks", root / "instances", root / "instances" / "train")
         (root / "labelmap.txt").write_text("road:90,90,90::\ncat:200,0,0::\n")
         return content
 
@@ -165,7 +169,7 @@ def object_masks(root: Path, rng: np.random.Generator) -> Content:
             )
             content.annotations += 1
         (root / "masks" / f"x{k}").mkdir(parents=True, exist_ok=True)
-    content.images, content.classes = len(NAMES) + extra(rng, root / "images"), len(used)
+    content.images, content.classes = len(NAMES) + extra(rng, root / "images", root), len(used)
     return content
 
 

@@ -12,7 +12,7 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.workers import map_in_workers
-from pantile.data.coco_panoptic import available_splits, find_split, is_coco_panoptic
+from pantile.data.coco_panoptic_files import available_splits, find_split, is_coco_panoptic, jsons_at
 from pantile.data.crowd import CrowdCounts
 from pantile.data.dataset import open_dataset
 from pantile.data.described_images import images_beside
@@ -142,10 +142,11 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         result.others.extend(table.findings)
         if not table.data["images"]:
             result.others.append(Finding("no-images", split, None, "'images' is empty: nothing to train on"))
-    files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
+    jsons = jsons_at(root)
+    files = {table.name: jsons[table.name].relative_to(root).as_posix() for table in result.tables}
     result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
-    for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
-        if (split := path.stem.removeprefix("panoptic_")) not in names:
+    for split, path in () if options.splits else sorted(jsons.items()):
+        if split not in names:
             text = "no folder of PNGs belongs to this JSON"
             result.others.append(Finding("split-skipped", path.relative_to(root).as_posix(), split, text))
     images = images_beside(root)

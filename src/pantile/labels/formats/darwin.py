@@ -17,9 +17,10 @@ from pycocotools import mask as coco_mask
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
-from pantile.labels.reading.looking import files_of, json_has
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.only_json import BESIDE
 from pantile.labels.reading.outlines import CENTRES, EDGES, pixels_on
 from pantile.labels.reading.photo_index import PhotoIndex
