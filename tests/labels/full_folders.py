@@ -70,11 +70,11 @@ def extra(rng: np.random.Generator, folder: Path, *beside: Path) -> int:
     return len(chosen)
 
 
-def alone(rng: np.random.Generator, *folders: Path) -> int:
+def alone(rng: np.random.Generator, *folders: Path, channels: tuple[int, ...] = ()) -> int:
     """Label PNGs that are of no image."""
     chosen = [folder for folder in folders if rng.random() < 0.5]
     for folder in chosen:
-        save(np.zeros(SIZE, dtype=np.uint8), folder / "alone.png")
+        save(np.zeros((*SIZE, *channels), dtype=np.uint8), folder / "alone.png")
     return len(chosen)
 
 
@@ -207,7 +207,8 @@ def _label_pngs(bases: tuple[str, str | None], as_rgb: bool) -> Callable[[Path, 
         write_json(CATEGORIES, root / "classes.json")
         images = root / "images"
         content.images += extra(rng, images / "train", images, images / "more", root)
-        content.files += alone(rng, *(root / base for base in bases if base))
+        channels = (3,) if as_rgb else ()
+        content.files += alone(rng, *(root / base for base in bases if base), channels=channels)
         content.files += alone(rng, root / bases[1] / "train") if bases[1] else 0
         return content
 
