@@ -199,11 +199,35 @@ def darwin(root: Path, rng: np.random.Generator) -> Content:
     return content
 
 
+def encord(root: Path, rng: np.random.Generator) -> Content:
+    content, used, units = Content(), set(), {}
+    for k, name in enumerate(NAMES):
+        if exists(rng, k):
+            photo(root / "images" / f"{name}.png", SIZE)
+        objects = []
+        for _ in some(rng) if k else range(2):
+            label, kind = LABELS[rng.integers(2)], ["polygon", "polyline", "bitmask"][rng.integers(3)]
+            used.add(label)
+            flat = [part for x, y in polygon(rng) for part in (x / SIZE[1], y / SIZE[0])]
+            size = {"height": SIZE[0], "width": SIZE[1], "top": 0, "left": 0}
+            value = {"polygon": [[flat]], "polyline": {}, "bitmask": size | {"rleString": "`2"}}[kind]
+            key = "polygons" if kind == "polygon" else kind
+            objects.append({"name": label, "shape": kind, "isDeleted": bool(rng.random() < 0.2), key: value})
+        content.annotations += len(objects)
+        size = {"width": SIZE[1], "height": SIZE[0]}
+        units[str(k)] = {"data_title": f"{name}.png", "labels": {"objects": objects} if objects else {}} | size
+    row = {"label_hash": "0", "data_type": "img_group", "data_units": units, "object_answers": {}}
+    write_json([row], root / "labels.json")
+    content.images, content.classes = len(NAMES) + extra(rng, root / "images", root), len(used)
+    return content
+
+
 TOOL_MAKERS: dict[str, Callable[[Path, np.random.Generator], Content]] = {
     "label-studio": label_studio,
     "supervisely": supervisely,
     "segments-ai": segments_ai,
     "darwin": darwin,
+    "encord": encord,
     "datumaro": datumaro,
     "cvat-masks": _colour_pngs(
         ("SegmentationClass", "SegmentationObject"), "JPEGImages", "ImageSets/Segmentation/train.txt"
