@@ -51,7 +51,7 @@ MAX_SIDE = 2**20
 VOID_LABELS = ("__ignore__", "_background_")
 #: shape types that come as two points; a rectangle may also have its four corners, as X-AnyLabeling writes it
 OF_TWO_POINTS = ("rectangle", "circle", "mask")
-OF_CORNERS = ("polygon", "rotation")
+OF_CORNERS = ("polygon", "rotation", "oriented_rectangle")
 
 
 def _fits(src: Path) -> str | None:
