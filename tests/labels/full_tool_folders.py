@@ -222,12 +222,33 @@ def encord(root: Path, rng: np.random.Generator) -> Content:
     return content
 
 
+def superannotate(root: Path, rng: np.random.Generator) -> Content:
+    content, used = Content(), set()
+    write_json([{"name": "cat"}], root / "classes" / "classes.json")
+    for k, name in enumerate(NAMES):
+        if exists(rng, k):
+            photo(root / f"{name}.png", SIZE)
+        instances = []
+        for _ in some(rng) if k else range(2):
+            label, kind = LABELS[rng.integers(2)], ["polygon", "polyline"][rng.integers(2)]
+            used.add(label)
+            flat = [value for point in polygon(rng) for value in point]
+            row = {"type": kind, "className": label, "points": flat, "groupId": int(rng.integers(0, 2))}
+            instances.append(row | ({"exclude": [[1, 1, 2, 1, 2, 2]]} if rng.random() < 0.3 else {}))
+        content.annotations += len(instances)
+        meta = {"name": f"{name}.png", "width": SIZE[1], "height": SIZE[0]}
+        write_json({"instances": instances, "metadata": meta}, root / f"{name}.png.json")
+    content.images, content.classes = len(NAMES) + extra(rng, root), len(used)
+    return content
+
+
 TOOL_MAKERS: dict[str, Callable[[Path, np.random.Generator], Content]] = {
     "label-studio": label_studio,
     "supervisely": supervisely,
     "segments-ai": segments_ai,
     "darwin": darwin,
     "encord": encord,
+    "superannotate": superannotate,
     "datumaro": datumaro,
     "cvat-masks": _colour_pngs(
         ("SegmentationClass", "SegmentationObject"), "JPEGImages", "ImageSets/Segmentation/train.txt"
