@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from official_folders import photo, save
+from data.official_folders import photo, save
 from pycocotools import mask as coco_mask
 
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
