@@ -12,6 +12,7 @@ from pantile.contracts.predictions import Prediction
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
+from pantile.engine.compiling import as_it_is
 from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
@@ -25,6 +26,7 @@ from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.models import create_model
+from pantile.models.backbone_weights import without_start
 from pantile.models.freezing import freeze, rest
 from pantile.models.gradient_checkpointing import checkpoint_blocks
 from pantile.models.registry import model_from_fields
@@ -44,13 +46,15 @@ class PanopticTask(L.LightningModule):
     Args:
         config: the resolved run.
         taxonomy: of the training data; decides all class counts.
+        filled: all weights come from a checkpoint, so those that the backbone started from are not read.
     """
 
-    def __init__(self, config: RunConfig, taxonomy: Taxonomy) -> None:
+    def __init__(self, config: RunConfig, taxonomy: Taxonomy, filled: bool = False) -> None:
         super().__init__()
         self.config = config
         self.taxonomy = taxonomy
-        self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
+        start = without_start(config.model) if filled else config.model
+        self.model = create_model(start, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy, model_from_fields)
         freeze(self.model, config.optimizer.frozen)
         if config.training.gradient_checkpointing:
@@ -146,7 +150,8 @@ class PanopticTask(L.LightningModule):
         self.average_meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        with ground_truth_shown(self.techniques.values(), batch.panoptic):
+        eager = as_it_is(self.config.training.compile)
+        with eager, ground_truth_shown(self.techniques.values(), batch.panoptic):
             predictions = self.infer(batch)
             self.meters.update(predictions, batch.panoptic, batch.indices)
             if self.average is not None:

@@ -21,6 +21,7 @@ from pantile.data.bands import check_bands, check_reading, read_as
 from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
+from pantile.engine.compiling import compile_network
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.devices import AUTO, device_named
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
@@ -93,14 +94,14 @@ def train(
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
-    if resume or init is not None:
+    if init is not None and not resume:
         config = without_download(config)
     config = replace(config, model=with_named_weights(config.model))
     if not resume:
         config = replace(config, techniques=settled_techniques(config.techniques, load_checkpoint))
     if world.rank == 0 and not resume and init is None:
         Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
-    task = PanopticTask(config, training_set.taxonomy)
+    task = PanopticTask(config, training_set.taxonomy, filled=resume)
     if resumed is not None:
         check_resumable(task, resumed)
         if world.rank == 0:
@@ -166,6 +167,8 @@ def train(
             callbacks=[*averages, keeper, *telling, *callbacks],
             plugins=[files],
         )
+        if config.training.compile:
+            compile_network(task.model)
         try:
             trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
         finally:
