@@ -118,11 +118,15 @@ def _score_images(args: argparse.Namespace, workers: int, console: "Console") ->
     from pantile.cli.score_comparison_page import write_page
     from pantile.cli.score_comparison_tables import print_comparison
     from pantile.cli.score_tables import print_score
+    from pantile.contracts.file_names import distinct_names
     from pantile.score import Job, open_predictions, open_truth, score
     from pantile.score.comparison import compare_predictions
 
     if args.html and len(args.pred) < 2:
         raise UserError("--html compares predictions: name several by --pred.")
+    names = distinct_names([path.resolve().with_suffix("") for path in args.pred])
+    if names is None:
+        raise UserError("--pred names the same predictions twice: name each once.")
     parts = _parts(args.only, args.errors)
     folders, instances = (_of_each(args, option) for option in ("pred_dir", "pred_instances"))
     truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
@@ -134,7 +138,7 @@ def _score_images(args: argparse.Namespace, workers: int, console: "Console") ->
         result = score(jobs[0], workers, progress=True)
         print_score(result, console)
         return result
-    comparison = compare_predictions(jobs, _names(args.pred), workers, progress=True)
+    comparison = compare_predictions(jobs, names, workers, progress=True)
     print_comparison(comparison, console)
     if args.html:
         write_page(args.html, comparison, jobs, args.gt.stem)
@@ -153,22 +157,6 @@ def _of_each(args: argparse.Namespace, option: str) -> list[Path | None]:
             f"--{option.replace('_', '-')} has {len(given)} folders for {len(args.pred)} predictions: give as many."
         )
     return given or [None] * len(args.pred)
-
-
-def _names(paths: list[Path]) -> list[str]:
-    """The file names without ending, with as many folders as it takes to tell the predictions apart.
-
-    Raises:
-        UserError: two predictions are the same file.
-    """
-    whole = [path.resolve().with_suffix("") for path in paths]
-    if len(set(whole)) < len(whole):
-        raise UserError("--pred names the same predictions twice: name each once.")
-    for length in range(1, max(len(path.parts) for path in whole) + 1):
-        names = ["/".join(path.parts[-length:]) for path in whole]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def _parts(only: list[str], errors: bool) -> "Collection[Part]":
