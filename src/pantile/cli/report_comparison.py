@@ -147,13 +147,13 @@ def _check_data(runs: Sequence[Path], records: "Sequence[RunRecord]") -> None:
 
 
 def _facts(records: "Sequence[RunRecord]", checkpoints: "Sequence[Checkpoint]") -> list[tuple[str, list[str]]]:
-    from pantile.engine.run_cost import run_cost
+    from pantile.engine.run_cost import parameters_of
 
     is_thing = [info.is_thing for info in checkpoints[0].taxonomy.classes]
-    costs = [run_cost(checkpoint.config, is_thing, (65, 65)) for checkpoint in checkpoints]
+    counts = [parameters_of(checkpoint.config, is_thing) for checkpoint in checkpoints]
     return [
         ("Recipe", [checkpoint.config.recipe for checkpoint in checkpoints]),
-        ("Parameters", [f"{cost.parameters / 1e6:.1f} M" for cost in costs]),
+        ("Parameters", [f"{count / 1e6:.1f} M" for count in counts]),
         ("Weights", [checkpoint.describe().partition(":")[0] for checkpoint in checkpoints]),
         ("Started", [record.started for record in records]),
         ("Hardware", [record.hardware for record in records]),
