@@ -9,7 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from pantile.contracts.errors import UserError
+from pantile.data import Scenes
+from pantile.engine.checkpoint import load_checkpoint, save_weights
 from pantile.engine.config import override
+from pantile.engine.evaluate import load_task
+from pantile.engine.task import PanopticTask
 from pantile.models import create_model
 from pantile.recipes import make_recipe
 
@@ -44,6 +48,23 @@ def test_a_file_of_another_network_is_told(source, tmp_path):
     config = replace(make_recipe("mask2former_nano").model, backbone=NAME, backbone_weights=str(path))
     with pytest.raises(UserError, match=r"could not load weights of test_efficientnet from .*half\.safetensors"):
         create_model(config, 3)
+
+
+def test_what_was_trained_from_the_file_does_without_it(source, tmp_path):
+    """A checkpoint holds the backbone, and may be on a machine that never had the file."""
+    run = override(make_recipe("mask2former_nano"), [f"model.backbone={NAME}", f"model.backbone_weights={source[1]}"])
+    taxonomy = Scenes(1).taxonomy
+    task = PanopticTask(run, taxonomy)
+    state = {name: tensor for name, tensor in task.state_dict().items() if name.startswith("model.")}
+    gone = replace(run, model=replace(run.model, backbone_weights=str(tmp_path / "gone.safetensors"), pretrained=True))
+    save_weights(tmp_path / "weights.safetensors", state, gone, taxonomy, step=1)
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.config.model.backbone_weights.endswith("gone.safetensors")  # told, but not read
+    loaded = load_task(checkpoint).model.state_dict()
+    same = [name for name in loaded if name.startswith("layers.") and torch.equal(loaded[name], state[f"model.{name}"])]
+    assert len(same) > 20
+    resumed = PanopticTask(checkpoint.config, taxonomy, filled=True)
+    assert resumed.config == gone and resumed.load_state_dict(state, strict=False)
 
 
 def test_the_real_file(real_data):

@@ -1,14 +1,16 @@
 """A published run: a folder that loads, and a card made from what the run recorded."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import pantile
 from pantile.cli.main import main
 from pantile.data import Scenes
-from pantile.engine.checkpoint import save_weights
+from pantile.engine.checkpoint import load_checkpoint, save_weights
 from pantile.engine.run_record import RunRecord
 from pantile.engine.task import PanopticTask
 from tiny_runs import make_tiny_config
@@ -66,3 +68,46 @@ def test_what_cannot_be_published_is_refused(run, tmp_path, capsys):
     assert "--pictures 0 does without them" in refused(capsys, lost, tmp_path / "new", "--license", "mit")
     assert not (tmp_path / "new").exists()
     assert main(["publish", str(lost), str(tmp_path / "new"), "--license", "mit", "--pictures", "0"]) == 0
+
+
+def test_halves_take_half_the_bytes_and_predict_nearly_the_same(run, tmp_path):
+    folder = tmp_path / "halves"
+    assert main(["publish", str(run), str(folder), "--license", "mit", "--pictures", "0", "--precision", "fp16"]) == 0
+    whole, halved = ((path / "weights.safetensors").stat().st_size for path in (run, folder))
+    assert halved < 0.7 * whole
+    image = Scenes(1).load(0)[0]
+    expected, found = pantile.load(run, device="cpu"), pantile.load(folder, device="cpu")
+    assert {tensor.dtype for tensor in load_checkpoint(folder).state.values()} <= {torch.float32, torch.int64}
+    assert np.mean(found(image).map == expected(image).map) > 0.99
+
+
+def test_numbers_beyond_halves_are_refused(run, tmp_path, capsys):
+    large = tmp_path / "large"
+    large.mkdir()
+    checkpoint = load_checkpoint(run)
+    name = max(checkpoint.state, key=lambda name: checkpoint.state[name].numel())
+    checkpoint.state[name].flatten()[0] = 1e6
+    save_weights(large / "weights.safetensors", checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=3)
+    (large / "run.json").write_text((run / "run.json").read_text())
+    arguments = (large, tmp_path / "new", "--license", "mit", "--pictures", "0", "--precision", "fp16")
+    assert f"{name} has numbers above 65504" in refused(capsys, *arguments)
+    assert not any((tmp_path / "new").glob("*"))
+
+
+def test_folders_of_this_machine_are_not_told(run, tmp_path):
+    """Neither in the command nor as the file that the backbone started from, which nobody needs to have."""
+    started = tmp_path / "started"
+    started.mkdir()
+    checkpoint = load_checkpoint(run)
+    config = replace(
+        checkpoint.config, model=replace(checkpoint.config.model, backbone_weights="/home/me/b.safetensors")
+    )
+    save_weights(started / "weights.safetensors", checkpoint.state, config, checkpoint.taxonomy, step=3)
+    record = json.loads((run / "run.json").read_text())
+    command = "pantile train x --data /home/me/photos --set model.backbone_weights=/home/me/b.safetensors a=[1,2]"
+    (started / "run.json").write_text(json.dumps(record | {"command": command}))
+    folder = tmp_path / "published"
+    assert main(["publish", str(started), str(folder), "--license", "mit", "--pictures", "1"]) == 0
+    assert "--data photos --set model.backbone_weights=b.safetensors a=[1,2]" in (folder / "README.md").read_text()
+    for file in folder.rglob("*.*"):
+        assert b"/home/me" not in file.read_bytes()

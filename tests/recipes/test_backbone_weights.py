@@ -69,7 +69,7 @@ def test_a_run_says_it_before_anything_is_loaded_and_writes_it_down(
     class Built(Exception):
         pass
 
-    def build(config: RunConfig, taxonomy: Taxonomy) -> None:
+    def build(config: RunConfig, taxonomy: Taxonomy, filled: bool) -> None:
         raise Built(config.model.backbone)
 
     monkeypatch.setattr(train_module, "PanopticTask", build)

@@ -17,6 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=int, default=2, metavar="N", help="draw the first N validation images (default: 2)"
     )
+    parser.add_argument(
+        "--weights",
+        choices=["best", "last", "ema", "ema-last"],
+        help="of the run: of the best (default) or last validation, or of the average of its weights",
+    )
+    parser.add_argument(
+        "--precision", choices=["fp32", "fp16"], default="fp32", help="fp16 stores large tensors in half the bytes"
+    )
     parser.add_argument("--evaluate", action="store_true", help="measure the whole validation split for the card")
 
 
@@ -28,7 +36,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--license is empty: state the licence of the weights, such as apache-2.0 or other.")
     if args.pictures < 0:
         raise UserError(f"--pictures {args.pictures}: give 0 or more.")
-    print(publish(args.run, args.folder, PublishOptions(args.license, args.pictures, args.evaluate)))
+    options = PublishOptions(
+        args.license, args.pictures, args.evaluate, weights=args.weights, halves=args.precision == "fp16"
+    )
+    print(publish(args.run, args.folder, options))
     return 0
 
 

@@ -11,7 +11,6 @@ from pantile.data import PanopticDataset, with_classes
 from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.engine.checkpoint import Checkpoint
-from pantile.engine.config import without_download
 from pantile.engine.devices import AUTO
 from pantile.engine.loaders import evaluation_loader
 from pantile.engine.measures import main_metric, measurable, per_class, validation_tasks
@@ -81,7 +80,7 @@ def load_task(checkpoint: Checkpoint) -> PanopticTask:
     Raises:
         UserError: a tensor of the model is missing, left over or of another shape.
     """
-    task = PanopticTask(without_download(checkpoint.config), checkpoint.taxonomy)
+    task = PanopticTask(checkpoint.config, checkpoint.taxonomy, filled=True)
     for part, module in (("model", task.model), ("techniques", task.techniques)):
         _load_all(module, checkpoint.part(part), f"{checkpoint.path}: its {part}")
     task.eval()

@@ -25,6 +25,7 @@ from pantile.inference.views import Views
 from pantile.losses import CriterionResult
 from pantile.losses.registry import create_criterion
 from pantile.models import create_model
+from pantile.models.backbone_weights import without_start
 from pantile.models.freezing import freeze, rest
 from pantile.models.gradient_checkpointing import checkpoint_blocks
 from pantile.models.registry import model_from_fields
@@ -44,13 +45,15 @@ class PanopticTask(L.LightningModule):
     Args:
         config: the resolved run.
         taxonomy: of the training data; decides all class counts.
+        filled: all weights come from a checkpoint, so those that the backbone started from are not read.
     """
 
-    def __init__(self, config: RunConfig, taxonomy: Taxonomy) -> None:
+    def __init__(self, config: RunConfig, taxonomy: Taxonomy, filled: bool = False) -> None:
         super().__init__()
         self.config = config
         self.taxonomy = taxonomy
-        self.model = create_model(config.model, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
+        start = without_start(config.model) if filled else config.model
+        self.model = create_model(start, taxonomy.num_classes, [c.is_thing for c in taxonomy.classes])
         self.techniques = build_techniques(config.techniques, self.model, taxonomy, model_from_fields)
         freeze(self.model, config.optimizer.frozen)
         if config.training.gradient_checkpointing:

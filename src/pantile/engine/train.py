@@ -93,14 +93,14 @@ def train(
     device_batch, accumulation = split_batch(config.training, world.total)
     loader = training_loader(training_set, config, world.rank, world.total, finished_steps)
     L.seed_everything(config.seed, verbose=False)
-    if resume or init is not None:
+    if init is not None and not resume:
         config = without_download(config)
     config = replace(config, model=with_named_weights(config.model))
     if not resume:
         config = replace(config, techniques=settled_techniques(config.techniques, load_checkpoint))
     if world.rank == 0 and not resume and init is None:
         Console(stderr=True).print(f"The backbone starts from {start_of_backbone(config.model)}.", soft_wrap=True)
-    task = PanopticTask(config, training_set.taxonomy)
+    task = PanopticTask(config, training_set.taxonomy, filled=resume)
     if resumed is not None:
         check_resumable(task, resumed)
         if world.rank == 0:

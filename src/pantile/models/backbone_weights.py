@@ -20,6 +20,13 @@ def with_statistics_of_backbone(config: ModelConfig) -> ModelConfig:
     return config if known is None else replace(config, image_mean=known[0], image_std=known[1])
 
 
+def without_start(config: ModelConfig) -> ModelConfig:
+    """The same model, to be filled from a checkpoint: its backbone's weights are neither fetched nor read from a file,
+    which need not be on the machine that loads what was trained from it."""
+    named = {"backbone_weights": None} if _file(config) is not None else {}
+    return replace(config, pretrained=False, **named)
+
+
 def start_of_backbone(config: ModelConfig) -> str:
     """For people: "timm's resnet50.tv_in1k", a file, or "random numbers"."""
     if _file(config) is not None:

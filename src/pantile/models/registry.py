@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pantile.contracts.errors import UserError
+from pantile.models.backbone_weights import without_start
 from pantile.models.base import ARCHITECTURES, PanopticModel
 
 
 def model_from_fields(fields: Mapping[str, Any], num_classes: int) -> PanopticModel:
-    """``create_model`` of a config's fields, as a file has them."""
+    """``create_model`` of a config's fields, as a file has them, whose weights the file brings, too."""
     architecture = ARCHITECTURES.find(fields["architecture"], "architecture")
-    return create_model(architecture.config_class(**fields), num_classes)
+    return create_model(without_start(architecture.config_class(**fields)), num_classes)
 
 
 def create_model(config: object, num_classes: int, is_thing: Sequence[bool] | None = None) -> PanopticModel:

@@ -2,8 +2,8 @@
 
 import json
 import math
-import shutil
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pantile import __version__
@@ -11,12 +11,13 @@ from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import PanopticDataset, with_classes
-from pantile.engine.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, metric_title
+from pantile.engine.checkpoint import WEIGHTS, Checkpoint, Choice, load_checkpoint, metric_title, save_weights
 from pantile.engine.config import save_yaml
 from pantile.engine.evaluate import evaluate
 from pantile.engine.run_record import RunRecord, load_record
 from pantile.predict.predictor import predictor_of
 
+_FOLDERS = re.compile(r"(?<![\w.~-])/(?:[^\s/'\"]+/)+")  # of absolute paths in a command
 CARD, CONFIG, NUMBERS, PICTURES = "README.md", "config.yaml", "evaluation.json", "pictures"
 
 
@@ -27,15 +28,21 @@ class PublishOptions:
         licence: of the weights, as the user states it: an identifier of the hub such as "apache-2.0", or "other".
         pictures: of the first validation images; 0 for none.
         evaluation: measure the whole validation split anew; else the run's own validation is told.
+        weights: which of the run's, as ``load_checkpoint`` has it.
+        halves: store large tensors as float16, in half the bytes.
     """
 
     licence: str
     pictures: int = 2
     evaluation: bool = False
+    weights: Choice | None = None
+    halves: bool = False
 
 
 def publish(run: Path, folder: Path, options: PublishOptions) -> Path:
-    """Writes ``weights.safetensors`` (of the best validation), ``config.yaml``, ``README.md``, pictures and numbers.
+    """Writes ``weights.safetensors``, ``config.yaml``, ``README.md``, pictures and numbers.
+
+    What is told of files of this machine is their names: its folders are nobody else's business.
 
     Args:
         run: a folder that ``pantile train`` wrote.
@@ -51,13 +58,22 @@ def publish(run: Path, folder: Path, options: PublishOptions) -> Path:
         raise UserError(f"{folder} is not empty: name a new folder.")
     if not (run / WEIGHTS).exists():
         raise UserError(f"{run} holds no {WEIGHTS}: publish the folder of a run that was validated.")
-    checkpoint, record = load_checkpoint(run), load_record(run)
+    checkpoint, record = _without_folders(load_checkpoint(run, options.weights)), load_record(run)
     dataset = _validation_set(checkpoint, record) if options.pictures or options.evaluation else None
+    folder.mkdir(parents=True, exist_ok=True)
+    measured = None if checkpoint.metric is None else (checkpoint.metric, checkpoint.value)
+    save_weights(
+        folder / WEIGHTS,
+        checkpoint.state,
+        checkpoint.config,
+        checkpoint.taxonomy,
+        checkpoint.step,
+        measured,
+        halves=options.halves,
+    )
+    checkpoint = replace(checkpoint, state=load_checkpoint(folder).state)  # numbers and pictures are those of the file
     numbers = evaluate(checkpoint, dataset).to_dict() if options.evaluation else None
     drawn = _draw(checkpoint, dataset, options.pictures, folder) if options.pictures else []
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / WEIGHTS) as temporary:
-        shutil.copyfile(run / WEIGHTS, temporary)
     save_yaml(checkpoint.config, folder / CONFIG)
     if numbers is not None:
         with replacing(folder / NUMBERS) as temporary:
@@ -101,7 +117,7 @@ def model_card(
         "## Data and training",
         "",
         f"- Data: `{data}`, trained on the split `{record.train_split}`, validated on `{record.val_split}`.",
-        f"- Command: `{record.command}`",
+        f"- Command: `{_FOLDERS.sub('', record.command)}`",
         f"- Started {record.started} on {record.hardware}; {record.versions}.",
         f"- {checkpoint.describe().rpartition(': ')[0]}.",
         f"- The resolved configuration is in [{CONFIG}]({CONFIG}). This card was written by pantile {__version__}.",
@@ -143,6 +159,17 @@ def _numbers(checkpoint: Checkpoint, record: RunRecord, numbers: dict | None) ->
         f"{metric_title(checkpoint.metric)} {100 * checkpoint.value:.1f} on {measured} of `{record.val_split}`, as the "
         "training measured it (the command above)."
     ]
+
+
+def _without_folders(checkpoint: Checkpoint) -> Checkpoint:
+    """The weights hold the backbone's: the file that it started from is told by its name alone."""
+    model = checkpoint.config.model
+    start = getattr(model, "backbone_weights", None)
+    if start is None:
+        return checkpoint
+    return replace(
+        checkpoint, config=replace(checkpoint.config, model=replace(model, backbone_weights=Path(start).name))
+    )
 
 
 def _names(taxonomy: Taxonomy, indices: tuple[int, ...]) -> str:
