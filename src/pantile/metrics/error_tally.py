@@ -36,8 +36,8 @@ class KindOfError:
 
 @dataclass
 class PanopticErrorsResult:
-    """Mistakes by kind. FN of all kinds add up to the false negatives of PQ, and FP to its false positives; what they
-    cost does not add up to anything, since repairs help each other.
+    """Mistakes by kind. FN of all kinds add up to the false negatives of PQ, and FP to its false positives; the
+    losses have no meaningful sum, since repairs help each other.
 
     Attributes:
         kinds: every kind of ``KINDS``.
