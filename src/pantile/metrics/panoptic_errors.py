@@ -16,6 +16,8 @@ from pantile.metrics.segment_errors import errors_of
 
 
 def _show(result: PanopticErrorsResult) -> None:
+    if not result.per_class:
+        return
     lost = ", ".join(f"{kind.replace('_', ' ')} {percent(row.lost_pq)}" for kind, row in result.kinds.items())
     print(f"PQ lost to each kind of mistake: {lost}")
 
