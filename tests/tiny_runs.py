@@ -36,6 +36,9 @@ def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     config = make_recipe(recipe)
     config.augment.crop = config.evaluation_size = (65, 65)
     config.criterion = tiny(config.criterion)
+    for name, technique in list(config.techniques.items()):
+        if technique is not None:
+            setattr(config.techniques, name, tiny(technique))
     training = config.training
     training.steps, training.effective_batch, training.workers = 4, 4, 0
     training.validate_every, training.validation_images, training.log_every = 0.5, 2, 1

@@ -253,3 +253,10 @@ def test_a_gif_is_a_photo_and_an_animation_is_told(tmp_path):
         read_image(tmp_path / "moving.gif")
     (found,) = description._images_by_stem(tmp_path).keys() - {"moving"}
     assert found == "still" and "still" in images_by_stem(tmp_path)
+
+
+def test_a_notebook_shows_the_overlay_of_a_size_that_fits(tiny_scenes):
+    image = np.zeros((40, 2000, 3), np.uint8)
+    result = PanopticResult(image, PanopticMap(np.zeros((40, 2000), np.int32), ()), tiny_scenes.taxonomy)
+    with Image.open(io.BytesIO(result._repr_jpeg_())) as shown:
+        assert shown.format == "JPEG" and shown.width == 1024

@@ -12,6 +12,7 @@ from pantile.contracts.predictions import Prediction
 from pantile.contracts.targets import PanopticTargets
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import EvaluationBatch
+from pantile.engine.compiling import as_it_is
 from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
@@ -149,7 +150,8 @@ class PanopticTask(L.LightningModule):
         self.average_meters.reset()
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        with ground_truth_shown(self.techniques.values(), batch.panoptic):
+        eager = as_it_is(self.config.training.compile)
+        with eager, ground_truth_shown(self.techniques.values(), batch.panoptic):
             predictions = self.infer(batch)
             self.meters.update(predictions, batch.panoptic, batch.indices)
             if self.average is not None:

@@ -21,6 +21,7 @@ from pantile.data.bands import check_bands, check_reading, read_as
 from pantile.engine.callbacks import CallersSignals, StepProgress
 from pantile.engine.checkpoint import LAST, Checkpoint, load_checkpoint
 from pantile.engine.checkpoint_files import CheckpointFiles, file_to_resume
+from pantile.engine.compiling import compile_network
 from pantile.engine.config import RunConfig, save_yaml, without_download
 from pantile.engine.devices import AUTO, device_named
 from pantile.engine.loaders import evaluation_loader, split_batch, training_loader
@@ -166,6 +167,8 @@ def train(
             callbacks=[*averages, keeper, *telling, *callbacks],
             plugins=[files],
         )
+        if config.training.compile:
+            compile_network(task.model)
         try:
             trainer.fit(task, loader, validation, ckpt_path=start, weights_only=True)
         finally:

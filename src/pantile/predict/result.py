@@ -1,5 +1,6 @@
 """PanopticResult: the one object that a prediction gives."""
 
+import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pantile.visualize import overlay_with_legend
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _NAMED = 5  # classes in the short form
+_SHOWN_SIDE = 1024  # pixels at most in a notebook
 
 
 def information(per_class: bool) -> dict:
@@ -56,6 +58,14 @@ class PanopticResult:
         return f"PanopticResult({height}x{width}, {number} segment{'s' * (number != 1)}{': ' * bool(parts)}" + (
             f"{', '.join(parts)})"
         )
+
+    def _repr_jpeg_(self) -> bytes:
+        """The overlay, which a notebook shows where it would print the result."""
+        shown = Image.fromarray(self.overlay())
+        shown.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+        content = io.BytesIO()
+        shown.save(content, "JPEG", quality=90)
+        return content.getvalue()
 
     @property
     def map(self) -> np.ndarray:
