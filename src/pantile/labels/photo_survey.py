@@ -123,4 +123,5 @@ def _has_size(path: Path) -> bool:
 
 def _without(split: SourceSplit, lost: set[Path]) -> SourceSplit:
     kept: Sequence[int] = [k for k, image in enumerate(split.images) if image.path not in lost]
-    return SourceSplit(split.name, tuple(split.images[k] for k in kept), lambda index: split.read(kept[index]))
+    images = tuple(split.images[k] for k in kept)
+    return replace(split, images=images, read=lambda index: split.read(kept[index]))
