@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test fuzz lint format docs clean
+.PHONY: demo test fuzz graphs lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pantile demo
@@ -15,6 +15,10 @@ test: $(VENV)/.installed lint
 # New random examples for the property tests; `make test` takes the same ones each time.
 fuzz: $(VENV)/.installed
 	PANTILE_HYPOTHESIS=fuzz OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $$(grep -rl '^from hypothesis' tests --include='test_*.py')
+
+# Whole networks compiled and exported, where that takes too long for `make test`, which traces their parts.
+graphs: $(VENV)/.installed
+	PANTILE_GRAPHS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests/models -k "graph_break or exports"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests benchmarks examples docs/conf.py

@@ -58,6 +58,7 @@ def test_verbs_that_run_no_network_do_not_import_torch(folder: Path, tmp_path: P
             (0, f"score --gt {labels} --pred {labels} --workers 1 --json {tmp_path}/score.json"),
             (2, f"data convert {folder} {tmp_path}/new --from misspelt --to coco-panoptic"),
             (2, f"data stats {folder} --split misspelt"),
+            (2, f"data show {folder} --recipe misspelt"),
             (2, "train misspelt --data scenes"),
             (2, f"eval run --data {folder} --split misspelt"),
         ]

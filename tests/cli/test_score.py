@@ -53,6 +53,7 @@ def test_prints_the_few_numbers_first_and_writes_the_json(files, tmp_path, capsy
         ("sizes", ("small (under 32 x 32)",), {"panoptic_by_size"}),
         ("things", ("accuracy",), {"thing_pixels", "thing_confusion"}),
         ("miou", ("Which class swallowed which",), {"semantic", "class_confusion"}),
+        ("errors", ("What repairing each kind would gain",), {"panoptic_errors"}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:1 of 6 images")
@@ -61,15 +62,36 @@ def test_only_what_is_asked_for_is_computed(files, tmp_path, capsys, monkeypatch
         "boundary": "boundary_counts",
         "things": "thing_pixels",
         "miou": "class_pixels",
+        "errors": "errors_of",
     }
     for name in counted.keys() - {only}:
         monkeypatch.setattr(f"pantile.score.evidence.{counted[name]}", None)
     target = tmp_path / "score.json"
     assert main(arguments(files, "--only", only, "--json", target, "--workers", 1)) == 0
     printed = capsys.readouterr().out
-    every = ("boundary", "small (under 32 x 32)", "accuracy", "Which class swallowed which")
-    assert [part for part in every if part in printed] == list(shown)
+    every = ("boundary", "small (under 32 x 32)", "accuracy", "Which class swallowed which", "What repairing each kind")
+    assert [part for part in every if part in printed] == [part for part in every if part in " ".join(shown)]
     assert json.loads(target.read_text()).keys() == {"panoptic", "worst_images", "images"} | groups
+
+
+@pytest.mark.filterwarnings("ignore:1 of 6 images")
+def test_mistakes_by_kind_are_told_where_they_are_asked_for(files, tmp_path, capsys, monkeypatch):
+    target = tmp_path / "score.json"
+    assert main(arguments(files, "--errors", "--only", "pq", "--json", target, "--workers", 2)) == 0
+    printed = capsys.readouterr().out
+    content = json.loads(target.read_text())
+    kinds = content["panoptic_errors"]["kinds"]
+    missed = sum(row["fn"] for row in content["panoptic"]["per_class"].values())
+    assert kinds["missed"]["fn"] == missed > 0  # those of the image without a prediction; all else is perfect
+    assert kinds["missed"]["lost_pq"] == pytest.approx(1 - content["panoptic"]["all"]["pq"])
+    assert {kind for kind, row in kinds.items() if row["lost_pq"]} == {"missed"}
+    assert re.search(rf"missed +{100 * kinds['missed']['lost_pq']:.1f} .* {missed} +0 +0", printed)
+
+    assert main(several(files, "--only", "errors", "--json", target)) == 0
+    assert "PQ lost to each kind of mistake" in capsys.readouterr().out
+    assert json.loads(target.read_text())["predictions"]["pred"]["panoptic_errors"]["kinds"] == kinds
+    monkeypatch.setattr("pantile.score.evidence.errors_of", None)
+    assert main(arguments(files, "--workers", 1)) == 0
 
 
 def test_a_perfect_score_has_nothing_to_complain_about(files, capsys):
@@ -131,7 +153,7 @@ def test_mistakes_are_told_in_one_sentence(files, tmp_path, capsys):
         (arguments(files, "--workers", 0), "--workers is 0: give a whole number from 1."),
         (
             arguments(files, "--only", "pq", "stq"),
-            "--only names 'stq': of images there are pq, sizes, boundary, things, miou",
+            "--only names 'stq': of images there are pq, sizes, boundary, things, miou, errors",
         ),
         (arguments(files, "--limit", -1), "--limit is -1: give a whole number from 1."),
         (arguments(files, "--gt", broken), "is not valid JSON"),
@@ -157,7 +179,7 @@ def test_real_annotations_are_perfect_against_themselves(real_data, tmp_path):
 def test_the_page_of_documentation_works_as_typed(tmp_path, monkeypatch, capsys):
     page = Path(__file__).parents[2] / "docs" / "score.md"
     blocks = re.findall(r"```(python|sh)\n(.*?)```", page.read_text(), flags=re.S)
-    assert [language for language, _ in blocks] == ["python", "sh", "sh", "python", "python", "sh", "python"]
+    assert [language for language, _ in blocks] == ["python", *["sh"] * 3, *["python"] * 2, "sh", "python"]
     monkeypatch.chdir(tmp_path)
     for language, text in blocks:
         if language == "python":

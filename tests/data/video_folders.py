@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from official_folders import photo, save
 from pycocotools import mask as coco_mask
 
+from data.official_folders import photo, save
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
 from pantile.contracts.taxonomy import Taxonomy
 

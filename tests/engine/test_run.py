@@ -266,10 +266,11 @@ def test_an_evaluation_measures_three_tasks_and_averages_over_views(tiny_scenes,
     outputs.clear()
     plain = evaluate(checkpoint, tiny_scenes, limit=3)
     batches, content = len(outputs), plain.to_dict()
-    assert content.keys() == {"panoptic", "thing_pixels", "thing_confusion", "instance", "semantic"}
+    of_panoptic = {"panoptic", "panoptic_errors", "thing_pixels", "thing_confusion"}
+    assert content.keys() == of_panoptic | {"instance", "semantic"}
     assert 0 <= content["semantic"]["miou"] <= 1
     same = evaluate(checkpoint, tiny_scenes, limit=3, views=Views((1.0,)), tasks=frozenset({"panoptic"}))
-    assert same.quality == plain.quality and same.to_dict().keys() == {"panoptic", "thing_pixels", "thing_confusion"}
+    assert same.quality == plain.quality and same.to_dict().keys() == of_panoptic
     assert torch.equal(outputs[batches].mask_logits, outputs[0].mask_logits)
     evaluate(checkpoint, tiny_scenes, limit=3, views=Views((0.5, 1.0), flip=True))
     assert not torch.allclose(outputs[-batches].mask_logits, outputs[0].mask_logits)

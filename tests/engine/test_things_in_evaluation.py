@@ -19,12 +19,12 @@ from pantile.merge import merge
 from pantile.metrics import PanopticQuality, ThingQuality, evaluated_batch, image_quality, map_of_instances
 from pantile.metrics.instance_things import InstanceThings
 from pantile.recipes import make_recipe
-from pantile.score.evidence import evidence_of
+from pantile.score.evidence import ALL_PARTS, evidence_of
 from pantile.score.result import Totals
 from tiny_runs import NANO_RECIPES
 
 SIZE = (65, 65)
-GROUPS = {"panoptic", "thing_pixels", "thing_confusion"}
+GROUPS = {"panoptic", "panoptic_errors", "thing_pixels", "thing_confusion"}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def evaluated(taxonomy: Taxonomy, pairs: list, tasks: frozenset = frozenset({"pa
 
 
 def test_the_groups_of_an_evaluation_are_those_of_a_score_of_the_same_maps(scenes, pairs):
-    totals = Totals(scenes.taxonomy)
+    totals = Totals(scenes.taxonomy, ALL_PARTS)
     for index, (pred, truth) in enumerate(pairs):
-        totals.add(str(index), evidence_of(pred, truth, scenes.taxonomy))
+        totals.add(str(index), evidence_of(pred, truth, scenes.taxonomy, parts=ALL_PARTS))
     score = totals.score(missing=0, unknown=0).to_dict()
     content = evaluated(scenes.taxonomy, pairs).to_dict()
     assert content == {group: score[group] for group in GROUPS}
@@ -76,7 +76,7 @@ def test_one_comparison_serves_every_measure_of_panoptic_maps(scenes, pairs, mon
     compared = []
     compare_maps = evaluated_batch.compare_maps
     monkeypatch.setattr(evaluated_batch, "compare_maps", lambda p, t: compared.append(len(p)) or compare_maps(p, t))
-    for module in ("panoptic_quality", "thing_quality", "worst_confused"):
+    for module in ("panoptic_errors", "panoptic_quality", "thing_quality", "worst_confused"):
         monkeypatch.setattr(f"pantile.metrics.{module}.compare_maps", None)
     result = evaluated(scenes.taxonomy, pairs)
     monkeypatch.undo()

@@ -47,9 +47,9 @@ def image(recording):
 
 @torch.no_grad()
 def test_one_scale_and_its_mirror_image_alone(recording, windowed, image):
-    probability = forward_views(windowed, image, Views()).class_logits.softmax(dim=1)
+    probability = forward_views(windowed, image, Views()).dense().class_logits.softmax(dim=1)
     assert (probability[0] - recording["slide_prob"]).abs().max() < 1e-5
-    mirrored = windowed(image.flip(-1)).class_logits.softmax(dim=1).flip(-1)
+    mirrored = windowed(image.flip(-1)).dense().class_logits.softmax(dim=1).flip(-1)
     assert (mirrored[0] - recording["slide_prob_flip"]).abs().max() < 1e-5
     both = forward_views(windowed, image, Views(flip=True)).class_logits.softmax(dim=1)
     assert (both - (probability + mirrored) / 2).abs().max() < 1e-6
@@ -63,7 +63,7 @@ def test_three_scales_and_their_mirror_images(recording, windowed, image):
         size = [round(length * scale) for length in image.shape[2:]]
         scaled = F.interpolate(image, size=size, mode="bilinear")
         output = windowed(scaled)
-        assert list(output.class_logits.shape[2:]) == recording.told["slide"]["resized"][str(scale)]
+        assert list(output.grid.size) == recording.told["slide"]["resized"][str(scale)]
         others += [View(output, False)] if scale != 1 else []
         others.append(View(windowed(scaled.flip(-1)), True))
     probability = average_views(first, others, aligned=False).class_logits.softmax(dim=1)

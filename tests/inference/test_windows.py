@@ -16,6 +16,7 @@ from pantile.engine.config import from_dict, override, to_dict
 from pantile.inference.windows import Windows, forward_windows
 from pantile.merge import QueryMergeConfig, QueryVotesConfig, merge
 from pantile.merge.tile_layout import lay_windows
+from pantile.merge.window_mosaic import WindowMosaic, as_taken
 from tiny_runs import make_recipe
 
 CLASSES, SELECTED, STRIDE = 7, 3, 8
@@ -43,8 +44,9 @@ def selecting(images: Tensor) -> SemanticOutput:
     )
 
 
-def every_map(output: SemanticOutput) -> Tensor:
+def every_map(output: SemanticOutput | WindowMosaic) -> Tensor:
     """(B, K, h, w), -100 for what is not selected, as the port of RankSeg gives it."""
+    output = as_taken(output, SemanticOutput)
     if output.classes is None:
         return output.class_logits
     full = torch.full((len(output.classes), CLASSES, *output.class_logits.shape[2:]), -100.0).to(output.class_logits)
@@ -115,7 +117,7 @@ def test_only_classes_that_some_window_selects_have_maps(images):
     left, right = (selecting(images[:1, ..., part]).classes[0].tolist() for part in (slice(32), slice(29, 61)))
     union = sorted({*left, *right})
     assert SELECTED < len(union) < CLASSES
-    output = forward_windows(selecting, images[:1], Windows((45, 32), (45, 29)))
+    output = forward_windows(selecting, images[:1], Windows((45, 32), (45, 29))).dense()
     assert output.classes.tolist() == [union]
     assert output.class_logits.shape == (1, len(union), 45, 61)
 

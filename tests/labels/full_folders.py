@@ -27,11 +27,13 @@ class Content:
         images: that exist or that labels name.
         annotations: of all images, also of those that are missing.
         classes: that the files list, or that occur where they list none.
+        files: labels that belong to no image.
     """
 
     images: int = 0
     annotations: int = 0
     classes: int = 0
+    files: int = 0
 
 
 def polygon(rng: np.random.Generator) -> list[list[float]]:
@@ -54,12 +56,26 @@ def exists(rng: np.random.Generator, k: int) -> bool:
     return k == 0 or rng.random() < 0.7
 
 
-def extra(rng: np.random.Generator, folder: Path) -> int:
-    """Images that no label names."""
-    names = [name for name in ("x", "city/x") if rng.random() < 0.5]
-    for name in names:
-        photo(folder / f"{name}.png", SIZE)
-    return len(names)
+def extra(rng: np.random.Generator, folder: Path, *beside: Path) -> int:
+    """Images that no label names: in a folder and one in it, and beside the folders of splits.
+
+    Args:
+        folder: where photos of labels lie.
+        beside: other folders, in which one may lie.
+    """
+    places = [folder / "x.png", folder / "city" / "x.png", *(own / "beside.png" for own in beside)]
+    chosen = [place for place in places if rng.random() < 0.5]
+    for place in chosen:
+        photo(place, SIZE)
+    return len(chosen)
+
+
+def alone(rng: np.random.Generator, *folders: Path, channels: tuple[int, ...] = ()) -> int:
+    """Label PNGs that are of no image."""
+    chosen = [folder for folder in folders if rng.random() < 0.5]
+    for folder in chosen:
+        save(np.zeros((*SIZE, *channels), dtype=np.uint8), folder / "alone.png")
+    return len(chosen)
 
 
 def coco_instances(root: Path, rng: np.random.Generator) -> Content:
@@ -82,7 +98,7 @@ def coco_instances(root: Path, rng: np.random.Generator) -> Content:
             )
     data = {"images": images, "annotations": annotations, "categories": rows}
     write_json(data, root / "annotations" / "instances_train.json")
-    content.images, content.annotations = len(images) + extra(rng, root / "train"), len(annotations)
+    content.images, content.annotations = len(images) + extra(rng, root / "train", root), len(annotations)
     return content
 
 
@@ -138,7 +154,7 @@ def cvat(root: Path, rng: np.random.Generator) -> Content:
     labels = "".join(f"<label><name>{name}</name></label>" for name in ("cat", "dog"))
     meta = f"<meta><task><labels>{labels}</labels></task></meta>"
     (root / "annotations.xml").write_text(f"<annotations>{meta}{''.join(entries)}</annotations>")
-    content.images = len(NAMES) + extra(rng, root / "images")
+    content.images = len(NAMES) + extra(rng, root / "images", root)
     return content
 
 
@@ -158,7 +174,8 @@ def yolo(root: Path, rng: np.random.Generator) -> Content:
             label.parent.mkdir(parents=True, exist_ok=True)
             label.write_text("\n".join(lines))
             content.annotations += len(lines)
-    beside = extra(rng, root / "images" / "train")
+            content.files += not there
+    beside = extra(rng, root / "images" / "train", root / "images", root / "images" / "more", root)
     content.images += beside
     if listed:
         (root / "train.txt").write_text("\n".join(f"/content/mine/images/train/{name}.png" for name in NAMES))
@@ -186,8 +203,13 @@ def _label_pngs(bases: tuple[str, str | None], as_rgb: bool) -> Callable[[Path, 
             save(classes, root / bases[0] / "train" / f"{name}.png")
             if bases[1]:
                 save(numbers, root / bases[1] / "train" / f"{name}.png")
+                content.files += not there
         write_json(CATEGORIES, root / "classes.json")
-        content.images += extra(rng, root / "images" / "train")
+        images = root / "images"
+        content.images += extra(rng, images / "train", images, images / "more", root)
+        channels = (3,) if as_rgb else ()
+        content.files += alone(rng, *(root / base for base in bases if base), channels=channels)
+        content.files += alone(rng, root / bases[1] / "train") if bases[1] else 0
         return content
 
     return make
@@ -197,7 +219,23 @@ def coco_panoptic(root: Path, rng: np.random.Generator) -> Content:
     maps = [random_map(int(rng.integers(10**6))) for _ in range(3)]
     write_coco_panoptic(MapData(maps), root, "train")
     segments = sum(len(panoptic.segments) for panoptic in maps)
-    return Content(len(maps), segments, len(TAXONOMY))
+    files = alone(rng, root / "annotations" / "panoptic_train")
+    return Content(len(maps) + extra(rng, root / "train", root), segments, len(TAXONOMY), files)
+
+
+def described(root: Path, rng: np.random.Generator) -> Content:
+    content, images = Content(classes=2), root / "images"
+    for k, name in enumerate(NAMES):
+        classes, numbers = rng.choice([0, 1, 2], SIZE), rng.integers(1, 4, SIZE)
+        photo(images / "train" / f"{name}.png", SIZE)
+        save(classes.astype(np.uint8), root / "semantic" / "train" / f"{name}.png")
+        if exists(rng, k):
+            save(numbers.astype(np.uint16), root / "instances" / "train" / f"{name}.png")
+            content.annotations += len(set(numbers[classes == 1].tolist())) + int((classes == 2).any())
+    (root / "dataset.yaml").write_text("classes: [{name: cat, thing: true}, {name: grass, thing: false}]")
+    content.images = len(NAMES) + extra(rng, images / "train", images, images / "more", root)
+    content.files = alone(rng, root / "semantic", root / "instances", root / "instances" / "train")
+    return content
 
 
 def ade20k_full(root: Path, rng: np.random.Generator) -> Content:
@@ -215,6 +253,9 @@ def ade20k_full(root: Path, rng: np.random.Generator) -> Content:
         save(np.stack([classes // 256 * 10, classes % 256, numbers], -1).astype(np.uint8), folder / f"{stem}_seg.png")
         objects = [{"name": f"n{i}", "name_ndx": i} for i in (401, 312)]
         write_json({"annotation": {"object": objects}}, folder / f"{stem}.json")
+    if rng.random() < 0.5:
+        photo(root / "images" / "training" / "bare.jpg")
+        content.images += 1
     return content
 
 
@@ -228,6 +269,7 @@ MAKERS: dict[str, Callable[[Path, np.random.Generator], Content]] = {
     "two-channel": _label_pngs(("annotations/panoptic_2ch", None), as_rgb=True),
     "three-channel": _label_pngs(("annotations", None), as_rgb=True),
     "coco-panoptic": coco_panoptic,
+    "described": described,
     "ade20k-full": ade20k_full,
 }
 

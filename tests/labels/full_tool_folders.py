@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labels.full_folders import SIZE, Content, exists, extra, polygon, some
+from labels.full_folders import SIZE, Content, alone, exists, extra, polygon, some
 from labels.tiny_labels import photo, save, write_json
 
 LABELS = ("cat", "dog")
@@ -71,6 +71,7 @@ def supervisely(root: Path, rng: np.random.Generator) -> Content:
         size = {"height": SIZE[0], "width": SIZE[1]}
         write_json({"size": size, "objects": objects}, root / folder / "ann" / f"{stem}.png.json")
         content.images, content.annotations = content.images + 1, content.annotations + len(objects)
+    content.images += extra(rng, root / "img", root)
     return content
 
 
@@ -99,7 +100,7 @@ def segments_ai(root: Path, rng: np.random.Generator) -> Content:
     categories = [{"id": k, "name": name, "has_instances": True} for k, name in enumerate(LABELS)]
     attributes = {"task_type": "segmentation-bitmap", "task_attributes": {"categories": categories}}
     write_json({"dataset": attributes | {"labelsets": [{"name": "ground-truth"}], "samples": samples}}, root / "r.json")
-    content.images = len(samples)
+    content.images = len(samples) + extra(rng, root)
     return content
 
 
@@ -138,13 +139,16 @@ def _colour_pngs(bases: tuple[str, str], photos: str, listed: str | None) -> Cal
                 photo(root / photos / f"{name}.png", SIZE)
                 kept = classes > 0
                 content.annotations += len(set(zip(classes[kept].tolist(), numbers[kept].tolist(), strict=True)))
+            elif not listed:
+                content.files += 1  # of instances
         content.images = len(NAMES)
         if listed:
             (root / listed).parent.mkdir(parents=True)
             (root / listed).write_text("\n".join([*NAMES, "bare"]))
-            content.images += 1
+            content.images += 1 + extra(rng, root / photos)
         else:
-            content.images += extra(rng, root / photos)
+            content.images += extra(rng, root / photos, root / "images", root)
+            content.files += alone(rng, root / "masks", root / "instances", root / "instances" / "train")
         (root / "labelmap.txt").write_text("road:90,90,90::\ncat:200,0,0::\n")
         return content
 
@@ -165,7 +169,7 @@ def object_masks(root: Path, rng: np.random.Generator) -> Content:
             )
             content.annotations += 1
         (root / "masks" / f"x{k}").mkdir(parents=True, exist_ok=True)
-    content.images, content.classes = len(NAMES) + extra(rng, root / "images"), len(used)
+    content.images, content.classes = len(NAMES) + extra(rng, root / "images", root), len(used)
     return content
 
 
@@ -195,11 +199,56 @@ def darwin(root: Path, rng: np.random.Generator) -> Content:
     return content
 
 
+def encord(root: Path, rng: np.random.Generator) -> Content:
+    content, used, units = Content(), set(), {}
+    for k, name in enumerate(NAMES):
+        if exists(rng, k):
+            photo(root / "images" / f"{name}.png", SIZE)
+        objects = []
+        for _ in some(rng) if k else range(2):
+            label, kind = LABELS[rng.integers(2)], ["polygon", "polyline", "bitmask"][rng.integers(3)]
+            used.add(label)
+            flat = [part for x, y in polygon(rng) for part in (x / SIZE[1], y / SIZE[0])]
+            size = {"height": SIZE[0], "width": SIZE[1], "top": 0, "left": 0}
+            value = {"polygon": [[flat]], "polyline": {}, "bitmask": size | {"rleString": "`2"}}[kind]
+            key = "polygons" if kind == "polygon" else kind
+            objects.append({"name": label, "shape": kind, "isDeleted": bool(rng.random() < 0.2), key: value})
+        content.annotations += len(objects)
+        size = {"width": SIZE[1], "height": SIZE[0]}
+        units[str(k)] = {"data_title": f"{name}.png", "labels": {"objects": objects} if objects else {}} | size
+    row = {"label_hash": "0", "data_type": "img_group", "data_units": units, "object_answers": {}}
+    write_json([row], root / "labels.json")
+    content.images, content.classes = len(NAMES) + extra(rng, root / "images", root), len(used)
+    return content
+
+
+def superannotate(root: Path, rng: np.random.Generator) -> Content:
+    content, used = Content(), set()
+    write_json([{"name": "cat"}], root / "classes" / "classes.json")
+    for k, name in enumerate(NAMES):
+        if exists(rng, k):
+            photo(root / f"{name}.png", SIZE)
+        instances = []
+        for _ in some(rng) if k else range(2):
+            label, kind = LABELS[rng.integers(2)], ["polygon", "polyline"][rng.integers(2)]
+            used.add(label)
+            flat = [value for point in polygon(rng) for value in point]
+            row = {"type": kind, "className": label, "points": flat, "groupId": int(rng.integers(0, 2))}
+            instances.append(row | ({"exclude": [[1, 1, 2, 1, 2, 2]]} if rng.random() < 0.3 else {}))
+        content.annotations += len(instances)
+        meta = {"name": f"{name}.png", "width": SIZE[1], "height": SIZE[0]}
+        write_json({"instances": instances, "metadata": meta}, root / f"{name}.png.json")
+    content.images, content.classes = len(NAMES) + extra(rng, root), len(used)
+    return content
+
+
 TOOL_MAKERS: dict[str, Callable[[Path, np.random.Generator], Content]] = {
     "label-studio": label_studio,
     "supervisely": supervisely,
     "segments-ai": segments_ai,
     "darwin": darwin,
+    "encord": encord,
+    "superannotate": superannotate,
     "datumaro": datumaro,
     "cvat-masks": _colour_pngs(
         ("SegmentationClass", "SegmentationObject"), "JPEGImages", "ImageSets/Segmentation/train.txt"

@@ -1,4 +1,4 @@
-"""Counts in = counts out + named losses, for images, annotations and classes, in every reader.
+"""Counts in = counts out + named losses, for images, annotations, classes and files of labels, in every reader.
 
 The makers of ``full_folders`` know what they wrote. Label PNGs whose photo is missing are left out unread, so their
 segments count neither as in nor as lost.
@@ -39,6 +39,7 @@ def test_counts_in_are_counts_out_and_named_losses(source, seed):
         content = ALL_MAKERS[source](root, np.random.default_rng(seed))
         report = run(root, Path(folder, "dst"), source, overlap="last-on-top", skip_missing=True)
     assert content.images == sum(report.images.values()) + lost(report, "images")
+    assert content.files == lost(report, "files")
     assert content.classes == len(report.taxonomy) + lost(report, "classes")
     dropped = sum(n for (_, reason), n in report.dropped.items() if reason != COVERED)
     became = sum(report.segments_in.values()) + sum(report.joined.values())

@@ -100,6 +100,8 @@ def test_photos_of_every_kind(folder, tmp_path):
     assert "--unreadable skip" in told and not (tmp_path / "dst").exists()
 
     report = run(folder, tmp_path / "skip", "coco-instances", unreadable="skip")
+    (told,) = (own for own in report.left_out if "cannot be read" in own.text)
+    assert (told.what, told.count) == ("images", len(bad))
     assert report.images == {"train": len(every) - len(bad)} and any("left out" in note for note in report.notes)
     found = check(tmp_path / "skip")
     assert found.errors == 0, found.findings

@@ -45,11 +45,27 @@ def darwin_items(root: Path) -> None:
         photo(root / "images" / name, (30, 48))
 
 
+def encord_rows(root: Path) -> None:
+    root.mkdir(parents=True)
+    shutil.copy(RECORDINGS / "encord" / "labels.json", root)
+    for name in ("a.png", "b.png", "c.png"):
+        photo(root / "images" / name, (30, 48))
+
+
+def superannotate_images(root: Path) -> None:
+    (root / "classes").mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        shutil.copy(RECORDINGS / "superannotate" / f"{name}.json", root)
+        photo(root / name, (30, 48))
+
+
 TOOL_FOLDERS: dict[str, Callable[[Path], object]] = {
     "label-studio": one_task,
     "supervisely": copied("supervisely/project"),
     "segments-ai": copied("segments_ai/yard-v1.json", "segments_ai/segments/owner_yard/v1"),
     "darwin": darwin_items,
+    "encord": encord_rows,
+    "superannotate": superannotate_images,
     "datumaro": copied("datumaro/json"),
     "cvat-masks": copied("datumaro/masks"),
     "colour-masks": lambda root: (

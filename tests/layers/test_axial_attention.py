@@ -1,5 +1,8 @@
 """Axial attention against a loop over positions and heads."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -83,6 +86,28 @@ def test_two_axes_height_first():
     expected = attention_by_loops(attention.width_axis, turned)
     with torch.no_grad():
         torch.testing.assert_close(attention(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_widths_of_max_s_in_training_against_the_plain_statement():
+    """256 key channels and 8 heads, as in its stage 4: the outcome, its gradients and the running statistics."""
+    path = Path(__file__).parents[2] / "benchmarks" / "axial_attention.py"
+    spec = importlib.util.spec_from_file_location("plain_axial_attention", path)
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    torch.manual_seed(0)
+    attention = AxialAttention2D(32, 256, num_heads=8).double().train()
+    x = torch.randn(1, 32, 6, 5, dtype=torch.float64, requires_grad=True)
+    outcomes = []
+    for forward in (lambda: attention(x), lambda: plain.plain(attention, x)):
+        for norm in (m for m in attention.modules() if isinstance(m, _BatchNorm)):
+            norm.reset_running_stats()
+        out = forward()
+        grads = torch.autograd.grad(out.pow(3).sum(), [x, *attention.parameters()], allow_unused=True)
+        statistics = [b.clone() for name, b in attention.named_buffers() if "running" in name]
+        outcomes.append([out, *(g if g is not None else torch.zeros(()) for g in grads), *statistics])
+    for one, other in zip(*outcomes, strict=True):
+        largest = max(1.0, one.abs().max().item())
+        torch.testing.assert_close(one / largest, other.expand_as(one) / largest, rtol=0, atol=1e-9)
 
 
 def test_training_statistics_are_those_of_all_lines():

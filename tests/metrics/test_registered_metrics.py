@@ -70,13 +70,14 @@ def test_a_registered_metric_is_measured_written_and_printed(registered, capsys)
 
 
 def test_metrics_of_other_tasks_are_not_measured(registered):
-    assert set(measured(frozenset({"panoptic"})).results) == {"panoptic_quality", "things", "worst_confused"}
+    panoptic = {"panoptic_quality", "panoptic_errors", "things", "worst_confused"}
+    assert set(measured(frozenset({"panoptic"})).results) == panoptic
     assert "sums" not in measured(frozenset({"panoptic", "instance"})).to_dict()
 
 
 def test_they_stand_in_the_order_of_tasks_the_package_s_own_first(registered):
     assert [*metrics_of(ALL_TASKS)] == [
-        *("panoptic_quality", "things", "worst_confused"),
+        *("panoptic_errors", "panoptic_quality", "things", "worst_confused"),
         *("average_precision", "instance_things"),
         *("semantic_quality", "index_sum"),
         "presence_quality",

@@ -4,6 +4,7 @@ What any verb needs is asked by ``pantile.check_model``, for everybody; here eac
 architectures of this package promise is added: shapes, no graph break, an exported program.
 """
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -17,11 +18,33 @@ from pantile.model_check.tensors import different, named_tensors, pseudo_loss
 from pantile.model_check.tensors import randomise_norms as randomise
 from pantile.models import create_model
 
-__all__ = ["ModelContract", "assert_same", "named_tensors", "pseudo_loss", "randomise"]
+__all__ = ["ModelContract", "assert_one_graph_that_exports", "assert_same", "named_tensors", "pseudo_loss", "randomise"]
+
+GRAPHS = "PANTILE_GRAPHS"  # set by `make graphs`
 
 
 def assert_same(left: object, right: object, tolerance: float = 0.0) -> None:
     assert different(left, right, tolerance) == []
+
+
+class Tensors(nn.Module):
+    """The tensors of a module's output as a tuple, which any program may return."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor for _, tensor in named_tensors(self.module(*inputs)))
+
+
+def assert_one_graph_that_exports(module: nn.Module, *inputs: Tensor) -> None:
+    """Of a part in eval mode: compiled without a break and exported, it says the same."""
+    wrapped = Tensors(module).eval()
+    with torch.no_grad():
+        expected = wrapped(*inputs)
+        assert_same(expected, torch.compile(wrapped, backend="eager", fullgraph=True)(*inputs), 1e-5)
+        assert_same(expected, torch.export.export(wrapped, inputs).module()(*inputs), 1e-5)
 
 
 class ModelContract:
@@ -29,6 +52,8 @@ class ModelContract:
 
     num_classes = 5
     size = (65, 97)
+    #: why the graph of the whole network is traced by `make graphs` alone; empty where every run of the tests does it
+    graphs_apart = ""
 
     def config(self):
         raise NotImplementedError
@@ -86,21 +111,19 @@ class ModelContract:
         assert all(p.grad.isfinite().all() for p in model.parameters())
 
     def test_compiles_without_a_graph_break(self, trained_looking):
+        self.skip_graphs_that_take_long()
         compiled = torch.compile(trained_looking, backend="eager", fullgraph=True)
         with torch.no_grad():
             assert_same(trained_looking(self.images()), compiled(self.images()), 1e-5)
 
     def test_exports(self, trained_looking):
-        class Tensors(nn.Module):
-            def __init__(self, model):
-                super().__init__()
-                self.model = model
-
-            def forward(self, images):
-                return tuple(tensor for _, tensor in named_tensors(self.model(images)))
-
+        self.skip_graphs_that_take_long()
         wrapped = Tensors(trained_looking).eval()
         program = torch.export.export(wrapped, (self.images(1),))
         with torch.no_grad():
             expected, actual = wrapped(self.images(1)), program.module()(self.images(1))
         assert_same(expected, actual, 1e-5)
+
+    def skip_graphs_that_take_long(self):
+        if self.graphs_apart and not os.environ.get(GRAPHS):
+            pytest.skip(f"{self.graphs_apart}: make graphs")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model_contract import ModelContract
+from model_contract import ModelContract, assert_one_graph_that_exports, randomise
 from torch import nn
 
 from max_recordings import channels_first, close, cotangent, load, recording
@@ -17,6 +17,7 @@ from pantile.contracts.errors import UserError
 from pantile.convert.maxdeeplab_names import model_names
 from pantile.layers.aspp import ASPP
 from pantile.layers.conv import ConvNorm
+from pantile.layers.dual_path import DualPathLayer
 from pantile.models import MaXDeepLabConfig, create_model, max_deeplab_l_config, max_nano_config
 from pantile.models.auxiliary_head import _separable
 
@@ -42,7 +43,9 @@ def tiny_backbone(**options):
 
 
 class TestContract(ModelContract):
-    test_compiles_without_a_graph_break = test_exports = None  # half a minute; kMaX-DeepLab has the same attention
+    graphs_apart = (
+        "tracing it twice takes a quarter of a minute of a core; a layer and kMaX's axial attention are in every run"
+    )
 
     def config(self):
         return TINY
@@ -67,6 +70,13 @@ class TestContract(ModelContract):
         assert output.layers == () and output.attention == ()
         if output.semantic_logits is not None:
             assert output.semantic_logits.shape == (batch, num_classes + 1, *fine)
+
+
+def test_a_layer_is_one_graph_and_exports():
+    torch.manual_seed(0)
+    layer = DualPathLayer(16, 12, 8, 2, 24)
+    randomise(layer)
+    assert_one_graph_that_exports(layer, torch.randn(1, 16, 5, 4), torch.randn(1, 12, 5))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from model_contract import ModelContract
 
 from pantile.contracts.errors import UserError
 from pantile.models import create_model
-from pantile.models.query2label import query2label_nano_config
+from pantile.models.query2label import Query2LabelConfig, query2label_nano_config
 
 TINY = replace(query2label_nano_config(), channels=16, ffn_channels=24, dropout=0.1)
 
@@ -41,3 +41,14 @@ def test_the_order_of_classes_means_nothing():
 def test_sizes_that_do_not_fit(field, value):
     with pytest.raises(UserError, match=r"model\."):
         create_model(replace(TINY, **{field: value}), 3)
+
+
+def test_weights_of_the_published_settings():
+    """ResNet-101, width 2048, one encoder and two decoder layers without attention among classes, counted by hand."""
+    with torch.device("meta"):
+        model = create_model(Query2LabelConfig(), 80)
+    width, inner, classes = 2048, 8192, 80
+    attention = 4 * (width * width + width)
+    layer = attention + (width * inner + inner) + (inner * width + width) + 2 * 2 * width
+    expected = 42_500_160 + 3 * layer + 2 * width + classes * (2 * width + 1)  # torchvision's ResNet-101 without its fc
+    assert sum(p.numel() for p in model.parameters()) == expected == 193_906_832

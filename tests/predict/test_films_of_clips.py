@@ -1,11 +1,13 @@
 """Films and a model that reads clips: every frame comes out once, windows join, an interruption changes nothing."""
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
 import torch
-from film_makers import write_frames
+from film_makers import squares, write_frames
 
 from pantile.contracts.errors import UserError
 from pantile.data.films import open_films
@@ -126,3 +128,36 @@ def test_the_report_draws_the_first_videos(predictor, monkeypatch):
     (name, strip), second = film_strips.film_strips(predictor, VIDEOS, VIDEOS.videos)
     assert (name, second[0]) == tuple(video.name for video in VIDEOS.videos)
     assert strip.ndim == 3 and strip.dtype == np.uint8
+
+
+def tensors_alive() -> tuple[int, int]:
+    """How many, and their elements; a function of its own, since a list that lives on would hold what it counted."""
+    own = [one for one in gc.get_objects() if type(one) in (torch.Tensor, torch.nn.Parameter)]
+    return len(own), sum(one.numel() for one in own)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tracking"),
+    [("mask2former_video_nano", OverlapTracking(memory=2)), ("videomt_nano", QueryTracking(memory=2))],
+)
+def test_a_film_leaves_nothing_behind_but_its_last_window(recipe, tracking):
+    """Of frames that went in and maps that came out, by references, not by collecting; and as many tensors as ever."""
+    config = make_tiny_config(recipe)
+    config.clips = ClipWindows(frames=3, overlap=int(recipe != "videomt_nano"))
+    config.merge.object_threshold = config.merge.overlap_threshold = 0.0
+    config.evaluation_size = (32, 32)
+    torch.manual_seed(3)
+    run = run_film(PanopticTask(config, VIDEOS.taxonomy).eval().network, tracking.make(VIDEOS.taxonomy))
+    overlap, new = run.windows.overlap, run.windows.frames - run.windows.overlap
+    frames, maps, alive = [], [], []
+    for number in range(overlap + 4 * new):
+        image = squares(number)
+        frames.append(weakref.ref(image))
+        maps += [weakref.ref(out.panoptic.ids) for out in run.add(image)]
+        del image
+        assert sum(ref() is not None for ref in frames) <= run.windows.frames
+        assert not any(ref() is not None for ref in maps)
+        if number + 1 in (overlap + 2 * new, overlap + 4 * new):  # the same place in a window
+            alive.append((sum(ref() is not None for ref in frames), *tensors_alive()))
+    assert len(maps) == len(frames) and alive[0][0] == overlap
+    assert alive[0] == alive[1]

@@ -11,10 +11,10 @@ from PIL import Image
 import pantile
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.data import description
+from pantile.data.files_below import images_by_stem
 from pantile.data.image_files import read_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.engine.task import PanopticTask
-from pantile.labels.reading.image_folders import images_by_stem
 from pantile.predict import PanopticResult, Predictor, files, find_images, image_stages
 from tiny_runs import make_tiny_config
 from turned_photos import SHOWN, save_turned

@@ -136,7 +136,7 @@ def test_its_windows(network, flip):
     model.eval(), technique.eval()
     windows = Windows((cfg["crop"], cfg["crop"]), tuple(cfg["stride"]), smaller_images="shrink")
     image = recording["image"].double()[None] / 127.5 - 1
-    output = forward_windows(model, image.flip(-1) if flip else image, windows)
+    output = forward_windows(model, image.flip(-1) if flip else image, windows).dense()
     probability = in_class_order(output.class_logits.softmax(dim=1), output.classes, cfg["K"], 0.0)
     close(probability.flip(-1) if flip else probability, recording["slide_prob_flip" if flip else "slide_prob"], 1e-5)
 

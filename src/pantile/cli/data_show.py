@@ -1,4 +1,7 @@
-"""``pantile data show DIR``: a contact sheet, and a page that tells what lies under the pointer."""
+"""``pantile data show DIR``: a contact sheet, and a page that tells what lies under the pointer.
+
+With ``--recipe`` they show what a training would see.
+"""
 
 import argparse
 from pathlib import Path
@@ -29,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=24,
         metavar="N",
-        help="how many, evenly from the whole split (default: 24)",
+        help="how many, evenly from the whole split; with --recipe the first that a training draws (default: 24)",
+    )
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="show augmented crops with their targets, as this recipe draws them"
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="override fields of the recipe"
     )
     parser.add_argument(
         "--out",
@@ -54,19 +63,31 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.images <= MOST_IMAGES:
         raise UserError(f"--images is {args.images}: give a number from 1 to {MOST_IMAGES}.")
+    if args.set and not args.recipe:
+        raise UserError("--set changes fields of a recipe: name one by --recipe, or leave it out.")
+    if args.recipe:
+        from pantile.recipes.registry import ALL_RECIPES
+
+        ALL_RECIPES.find(args.recipe)  # before torch is imported
     dataset = open_dataset(args.dir, args.split, args.skip_missing, option="--split")
     if not len(dataset):
         raise UserError(f"{args.dir}: the split {args.split!r} has no images: choose another one.")
-    columns = COLUMNS
-    chosen = evenly(len(dataset), args.images)
-    if has_videos(dataset):
-        chosen = strips(videos_of(dataset), args.images)
-        columns = STRIP
-    drawn = [
-        draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)
-        for index in track(chosen, "drawing", console=Console(stderr=True))
-    ]
-    note = f"{len(drawn)} of the {len(dataset)} images of the split {args.split!r}."
+    if args.recipe:
+        from pantile.cli.data_show_recipe import draw_samples
+
+        drawn, note, columns = draw_samples(args.recipe, args.set, dataset, args.images)
+        print(note)
+    else:
+        columns = COLUMNS
+        chosen = evenly(len(dataset), args.images)
+        if has_videos(dataset):
+            chosen = strips(videos_of(dataset), args.images)
+            columns = STRIP
+        drawn = [
+            draw_labelled(dataset.name_of(index), *dataset.load(index), dataset.taxonomy)
+            for index in track(chosen, "drawing", console=Console(stderr=True))
+        ]
+        note = f"{len(drawn)} of the {len(dataset)} images of the split {args.split!r}."
     save_image(contact_sheet(drawn, dataset.taxonomy, columns), args.out / "contact_sheet.png")
     write_data_page(args.out / "index.html", DataPage(_title(args.dir), note, drawn, dataset.taxonomy))
     for name in ("contact_sheet.png", "index.html"):

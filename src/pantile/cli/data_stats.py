@@ -13,6 +13,7 @@ from pantile.cli.tables import make_table
 
 if TYPE_CHECKING:
     from pantile.labels.statistics import Statistics
+    from pantile.labels.video_statistics import VideoStatistics
 
 _BAR = 8  # characters
 _ROWS = 8  # of the image sizes; the JSON holds all
@@ -74,6 +75,8 @@ def print_statistics(statistics: "Statistics", queries: int | None, console: Con
         console.print(f"[bold red]{statistics.without_segment:,} images have no segment at all.")
     if not statistics.images:
         return
+    if statistics.videos is not None:
+        console.print(_videos(statistics.videos))
     console.print(_per_image(statistics), _sizes(statistics), _classes(statistics), _image_sizes(statistics))
     if queries is not None:
         console.print(_verdict(statistics, queries))
@@ -87,6 +90,19 @@ def _per_image(statistics: "Statistics") -> Table:
     for what, counts in rows.items():
         spread = Spread.of(counts)
         own.add_row(what, f"{spread.p50:g}", f"{spread.p95:g}", f"{spread.max}")
+    return own
+
+
+def _videos(videos: "VideoStatistics") -> Table:
+    from pantile.labels.statistics import Spread
+
+    own = make_table(f"{len(videos.videos):,} videos, {sum(videos.tracks):,} tracks", "p50", "p95", "max")
+    rows = {"frames of a video": videos.frames, "tracks of a video": videos.tracks, "frames of a track": videos.lengths}
+    for what, counts in rows.items():
+        spread = Spread.of(counts)
+        own.add_row(what, f"{spread.p50:g}", f"{spread.p95:g}", f"{spread.max}")
+    told = [f"{escape(name)} {count:,}" for name, count in videos.per_class.items() if count]
+    own.caption = f"{videos.returning:,} tracks leave and come back" + (f"; {', '.join(told)}" if told else "")
     return own
 
 

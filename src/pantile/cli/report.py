@@ -1,4 +1,4 @@
-"""``pantile report RUN``: one self-contained HTML page about a run."""
+"""``pantile report RUN...``: one self-contained HTML page about a run, or of several side by side."""
 
 import argparse
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pantile.cli.checkpoint_argument import add_weights_option, opened
 from pantile.cli.numbers import at_least_one, at_least_zero
 from pantile.cli.output_arguments import output_file
+from pantile.cli.report_comparison import PAGE, report_runs
 
 if TYPE_CHECKING:
     from pantile.data import PanopticDataset
@@ -16,23 +17,31 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run folder; of several, of one data set, the others are compared with the first",
+    )
     add_weights_option(parser)
     parser.add_argument("--limit", type=at_least_one, help="evaluate the first N validation images only")
     parser.add_argument(
         "--images",
         type=at_least_zero,
         default=4,
-        help="how many best images, worst images and most confused things to show (default: 4)",
+        help="how many best images, worst images and most confused things to show; of several runs, how many images "
+        "that changed most (default: 4)",
     )
-    parser.add_argument("--out", type=output_file, help="the page (default: RUN/report.html)")
+    parser.add_argument("--out", type=output_file, help=f"the page (default: RUN/report.html; of several runs {PAGE})")
 
 
 def run(args: argparse.Namespace) -> int:
     from pantile.cli.lean_imports import import_torchmetrics
 
     import_torchmetrics()
-    print(report_run(args.run, args.limit, args.images, args.out, args.weights))
+    options = (args.limit, args.images, args.out, args.weights)
+    print(report_run(args.runs[0], *options) if len(args.runs) == 1 else report_runs(args.runs, *options))
     return 0
 
 

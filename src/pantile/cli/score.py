@@ -59,8 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MEASURE",
-        help="nothing else: of images pq (always there), sizes, boundary, things, miou; of videos stq vpq, "
+        help="nothing else: of images pq (always there), sizes, boundary, things, miou, errors; of videos stq vpq, "
         "miou vc, or ap",
+    )
+    parser.add_argument(
+        "--errors",
+        action="store_true",
+        help="mistakes by kind (missed, hallucinated, wrong class, merged, split, borders) with the PQ lost to each",
     )
     parser.add_argument(
         "--html", type=output_file, metavar="FILE", help="a page that compares several predictions, with pictures"
@@ -113,12 +118,16 @@ def _score_images(args: argparse.Namespace, workers: int, console: "Console") ->
     from pantile.cli.score_comparison_page import write_page
     from pantile.cli.score_comparison_tables import print_comparison
     from pantile.cli.score_tables import print_score
+    from pantile.contracts.file_names import distinct_names
     from pantile.score import Job, open_predictions, open_truth, score
     from pantile.score.comparison import compare_predictions
 
     if args.html and len(args.pred) < 2:
         raise UserError("--html compares predictions: name several by --pred.")
-    parts = _parts(args.only)
+    names = distinct_names([path.resolve().with_suffix("") for path in args.pred])
+    if names is None:
+        raise UserError("--pred names the same predictions twice: name each once.")
+    parts = _parts(args.only, args.errors)
     folders, instances = (_of_each(args, option) for option in ("pred_dir", "pred_instances"))
     truth = open_truth(args.gt, args.gt_dir, args.gt_instances, args.categories)
     jobs = []
@@ -129,7 +138,7 @@ def _score_images(args: argparse.Namespace, workers: int, console: "Console") ->
         result = score(jobs[0], workers, progress=True)
         print_score(result, console)
         return result
-    comparison = compare_predictions(jobs, _names(args.pred), workers, progress=True)
+    comparison = compare_predictions(jobs, names, workers, progress=True)
     print_comparison(comparison, console)
     if args.html:
         write_page(args.html, comparison, jobs, args.gt.stem)
@@ -150,39 +159,27 @@ def _of_each(args: argparse.Namespace, option: str) -> list[Path | None]:
     return given or [None] * len(args.pred)
 
 
-def _names(paths: list[Path]) -> list[str]:
-    """The file names without ending, with as many folders as it takes to tell the predictions apart.
-
-    Raises:
-        UserError: two predictions are the same file.
+def _parts(only: list[str], errors: bool) -> "Collection[Part]":
     """
-    whole = [path.resolve().with_suffix("") for path in paths]
-    if len(set(whole)) < len(whole):
-        raise UserError("--pred names the same predictions twice: name each once.")
-    for length in range(1, max(len(path.parts) for path in whole) + 1):
-        names = ["/".join(path.parts[-length:]) for path in whole]
-        if len(set(names)) == len(names):
-            break
-    return names
+    Args:
+        errors: also mistakes by kind.
 
-
-def _parts(only: list[str]) -> "Collection[Part]":
-    """
     Raises:
         UserError: a measure that images do not have.
     """
-    from pantile.score.evidence import PARTS
+    from pantile.score.evidence import ALL_PARTS, PARTS
 
     for name in only:
-        if name not in PARTS:
-            raise UserError(f"--only names {name!r}: of images there are {', '.join(PARTS)}.")
-    return [part for part in PARTS if part in only] if only else PARTS
+        if name not in ALL_PARTS:
+            raise UserError(f"--only names {name!r}: of images there are {', '.join(ALL_PARTS)}.")
+    wanted = {*(only or PARTS), *(["errors"] if errors else [])}
+    return [part for part in ALL_PARTS if part in wanted]
 
 
 def _video_options(args: argparse.Namespace, title: str) -> "VideoOptions":
     from pantile.score.video import VideoOptions
 
-    _refuse(args, ("gt_instances", "pred_instances", "pair_by", "html"), f"{args.gt}, which is of {title}")
+    _refuse(args, ("gt_instances", "pred_instances", "pair_by", "html", "errors"), f"{args.gt}, which is of {title}")
     if len(args.pred) > 1:
         raise UserError(f"--pred names {len(args.pred)} predictions of {args.gt}, which is of {title}: name one.")
     return VideoOptions(
@@ -207,5 +204,6 @@ def _refuse(args: argparse.Namespace, names: tuple[str, ...], what: str) -> None
         UserError: an option is given that means nothing for this ground truth.
     """
     for name in names:
-        if getattr(args, name) not in (None, [], "auto"):
+        value = getattr(args, name)
+        if value is not False and value not in (None, [], "auto"):
             raise UserError(f"--{name.replace('_', '-')} means nothing for {what}: leave it out.")

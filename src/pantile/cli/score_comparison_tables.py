@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pantile.cli.score_error_tables import compared_errors
 from pantile.cli.tables import make_table
 from pantile.contracts.percent import percent
 
@@ -31,6 +32,9 @@ def print_comparison(comparison: "ScoreComparison", console: Console) -> None:
         deltas.add_row(name, *(with_interval(group[number], signed=True) for group in comparison.deltas.values()))
     console.print(deltas)
     console.print(_classes(comparison, others))
+    errors = [score.errors for score in comparison.scores if score.errors is not None]
+    if errors:
+        console.print(compared_errors(comparison.names, errors))
     if comparison.changed:
         table = make_table("file", *map(escape, comparison.names), title="Images that changed most, PQ of the image")
         for image in comparison.changed[:_ROWS]:

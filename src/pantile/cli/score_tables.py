@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pantile.cli.score_error_tables import error_tables
 from pantile.cli.tables import make_table
 from pantile.contracts.percent import percent
 from pantile.metrics.thing_confusion import THRESHOLDS
@@ -38,6 +39,9 @@ def print_score(score: "Score", console: Console) -> None:
         console.print(_confusion(score))
     if score.swallowed:
         console.print(_swallowed(score))
+    if score.errors is not None:
+        for table in error_tables(score.errors):
+            console.print(table)
     if any(pq < 1 for pq, _ in score.worst):
         console.print(_worst(score))
 

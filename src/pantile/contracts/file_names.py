@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pantile.contracts.clean_text import is_clean
@@ -91,3 +91,12 @@ def crossed_names(images: Sequence[str], labels: Sequence[str]) -> list[tuple[in
     if all(image.rpartition(".")[0] == label.rpartition(".")[0] for image, label in zip(images, labels, strict=True)):
         return []  # the usual case, without taking long names apart
     return [(one, other) for one, other in SharedNames(images, labels).pairs.items() if one != other]
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str] | None:
+    """The last part of each path, with as many folders as it takes to tell them apart; None where two are the same."""
+    if len(set(paths)) < len(paths):
+        return None
+    lengths = range(1, max(len(path.parts) for path in paths) + 1)
+    named = (["/".join(path.parts[-length:]) for path in paths] for length in lengths)
+    return next(names for names in named if len(set(names)) == len(names))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -16,7 +15,7 @@ from pantile.data.augment_config import AugmentConfig
 from pantile.data.dataset import PanopticDataset
 from pantile.data.label_rows import LabelRows, label_rows
 from pantile.data.sampler import Draw
-from pantile.data.training_samples import TrainingSample, box_of_one, collate
+from pantile.data.training_samples import DrawnSample, TrainingSample, box_of_one, collate
 from pantile.data.videos import videos_of
 
 
@@ -50,17 +49,20 @@ class ClipSamples(Dataset):
         Raises:
             UserError: a frame cannot be read, frames of a video differ in size, or an id changes its class.
         """
+        return [frame.sample() for frame in self.drawn(index)]
+
+    def drawn(self, index: Draw | tuple[int, int]) -> list[DrawnSample]:
+        """The same with the rows that are no targets; raises the same."""
         number, draw, *_ = index
         rng = np.random.default_rng([self.seed, draw])
         for _ in range(self.config.redraws):
-            samples, labelled = self._draw(number, rng)
-            if not samples[0].crowd.all() and labelled >= self.config.min_labelled_pixels:
-                return samples
+            frames = self._draw(number, rng)
+            if frames[0].enough(self.config):
+                return frames
             number = int(rng.integers(len(self.videos)))
-        return self._draw(number, rng)[0]
+        return self._draw(number, rng)
 
-    def _draw(self, number: int, rng: np.random.Generator) -> tuple[list[TrainingSample], int]:
-        """A clip, and its pixels that are neither void nor crowd."""
+    def _draw(self, number: int, rng: np.random.Generator) -> list[DrawnSample]:
         video, config = self.videos[number], self.config
         indices = [video.frames[k] for k in config.clip.draw(len(video), rng)]
         loaded = [self.dataset.load(index) for index in indices]
@@ -73,22 +75,9 @@ class ClipSamples(Dataset):
             box = box_of_one(loaded[0][1], self.dataset.taxonomy.thing_indices, rng)
         images, labels = augment_alike([image for image, _ in loaded], labels, config, rng, focus=box)
         areas = np.sum([frame.areas() for frame in labels], axis=0)
-        labelled = int(areas[~rows.crowd].sum())
-        kept = areas >= max(config.min_pixels, 1)
-        labels = [frame.keep(kept) for frame in labels]
-        samples = [_sample(image, frame, name) for image, frame, name in zip(images, labels, names, strict=True)]
-        return samples, labelled
-
-
-def _sample(image: Tensor, labels: LabelRows, name: str) -> TrainingSample:
-    return TrainingSample(
-        image=image,
-        ids=torch.from_numpy(labels.ids),
-        classes=torch.from_numpy(labels.classes),
-        crowd=torch.from_numpy(labels.crowd),
-        name=name,
-        padding=None if labels.padding is None else torch.from_numpy(labels.padding),
-    )
+        least = max(config.min_pixels, 1)
+        frames = zip(images, labels, names, strict=True)
+        return [DrawnSample(image, frame, name, areas, least) for image, frame, name in frames]
 
 
 def joint_map(maps: Sequence[PanopticMap], names: Sequence[str]) -> PanopticMap:

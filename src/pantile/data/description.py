@@ -3,7 +3,7 @@
 ::
 
     root/dataset.yaml
-    root/images/<split>/<name>.jpg           or another ending of IMAGE_SUFFIXES
+    root/images/<split>/<name>.jpg           or another ending of IMAGE_SUFFIXES; <name> may be folders and a name
     root/semantic/<split>/<name>.png         8 bits, the class id
     root/instances/<split>/<name>.png        optional; 16 bits: the number of the thing, 0 where not separated
 
@@ -31,10 +31,10 @@ from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DESCRIPTION, DescribedImages, ImageFields, described_images, read_fields
-from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.data.files_below import images_by_stem
 from pantile.data.label_files import GREY_16, INDEXED_8, read_label
 from pantile.data.layouts import register_layout
-from pantile.data.missing import MissingFiles, names_in
+from pantile.data.missing import MissingFiles
 from pantile.data.paired_files import FileSet, PairedFiles, check_present
 
 VOID_VALUES = (0, 255)
@@ -90,7 +90,7 @@ def described_splits(root: Path) -> list[str]:
     "described", "described folder", marks=DESCRIPTION, fits=is_described, splits=described_splits, precedence=1
 )
 class DescribedFolder(PairedFiles):
-    """Images and panoptic maps of one split. Image ids are the file names without ending.
+    """Images and panoptic maps of one split. Image ids are the file names without ending, with their folders.
 
     Args:
         root: the folder that holds ``dataset.yaml``.
@@ -114,9 +114,9 @@ class DescribedFolder(PairedFiles):
             if splits:
                 raise NoSplit(f"{root} has no split {split!r}", f"one of {', '.join(splits)}")
             raise UserError(f"{root} has no split {split!r}: put label PNGs into semantic/<split>.")
-        self._semantic = FileSet(root / "semantic" / split, ".png")
-        self._instances = FileSet(root / "instances" / split, ".png")
-        self._image_paths = _images_by_stem(root / "images" / split)
+        self._semantic = FileSet(root / "semantic" / split, ".png", depth=None)
+        self._instances = FileSet(root / "instances" / split, ".png", depth=None)
+        self._image_paths = images_by_stem(root / "images" / split)
         super().__init__(self.description.taxonomy, sorted(self._image_paths), FileSet(root / "images" / split, ""))
         self.channels, self.reading = self.description.channels, self.description.reading
         self._keys = sorted(self._check_partners(root / DESCRIPTION, skip_missing))
@@ -139,7 +139,7 @@ class DescribedFolder(PairedFiles):
             warnings.warn(MissingFiles(text, len(alone)), stacklevel=3)
         self._separated = self._instances.folder.is_dir()
         if self._separated:
-            kept &= check_present(self._instances, images, f"instance PNGs of the images in {folder}", skip_missing)
+            kept = check_present(self._instances, kept, f"instance PNGs of the images in {folder}", skip_missing)
         elif self.taxonomy.thing_indices:
             warnings.warn(
                 f"{self._instances.folder} does not exist, so every region of the things of {description} is crowd: "
@@ -152,6 +152,13 @@ class DescribedFolder(PairedFiles):
 
     def image_path(self, index: int) -> Path:
         return self._image_paths[self._keys[index]]
+
+    def name_of(self, index: int) -> str:
+        """The path below the folder of the split."""
+        return self.image_path(index).relative_to(self._images.folder).as_posix()
+
+    def image_id(self, index: int) -> str:
+        return self._keys[index]
 
     def label_path(self, index: int) -> Path:
         return self._semantic.path(self._keys[index])
@@ -193,17 +200,6 @@ class DescribedFolder(PairedFiles):
                     "list: add the class there, or paint these pixels 255 (void)."
                 )
         return PanopticMap(id_of_code[position].reshape(classes.shape), tuple(segments))
-
-
-def _images_by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder / name for name in names_in(folder)) if folder.is_dir() else []:
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            raise UserError(f"{path} and {found[path.stem].name} would share one label: rename one of them.")
-        found[path.stem] = path
-    return found
 
 
 def _taxonomy(classes: list[_Class], path: Path) -> Taxonomy:

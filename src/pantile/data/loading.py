@@ -51,29 +51,40 @@ def training_loader(
             batch.
     """
     _tell_ahead(dataset, workers)
+    samples, draws = training_stream(
+        dataset, config, batch_size, seed=seed, start=start, rank=rank, world_size=world_size, workers=workers
+    )
     multiple = config.pad_multiple if config.pad == "batch" else 1
-    if config.clip is not None:
-        clips = ClipSamples(dataset, config, seed)
-        return Loader(
-            clips,
-            batch_size=batch_size,
-            sampler=InfiniteSampler(len(clips), seed, start, rank, world_size),
-            collate_fn=partial(collate_clips, multiple=multiple),
-            num_workers=workers,
-            pin_memory=pin_memory,
-            persistent_workers=workers > 0,
-        )
-    if config.filter_empty:
-        dataset = images_with_things(dataset, workers, tell=rank == 0)
     return Loader(
-        TrainingSamples(dataset, config, seed),
+        samples,
         batch_size=batch_size,
-        sampler=_sampler(dataset, config, batch_size, seed, start, rank, world_size, workers),
-        collate_fn=partial(collate, multiple=multiple),
+        sampler=draws,
+        collate_fn=partial(collate if config.clip is None else collate_clips, multiple=multiple),
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
+
+
+def training_stream(
+    dataset: PanopticDataset,
+    config: AugmentConfig,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 0,
+) -> tuple[TrainingSamples | ClipSamples, Sampler]:
+    """What ``training_loader`` loads, and the endless draws in whose order it does."""
+    if config.clip is not None:
+        clips = ClipSamples(dataset, config, seed)
+        return clips, InfiniteSampler(len(clips), seed, start, rank, world_size)
+    if config.filter_empty:
+        dataset = images_with_things(dataset, workers, tell=rank == 0)
+    draws = _sampler(dataset, config, batch_size, seed, start, rank, world_size, workers)
+    return TrainingSamples(dataset, config, seed), draws
 
 
 def _tell_ahead(dataset: PanopticDataset, workers: int) -> None:

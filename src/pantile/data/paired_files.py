@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.files_below import files_in
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.missing import names_in, settle_missing
 
@@ -19,18 +20,21 @@ class FileSet:
     Attributes:
         folder: where they lie.
         suffix: what follows the key in the file's name, such as ``"_leftImg8bit.png"``.
-        depth: folders between ``folder`` and the file; their names are part of the key.
+        depth: folders between ``folder`` and the file; their names are part of the key. None for any number.
     """
 
     folder: Path
     suffix: str
-    depth: int = 0
+    depth: int | None = 0
 
     def path(self, key: str) -> Path:
         return self.folder / f"{key}{self.suffix}"
 
     def keys(self) -> set[str]:
         """Keys of the files that exist."""
+        if self.depth is None:
+            paths = [path for path in files_in(self.folder, (self.suffix,)) if path.name.endswith(self.suffix)]
+            return {path.relative_to(self.folder).as_posix().removesuffix(self.suffix) for path in paths}
         folders = [self.folder] if self.folder.is_dir() else []
         for _ in range(self.depth):
             folders = [below for folder in folders for below in folder.iterdir() if below.is_dir()]
@@ -56,7 +60,9 @@ def paired_keys(images: FileSet, *labels: FileSet, skip_missing: bool = False) -
     """
     image_keys = images.keys()
     if not image_keys:
-        raise UserError(f"{images.folder} has no image {'*/' * images.depth}*{images.suffix}: unpack the images there.")
+        raise UserError(
+            f"{images.folder} has no image {'*/' * (images.depth or 0)}*{images.suffix}: unpack the images there."
+        )
     kept = set(image_keys)
     for own in labels:
         kept &= check_present(own, image_keys, f"labels of the images in {images.folder}", skip_missing)

@@ -42,6 +42,50 @@ class TrainingSample(NamedTuple):
     padding: Tensor | None = None
 
 
+class DrawnSample(NamedTuple):
+    """One augmented image with all its rows, before those that are too small become void.
+
+    Attributes:
+        image: (C, H, W) uint8.
+        labels: every row of the image and of what was pasted into it, also those that have no pixel any more.
+        name: the image's name.
+        areas: (R,) pixels of each row; of a clip, in all its frames.
+        least: pixels that a target has to have.
+    """
+
+    image: Tensor
+    labels: LabelRows
+    name: str
+    areas: np.ndarray
+    least: int
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(R,) bool: which rows are targets."""
+        return self.areas >= self.least
+
+    @property
+    def labelled(self) -> int:
+        """Pixels that are neither void nor crowd."""
+        return int(self.areas[~self.labels.crowd].sum())
+
+    def enough(self, config: AugmentConfig) -> bool:
+        """Whether it need not be drawn anew."""
+        return not self.labels.crowd[self.kept].all() and self.labelled >= config.min_labelled_pixels
+
+    def sample(self) -> TrainingSample:
+        """With the rows that are targets."""
+        labels = self.labels.keep(self.kept)
+        return TrainingSample(
+            image=self.image,
+            ids=torch.from_numpy(labels.ids),
+            classes=torch.from_numpy(labels.classes),
+            crowd=torch.from_numpy(labels.crowd),
+            name=self.name,
+            padding=None if labels.padding is None else torch.from_numpy(labels.padding),
+        )
+
+
 class TrainingSamples(Dataset):
     """A map-style data set whose index is a ``Draw`` (or its first fields), as a sampler gives it.
 
@@ -69,18 +113,21 @@ class TrainingSamples(Dataset):
         Raises:
             UserError: the image cannot be read, or shows nothing that the draw's focus asks for.
         """
+        return self.drawn(index).sample()
+
+    def drawn(self, index: Draw | tuple[int, int]) -> DrawnSample:
+        """The same with the rows that are no targets; raises the same."""
         dataset_index, number, focus = Draw(*index)
         rng = np.random.default_rng([self.seed, number])
         for _ in range(self.config.redraws):
-            sample, labelled = self._draw(dataset_index, rng, focus)
-            if not sample.crowd.all() and labelled >= self.config.min_labelled_pixels:
-                return sample
+            drawn = self._draw(dataset_index, rng, focus)
+            if drawn.enough(self.config):
+                return drawn
             if focus is None:  # else the partner would lose its class: another segment of the same image is drawn
                 dataset_index = int(rng.integers(len(self.dataset)))
-        return self._draw(dataset_index, rng, focus)[0]
+        return self._draw(dataset_index, rng, focus)
 
-    def _draw(self, dataset_index: int, rng: np.random.Generator, focus: Focus | None) -> tuple[TrainingSample, int]:
-        """A sample and its number of pixels that are neither void nor crowd."""
+    def _draw(self, dataset_index: int, rng: np.random.Generator, focus: Focus | None) -> DrawnSample:
         image, labels = self._augmented(dataset_index, rng, focus=focus)
         if self.config.copy_paste > 0 and rng.random() < self.config.copy_paste:
             other = int(rng.integers(len(self.dataset)))
@@ -88,18 +135,8 @@ class TrainingSamples(Dataset):
             source_image, source = self._augmented(other, rng, self.config.copy_paste_scale, canvas=canvas)
             chosen = choose_rows(source, self.dataset.taxonomy, rng)
             image, labels = paste(image, labels, source_image, source, chosen, self.dataset.taxonomy)
-        areas = labels.areas()
-        labelled = int(areas[~labels.crowd].sum())
-        labels = labels.keep(areas >= max(self.config.min_pixels, 1))
-        sample = TrainingSample(
-            image=image,
-            ids=torch.from_numpy(labels.ids),
-            classes=torch.from_numpy(labels.classes),
-            crowd=torch.from_numpy(labels.crowd),
-            name=self.dataset.name_of(dataset_index),
-            padding=None if labels.padding is None else torch.from_numpy(labels.padding),
-        )
-        return sample, labelled
+        name = self.dataset.name_of(dataset_index)
+        return DrawnSample(image, labels, name, labels.areas(), max(self.config.min_pixels, 1))
 
     def _augmented(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.videos import Video
+from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.missing import names_in, settle_missing
 
@@ -61,6 +62,22 @@ class VideoPhotos(LabelledPhotos):
 
     def segment_counts(self) -> list[int]:
         return []
+
+    def unlabelled(self) -> dict[str, list[str]]:
+        """Of each video, the names of images beside its frames that are no frames themselves, as they have no label.
+
+        Only folders that hold frames of one video are looked into.
+        """
+        frames: dict[Path, dict[str, set[str]]] = {}
+        for frame in self.frames:
+            frames.setdefault(frame.image.parent, {}).setdefault(frame.video, set()).add(frame.image.name)
+        found: dict[str, list[str]] = {}
+        for folder, videos in frames.items():
+            for video, labelled in videos.items() if len(videos) == 1 else ():
+                beside = {name for name in names_in(folder) if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+                if beside - labelled:
+                    found.setdefault(video, []).extend(sorted(beside - labelled))
+        return found
 
     @abstractmethod
     def load_map(self, index: int): ...

@@ -61,6 +61,10 @@ class Vspw(VideoPhotos):
     def _values(self) -> ClassValues:
         return ClassValues.of({info.id: k for k, info in enumerate(self.taxonomy.classes)}, [0, VOID])
 
+    def unlabelled(self) -> dict[str, list[str]]:
+        """None: an image without its mask is told as a missing file."""
+        return {}
+
     def load_map(self, index: int) -> PanopticMap:
         path = self.label_path(index)
         return self._values.to_map(read_label(path, INDEXED_8), path)

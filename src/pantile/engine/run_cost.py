@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.engine.config import RunConfig
 from pantile.models import create_model
-from pantile.models.cost import Cost, count_cost
+from pantile.models.cost import Cost, count_cost, count_parameters
 from pantile.models.registry import model_from_fields
 from pantile.techniques import build_techniques
 from pantile.techniques.base import run_model
@@ -23,12 +23,22 @@ def run_cost(config: RunConfig, is_thing: Sequence[bool], size: int | tuple[int,
         is_thing: per class.
         size: height and width of the image in pixels, or both as one number.
     """
+    return count_cost(_network(config, is_thing), size)
+
+
+def parameters_of(config: RunConfig, is_thing: Sequence[bool]) -> int:
+    """``Cost.parameters`` alone, in a fraction of the time."""
+    parameters, _ = count_parameters(_network(config, is_thing))
+    return parameters
+
+
+def _network(config: RunConfig, is_thing: Sequence[bool]) -> "_Network":
     names = [str(index) for index in range(len(is_thing))]
     taxonomy = plain_taxonomy(names, [name for name, thing in zip(names, is_thing, strict=True) if thing])
     with torch.device("meta"):
         model = create_model(replace(config.model, pretrained=False), len(is_thing), is_thing)
         techniques = build_techniques(config.techniques, model, taxonomy, model_from_fields)
-    return count_cost(_Network(model, techniques), size)
+    return _Network(model, techniques)
 
 
 class _Network(nn.Module):

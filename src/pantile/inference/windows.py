@@ -16,6 +16,7 @@ from torch import Tensor
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import ModelOutput
 from pantile.merge.tile_layout import lay_tiles, lay_windows
+from pantile.merge.window_mosaic import WindowMosaic
 from pantile.merge.windows import Average, average_windows
 
 
@@ -70,8 +71,10 @@ class Windows:
         return int(size[0] * scale), int(size[1] * scale)
 
 
-def forward_windows(forward: Callable[[Tensor], ModelOutput], images: Tensor, windows: Windows) -> ModelOutput:
-    """The average over all windows, one map value per pixel of the (enlarged) input.
+def forward_windows(
+    forward: Callable[[Tensor], ModelOutput], images: Tensor, windows: Windows
+) -> ModelOutput | WindowMosaic:
+    """The average over all windows, for each pixel of the (enlarged) input: its maps, or of mean logits a mosaic.
 
     Args:
         forward: model and techniques.

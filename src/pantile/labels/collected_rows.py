@@ -32,3 +32,10 @@ class CollectedRows:
         """Rows that another process took from its copy of the writer."""
         for key, own in rows.items():
             self.rows[key] += own
+
+
+class FrameRows(CollectedRows):
+    """Base of writers of videos: names of images are ``<video>/<file>``, and so are those of the photos.
+
+    What is written is refused where the source has no videos. Its folder of images may be one for all splits.
+    """

@@ -8,6 +8,7 @@ from pantile.contracts.errors import NoSplit, UserError
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.data.described_images import DescribedImages, images_beside, write_images_beside
 from pantile.data.orientation import check_frame
+from pantile.labels.collected_rows import FrameRows
 from pantile.labels.convert_options import VOID, ConvertOptions
 from pantile.labels.convert_split import convert_split, workers_of
 from pantile.labels.crowd import chosen_classes
@@ -15,7 +16,7 @@ from pantile.labels.overlaps import RULES
 from pantile.labels.photo_survey import UNREADABLE, look_at_photos
 from pantile.labels.reading.outlines import OUTLINES
 from pantile.labels.recognition import AUTO, choose_format, remedy
-from pantile.labels.registry import WRITERS, LabelReader, readers
+from pantile.labels.registry import WRITERS, LabelReader, LabelWriter, readers
 from pantile.labels.report import FILE_NAME, Report
 from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 from pantile.labels.staging import staged
@@ -50,10 +51,10 @@ def convert(src: str | Path, dst: str | Path, options: ConvertOptions) -> Report
         taxonomy, gap_index, notes = _with_gap(source.taxonomy, options.gap)
         settled = chosen_classes(options.crowd_as_instances, taxonomy)
         recognised = [f"Taken as {seen}, as nothing else fits; --from says it otherwise."] if seen else []
-        told = [*recognised, *source.notes, *photos.notes, *notes]
+        writer = WRITERS[options.target](folder, taxonomy)
+        told = [*recognised, *source.notes, *photos.notes, *notes, *_of_frames(source, writer)]
         left_out = [note for note in told if isinstance(note, LeftOut)]
         report = Report(taxonomy, notes=list(map(str, told)), left_out=left_out, problems=photos.warnings)
-        writer = WRITERS[options.target](folder, taxonomy)
         for split in source.splits:
             convert_split(split, writer, folder, report, gap_index, settled, options)
         write_images_beside(folder, described)
@@ -137,6 +138,13 @@ def _with_gap(taxonomy: Taxonomy, gap: str) -> tuple[Taxonomy, int | None, tuple
     new = ClassInfo(gap, False, max(taxonomy.index_of_id) + 1, default_color(len(taxonomy)))
     note = f"{gap} is not a class of the source: added as stuff with the id {new.id}."
     return Taxonomy((*taxonomy.classes, new)), len(taxonomy), (note,)
+
+
+def _of_frames(source: LabelSource, writer: LabelWriter) -> list[str]:
+    """A note where videos become single images."""
+    if isinstance(writer, FrameRows) or not any(split.videos for split in source.splits):
+        return []
+    return ["Frames of videos are written as single images: which belong together, only their names tell."]
 
 
 def _about(src: Path, source: LabelSource, options: ConvertOptions) -> dict:

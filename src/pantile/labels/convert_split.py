@@ -13,7 +13,7 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.workers import map_in_workers
-from pantile.labels.collected_rows import CollectedRows
+from pantile.labels.collected_rows import CollectedRows, FrameRows
 from pantile.labels.convert_options import VOID, ConvertOptions
 from pantile.labels.crowd import settle_crowd
 from pantile.labels.overlaps import fill_gap, paint
@@ -56,8 +56,11 @@ def convert_split(
     options: ConvertOptions,
 ) -> None:
     images = folder / writer.images.format(split=split.name)
-    images.mkdir(parents=True)
-    job = _Job(split, _target_names(split), writer, images, report.taxonomy, gap_index, settled, options)
+    of_videos = isinstance(writer, FrameRows)
+    images.mkdir(parents=True, exist_ok=of_videos)
+    if of_videos:
+        _make_folders(split, images, options)
+    job = _Job(split, _target_names(split, of_videos), writer, images, report.taxonomy, gap_index, settled, options)
     count, workers = len(split.images), workers_of(options)
     if workers > 1 and count > CHUNK and isinstance(writer, CollectedRows):
         done = map_in_workers(partial(_convert_apart, job), count, workers, CHUNK)
@@ -122,13 +125,36 @@ def _read(
     return painted.panoptic, labels.framed
 
 
-def _target_names(split: SourceSplit) -> list[str]:
-    """``city/a.png`` -> ``city_a.png``: targets have one folder per split and one label per stem."""
-    names = ["_".join(PurePosixPath(image.name).parts) for image in split.images]
+def _make_folders(split: SourceSplit, images: Path, options: ConvertOptions) -> None:
+    """One for each video.
+
+    Raises:
+        UserError: the source has no videos, another split has a video of that name, or gaps are to be filled.
+    """
+    target = options.target
+    if not split.videos:
+        raise UserError(
+            f"--to {target} is a layout of videos, but the source is of single images: choose another, such as "
+            "coco-panoptic."
+        )
+    if options.gap != VOID:
+        raise UserError(f"--gap gives each frame ids of its own, but ids of {target} go over a video: leave it out.")
+    for name in dict.fromkeys(PurePosixPath(image.name).parts[0] for image in split.images):
+        if (images / name).exists():
+            raise UserError(
+                f"The video {name} is in the split {split.name!r} and in one before it, but {target} has one folder of "
+                "videos for all: convert each split alone (--split)."
+            )
+        (images / name).mkdir()
+
+
+def _target_names(split: SourceSplit, of_videos: bool) -> list[str]:
+    """``city/a.png`` -> ``city_a.png``: targets have one folder a split and one label a stem; videos keep theirs."""
+    names = [image.name if of_videos else "_".join(PurePosixPath(image.name).parts) for image in split.images]
     owner: dict[str, int] = {}
     ids: dict[int | str, int] = {}
     for index, (name, image) in enumerate(zip(names, split.images, strict=True)):
-        for known, key, what in ((owner, PurePosixPath(name).stem, "name"), (ids, image.id, "id")):
+        for known, key, what in ((owner, str(PurePosixPath(name).with_suffix("")), "name"), (ids, image.id, "id")):
             if key in known:
                 other = split.images[known[key]]
                 both = " and ".join(f"{own.path} (id {short(own.id)})" for own in (image, other))

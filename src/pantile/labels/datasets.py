@@ -8,6 +8,7 @@ from pantile.contracts.same_classes import match_classes, renumber
 from pantile.data.decoding import decoding
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.layouts import Layout
+from pantile.data.video_photos import VideoPhotos
 from pantile.labels.photos.label_frames import frame_of_map
 from pantile.labels.reading.missing import noting_missing
 from pantile.labels.source import ImageLabels, LabelSource, ReadOptions, SourceImage, SourceSplit
@@ -76,4 +77,4 @@ def _split(split: str, dataset: LabelledPhotos, order: tuple[int, ...], orientat
         framed = frame_of_map(path, panoptic.size, orientation or dataset.orientation, "its label")
         return ImageLabels(panoptic.size, base=panoptic, pooled_crowd=dataset.pooled_crowd, framed=framed)
 
-    return SourceSplit(split, tuple(images), read)
+    return SourceSplit(split, tuple(images), read, isinstance(dataset, VideoPhotos))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pantile.labels.reading.looking import files_of, head, json_has
+from pantile.contracts.json_marks import json_has
+from pantile.labels.reading.looking import files_of, head
 
 #: marks of JSON files, and what they are
 JSONS = (

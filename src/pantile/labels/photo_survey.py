@@ -15,7 +15,7 @@ from pantile.data.described_images import DescribedImages
 from pantile.data.image_files import read_image, read_orientation
 from pantile.data.missing import listed
 from pantile.labels.photos.content_hash import content_hash
-from pantile.labels.source import LabelSource, SourceImage, SourceSplit
+from pantile.labels.source import LabelSource, LeftOut, SourceImage, SourceSplit
 
 UNREADABLE = ("error", "skip", "keep")
 CHUNK = 8  # photos that a worker takes at a time
@@ -31,7 +31,7 @@ class Photos:
     """
 
     source: LabelSource
-    notes: list[str] = field(default_factory=list)
+    notes: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -108,7 +108,7 @@ def _settle(source: LabelSource, reasons: dict[Path, str], rule: str) -> Photos:
         raise UserError(f"{told(bad)}, which leaves nothing of the split {empty[0]!r}: correct the files.")
     return Photos(
         replace(source, splits=tuple(splits)),
-        notes=[f"{told(lost)}, and were left out."] if lost else [],
+        notes=[LeftOut("images", len(lost), f"{told(lost)}, and were left out.")] if lost else [],
         warnings=[f"{told(kept)}, and were copied as they are."] if kept else [],
     )
 
@@ -123,4 +123,5 @@ def _has_size(path: Path) -> bool:
 
 def _without(split: SourceSplit, lost: set[Path]) -> SourceSplit:
     kept: Sequence[int] = [k for k, image in enumerate(split.images) if image.path not in lost]
-    return SourceSplit(split.name, tuple(split.images[k] for k in kept), lambda index: split.read(kept[index]))
+    images = tuple(split.images[k] for k in kept)
+    return replace(split, images=images, read=lambda index: split.read(kept[index]))

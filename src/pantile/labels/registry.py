@@ -32,6 +32,7 @@ class LabelWriter(Protocol):
     """Writes labels into an empty folder; made from the folder and the taxonomy.
 
     One that is a ``CollectedRows``, and keeps nothing else of an image, may write its images in several processes.
+    One that is a ``FrameRows`` writes videos.
 
     Attributes:
         images: folder of the images of a split, with ``{split}`` in it.

@@ -120,11 +120,14 @@ class SourceSplit:
         name: of the split in the target.
         images: in the source's order.
         read: index of an image to its labels; raises UserError for whatever is wrong with them.
+        videos: images are frames, each video's in order of time and named ``<video>/<file>``, whose ids are the same
+            thing in all frames of a video.
     """
 
     name: str
     images: tuple[SourceImage, ...]
     read: Callable[[int], ImageLabels]
+    videos: bool = False
 
 
 @dataclass(frozen=True)

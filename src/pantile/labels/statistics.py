@@ -15,7 +15,9 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.dataset import PanopticDataset
 from pantile.data.label_rows import count_pixels
+from pantile.data.videos import has_videos, videos_of
 from pantile.labels.pixel_statistics import PixelStatistics
+from pantile.labels.video_statistics import VideoStatistics
 
 SIZES = {"small": 32**2, "medium": 96**2}  # pixels that the size ends below, as in COCO; the rest is large
 
@@ -66,6 +68,7 @@ class Statistics:
         pixels, void_pixels: of all images.
         without_segment: images that have no segment at all, crowd counted as one.
         channels: mean and std of the images' channels; None where images were not read.
+        videos: of data sets that have some; None elsewhere.
     """
 
     taxonomy: Taxonomy
@@ -77,6 +80,7 @@ class Statistics:
     void_pixels: int = 0
     without_segment: int = 0
     channels: PixelStatistics | None = None
+    videos: VideoStatistics | None = None
 
     @property
     def images(self) -> int:
@@ -146,6 +150,16 @@ class Statistics:
         }
         if self.channels is not None:
             result["channels"] = vars(self.channels)
+        if self.videos is not None:
+            result["videos"] = {
+                "videos": len(self.videos.videos),
+                "tracks": sum(self.videos.tracks),
+                "returning": self.videos.returning,
+                "frames_per_video": vars(Spread.of(self.videos.frames)),
+                "tracks_per_video": vars(Spread.of(self.videos.tracks)),
+                "frames_per_track": vars(Spread.of(self.videos.lengths)),
+                "tracks_per_class": self.videos.per_class,
+            }
         if queries is not None:
             images, surplus = self.over(queries)
             result["queries"] = {"queries": queries, "images_over": images, "targets_over": surplus}
@@ -172,9 +186,14 @@ def count_labels(dataset: PanopticDataset, progress: bool = False) -> Statistics
         UserError: a label that cannot be read.
     """
     statistics = Statistics(dataset.taxonomy, [ClassCounts() for _ in dataset.taxonomy.classes])
+    if has_videos(dataset):
+        statistics.videos = VideoStatistics(dataset.taxonomy, videos_of(dataset))
     console = Console(stderr=True)
     for index in track(range(len(dataset)), "labels", console=console, disable=not progress):
-        statistics.add(map_of(dataset, index))
+        panoptic = map_of(dataset, index)
+        statistics.add(panoptic)
+        if statistics.videos is not None:
+            statistics.videos.add(index, panoptic)
     return statistics
 
 

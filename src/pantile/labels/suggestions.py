@@ -7,6 +7,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap
 from pantile.data.coco_json import read_coco_json
 from pantile.data.label_files import read_label_ids
+from pantile.labels.collected_rows import FrameRows
 from pantile.labels.photos.label_frames import frame_of_map
 from pantile.labels.photos.photo_copy import place_photo
 from pantile.labels.registry import WRITERS
@@ -19,9 +20,12 @@ SPLIT = "predictions"
 def check_target(name: str, dst: Path) -> None:
     """
     Raises:
-        UserError: there is no such format to write, or its folder is in use: a person may have worked in it.
+        UserError: there is no such format to write, it is one of videos, or its folder is in use: a person may have
+            worked in it.
     """
-    WRITERS.find(name, "--to")
+    writer = WRITERS.find(name, "--to")
+    if isinstance(writer, type) and issubclass(writer, FrameRows):
+        raise UserError(f"--to {name} is a layout of videos, but suggestions are for images: choose another format.")
     refuse_in_use(dst)
 
 

@@ -30,13 +30,15 @@ from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
 from pantile.merge.query_config import QueryMergeConfig
 from pantile.merge.query_votes import vote_tiles
 from pantile.merge.query_votes_config import QueryVotesConfig
-from pantile.merge.registry import EVIDENCE, ClassEvidence, MergeConfig, register_evidence
+from pantile.merge.registry import EVIDENCE, MERGERS, ClassEvidence, MergeConfig, register_evidence
 from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.semantic_config import SemanticMergeConfig
+from pantile.merge.semantic_maps import resized_by
 from pantile.merge.tile_layout import Window
+from pantile.merge.window_mosaic import WindowMosaic, as_taken
 
 
-def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placement) -> ClassEvidence:
+def class_evidence(output: ModelOutput | WindowMosaic, config: MergeConfig, placement: Placement) -> ClassEvidence:
     """The evidence of one image, at its original size.
 
     Holds the network's logits, at their own stride, and nothing else of the output; memory for an answer is
@@ -46,7 +48,9 @@ def class_evidence(output: ModelOutput, config: MergeConfig, placement: Placemen
         output: one image (B = 1).
         placement: where the image lies in the network's input.
     """
-    return EVIDENCE.find(config.kind, "merge.kind")(output, placement, config)
+    evidence = EVIDENCE.find(config.kind, "merge.kind")
+    takes = MERGERS[config.kind].takes if config.kind in MERGERS else object
+    return evidence(as_taken(output, takes), placement, config)
 
 
 @register_evidence(CenterMergeConfig)
@@ -65,9 +69,11 @@ def _of_centers(output: CenterOutput, placement: Placement, _: MergeConfig) -> C
 
 
 @register_evidence(SemanticMergeConfig)
-def _of_classes(output: SemanticOutput, placement: Placement, config: SemanticMergeConfig) -> ClassEvidence:
+def _of_classes(
+    output: SemanticOutput | WindowMosaic, placement: Placement, config: SemanticMergeConfig
+) -> ClassEvidence:
+    output, (grid,) = resized_by(output, [placement], config)
     maps, classes, num_classes = output.class_logits[0], output.classes, output.num_classes
-    grid = original_grid(maps.shape[-2:], placement, config.align_corners)
     resized_first = config.resize == "logits"
     if not resized_first:
         maps = maps.float().softmax(dim=0)
@@ -107,11 +113,13 @@ def _of_masks(output: MaskOutput, grid: Grid, probability_of: Callable[[Tensor],
 
 @register_evidence(QueryVotesConfig)
 def _of_votes(output: MaskOutput | SemanticOutput, placement: Placement, config: QueryVotesConfig) -> ClassEvidence:
-    votes = torch.cat([tile.votes.cpu() for tile in vote_tiles(output, 0, placement, config)])
-    shares = (votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-12)).transpose(0, 1)  # (K, H, W)
+    tiles = list(vote_tiles(output, 0, placement, config))
+    votes, classes, num_classes = torch.cat([t.votes.cpu() for t in tiles]), tiles[0].classes, output.num_classes
+    shares = (votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-12)).transpose(0, 1)  # (k, H, W)
+    selected = None if classes is None else classes.cpu()[None]
 
     def evidence(window: Window) -> np.ndarray:
-        return shares[:, *window.slices].float().numpy()
+        return in_class_order(shares[None, :, *window.slices].float(), selected, num_classes, 0.0)[0].numpy()
 
     return evidence
 

@@ -15,11 +15,12 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.registry import MERGERS, MergeConfig
+from pantile.merge.window_mosaic import WindowMosaic, as_taken
 
 
 @torch.no_grad()
 def merge(
-    output: ModelOutput,
+    output: ModelOutput | WindowMosaic,
     taxonomy: Taxonomy,
     config: MergeConfig,
     placements: Sequence[Placement],
@@ -38,6 +39,7 @@ def merge(
         UserError: the config is for another kind of output, or the numbers of images or of classes disagree.
     """
     merger = MERGERS.find(config.kind, "merge.kind")
+    output = as_taken(output, merger.takes)
     if not isinstance(output, merger.takes):
         raise UserError(
             f"merge.kind={config.kind} takes a {_names(merger.takes)}, but there is a {type(output).__name__}: name "

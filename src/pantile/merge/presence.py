@@ -17,6 +17,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
 from pantile.merge.registry import ClassEvidence, MergeConfig, register_evidence, register_merge
 from pantile.merge.tile_layout import Window
+from pantile.merge.window_mosaic import WindowMosaic
 
 
 @dataclass
@@ -30,7 +31,7 @@ class PresenceMergeConfig:
 
 @register_merge(PresenceMergeConfig, tasks=frozenset({"presence"}), main_metric="class_ap")
 def predict_presence(
-    output: SemanticOutput,
+    output: SemanticOutput | WindowMosaic,
     taxonomy: Taxonomy,
     config: PresenceMergeConfig,
     placements: Sequence[Placement],
@@ -48,7 +49,7 @@ def predict_presence(
 
 
 @register_evidence(PresenceMergeConfig)
-def _of_images(output: SemanticOutput, placement: Placement, config: MergeConfig) -> ClassEvidence:
+def _of_images(output: SemanticOutput | WindowMosaic, placement: Placement, config: MergeConfig) -> ClassEvidence:
     """None: nobody asks for it, as tiles agree that every pixel is void."""
     num_classes = output.num_classes
 

@@ -34,12 +34,14 @@ class VoteTile(NamedTuple):
 
     Attributes:
         top, left: position of its first pixel.
-        votes: (r, K, c), not negative.
+        votes: (r, k, c), not negative.
+        classes: (k,) int64 ascending, whose votes they are; None is all K classes.
     """
 
     top: int
     left: int
     votes: Tensor
+    classes: Tensor | None = None
 
 
 @register_merge(QueryVotesConfig, tasks=frozenset({"panoptic", "semantic"}), main_metric="miou")
@@ -76,6 +78,7 @@ def predict_votes(
             share = np.empty(placement.original, np.float32)
             for tile in vote_tiles(output, index, placement, config):
                 best, winner = tile.votes.max(dim=1)
+                winner = winner if tile.classes is None else tile.classes[winner]
                 rows, columns = winner.shape
                 window = (slice(tile.top, tile.top + rows), slice(tile.left, tile.left + columns))
                 classes[window] = winner.cpu().numpy()
@@ -103,12 +106,14 @@ def _of_queries(output: MaskOutput, image: int, placement: Placement, config: Qu
 def _of_windows(
     output: SemanticOutput, image: int, placement: Placement, config: QueryVotesConfig
 ) -> Iterator[VoteTile]:
-    votes = output.class_logits[image].exp()
+    votes, classes = output.class_logits[image], None
     grid = original_grid(votes.shape[-2:], placement, aligned=False)
     if output.classes is not None:  # of windows that select classes
-        votes = votes.new_zeros(output.num_classes, *votes.shape[1:]).index_copy_(0, output.classes[image], votes)
-    for top, resized in _resized_rows(votes, grid, config.chunk_rows):
-        yield VoteTile(top, 0, resized.transpose(0, 1))
+        classes, order = output.classes[image].sort()
+        classes, order = classes[classes >= 0], order[classes >= 0]
+        votes = votes[order]
+    for top, resized in _resized_rows(votes.exp(), grid, config.chunk_rows):
+        yield VoteTile(top, 0, resized.transpose(0, 1), classes)
 
 
 def _resized_rows(maps: Tensor, grid: Grid, rows: int) -> Iterator[tuple[int, Tensor]]:

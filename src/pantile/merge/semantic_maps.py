@@ -17,16 +17,17 @@ from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.merge.agreement import check_agreement
 from pantile.merge.registry import register_merge
-from pantile.merge.resampling import original_grid
+from pantile.merge.resampling import Grid, original_grid
 from pantile.merge.segments import Canvas, PastedSegment
 from pantile.merge.semantic import most_likely_classes
 from pantile.merge.semantic_config import SemanticMergeConfig
+from pantile.merge.window_mosaic import WindowMosaic, as_taken
 
 
 @register_merge(SemanticMergeConfig, tasks=frozenset({"panoptic", "semantic", "presence"}), main_metric="miou")
 @torch.no_grad()
 def predict_classes(
-    output: SemanticOutput,
+    output: SemanticOutput | WindowMosaic,
     taxonomy: Taxonomy,
     config: SemanticMergeConfig,
     placements: Sequence[Placement],
@@ -34,7 +35,8 @@ def predict_classes(
 ) -> list[Prediction]:
     """``merge`` for pixel classifiers, in any floating dtype on any device.
 
-    Of k selected classes, k and never K maps are resized, a few rows at a time.
+    Of k selected classes, k and never K maps are resized, a few rows at a time. So are those of a mosaic of windows,
+    unless ``config.resize`` is "probabilities", which are taken of full maps.
 
     Args:
         output: B images.
@@ -56,10 +58,22 @@ def predict_classes(
     limits = np.where(taxonomy.is_thing().numpy(), config.thing_area_limit, config.stuff_area_limit)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
     with autocast_off(output.class_logits.device):
+        output, grids = resized_by(output, placements, config)
         return [
-            _predict_one(logits, selection, limits, config, placement, "semantic" in tasks)
-            for logits, selection, placement in zip(output.class_logits, selections, placements, strict=True)
+            _predict_one(logits, selection, limits, config, grid, "semantic" in tasks)
+            for logits, selection, grid in zip(output.class_logits, selections, grids, strict=True)
         ]
+
+
+def resized_by(
+    output: SemanticOutput | WindowMosaic, placements: Sequence[Placement], config: SemanticMergeConfig
+) -> tuple[SemanticOutput | WindowMosaic, list[Grid]]:
+    """The output whose logits are resized, and for each image the way to its original size."""
+    if isinstance(output, WindowMosaic) and config.resize == "logits":
+        return output, [output.original_grid(placement, config.align_corners) for placement in placements]
+    output = as_taken(output, SemanticOutput)
+    size = output.class_logits.shape[-2:]
+    return output, [original_grid(size, placement, config.align_corners) for placement in placements]
 
 
 def _predict_one(
@@ -67,11 +81,10 @@ def _predict_one(
     selection: Tensor | None,
     limits: np.ndarray,
     config: SemanticMergeConfig,
-    placement: Placement,
+    grid: Grid,
     with_classes: bool,
 ) -> Prediction:
     """(k, h, w), the classes (k,) of those channels and the least areas (K,) to the prediction of one image."""
-    grid = original_grid(logits.shape[-2:], placement, config.align_corners)
     classes, probability = most_likely_classes(logits, grid, config.chunk_rows, selection, config.resize)
     return prediction_of_classes(classes, probability, limits, with_classes)
 

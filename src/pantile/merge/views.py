@@ -28,6 +28,7 @@ from torch import Tensor
 
 from pantile.contracts.outputs import CenterOutput, MaskOutput, ModelOutput, SemanticOutput
 from pantile.merge.class_average import ClassAverage
+from pantile.merge.window_mosaic import WindowMosaic
 
 #: a query says nothing when each class has at most this probability
 SAYS_NOTHING = 1e-5
@@ -65,6 +66,11 @@ def _corners_of_centers(first: CenterOutput, width: int) -> bool:
 
 @corners_aligned.register
 def _corners_of_classes(first: SemanticOutput, width: int) -> bool:
+    return False
+
+
+@corners_aligned.register
+def _corners_of_windows(first: WindowMosaic, width: int) -> bool:
     return False
 
 
@@ -121,6 +127,12 @@ def _average_classes(first: SemanticOutput, others: Iterable[View], aligned: boo
         presence_logits=average.presence_logits(),
         auxiliary=(),
     )
+
+
+@average_views.register
+def _average_mosaics(first: WindowMosaic, others: Iterable[View], aligned: bool = True) -> SemanticOutput:
+    """Of the full maps that each mosaic makes: probabilities of the classes that any view selects, not linear."""
+    return _average_classes(first.dense(), (View(view.output.dense(), view.mirrored) for view in others), aligned)
 
 
 def _center_maps(view: View, size: torch.Size) -> tuple[Tensor, Tensor]:

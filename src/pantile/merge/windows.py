@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import singledispatch
 from typing import Literal
 
@@ -15,6 +14,7 @@ from pantile.contracts.outputs import MaskOutput, ModelOutput, SemanticOutput
 from pantile.merge.class_union import in_union, union_of
 from pantile.merge.class_votes import class_votes, query_probability
 from pantile.merge.tile_layout import TileLayout
+from pantile.merge.window_mosaic import WindowMosaic, mean_grid
 
 #: what is averaged where windows overlap
 Average = Literal["logits", "probabilities", "votes"]
@@ -27,7 +27,7 @@ _LEAST = 1e-12  # a mean probability, so that its logarithm is finite
 def average_windows(
     first: ModelOutput, others: Iterable[ModelOutput], layout: TileLayout, average: Average
 ) -> ModelOutput:
-    """One output with a value per pixel of the input.
+    """One output with a value per pixel of the input, or of a mosaic of windows that has the way there.
 
     Args:
         first: of the first of ``layout.windows``.
@@ -92,10 +92,14 @@ def _average_classes(
     others: Iterable[SemanticOutput],
     layout: TileLayout,
     average: Average,
-) -> SemanticOutput:
+) -> SemanticOutput | WindowMosaic:
     """Of the classes that any window selects for any image of the batch; embeddings are those of the first window.
 
-    Memory: all windows' logits at their own stride, and as many full maps as classes are selected, not K.
+    Windows may select different classes (RankSeg). As in the originals, a class that a window does not select has the
+    logit -100 there, or the probability 0, so what all windows of a pixel select goes before what some do.
+
+    Memory: all windows' logits at their own stride, of the classes that any selects. Means of logits stay there as a
+    ``WindowMosaic``; means of probabilities are not linear in the logits, and have full maps of these classes.
     """
     maps, selections, presence = [], [], []
     for output in itertools.chain([first], others):
@@ -104,23 +108,46 @@ def _average_classes(
         if output.presence_logits is not None:
             presence.append(output.presence_logits.float().sigmoid())
     classes = union_of(selections)
-    fill = UNSELECTED_LOGIT if average == "logits" else 0.0
-    channels = first.class_logits.shape[1] if classes is None else len(classes)
     dtype = torch.promote_types(first.class_logits.dtype, torch.float32)
+    arguments = {
+        "pixel_embed": first.pixel_embed,
+        "class_embed": first.class_embed,
+        "num_classes": first.num_classes,
+        "classes": None if classes is None else classes.expand(len(maps[0]), -1),
+        "presence_logits": torch.stack(presence).mean(dim=0).logit(eps=1e-6) if presence else None,
+    }
+    if average == "logits":
+        mosaic = _side_by_side(maps, selections, classes, first.num_classes, layout, dtype)
+        return WindowMosaic(mosaic, mean_grid(layout, tuple(first.class_logits.shape[2:])), **arguments)
+    channels = first.class_logits.shape[1] if classes is None else len(classes)
     total = maps[0].new_zeros(len(maps[0]), channels, *layout.size, dtype=dtype)
     for window, coarse, selection in zip(layout.windows, maps, selections, strict=True):
-        fine = F.interpolate(coarse.to(dtype), size=window.size, mode="bilinear", align_corners=False)
-        if average != "logits":
-            fine = fine.softmax(dim=1)
-        total[..., *window.slices] += in_union(fine, selection, classes, first.num_classes, fill)
+        fine = F.interpolate(coarse.to(dtype), size=window.size, mode="bilinear", align_corners=False).softmax(dim=1)
+        total[..., *window.slices] += in_union(fine, selection, classes, first.num_classes, 0.0)
     mean = total.div_(_coverage(layout).to(total))
-    return replace(
-        first,
-        class_logits=mean if average == "logits" else mean.clamp_(min=_LEAST).log_(),
-        classes=None if classes is None else classes.expand(len(mean), -1),
-        presence_logits=torch.stack(presence).mean(dim=0).logit(eps=1e-6) if presence else None,
-        auxiliary=(),
+    return SemanticOutput(mean.clamp_(min=_LEAST).log_(), **arguments)
+
+
+def _side_by_side(
+    maps: list[Tensor],
+    selections: list[Tensor | None],
+    classes: Tensor | None,
+    num_classes: int,
+    layout: TileLayout,
+    dtype: torch.dtype,
+) -> Tensor:
+    """(B, U, ny * h, nx * w) of the windows' (B, k, h, w), row by row; each is let go of when it has its place."""
+    height, width = maps[0].shape[2:]
+    channels = maps[0].shape[1] if classes is None else len(classes)
+    mosaic = maps[0].new_empty(
+        len(maps[0]), channels, len(layout.rows) * height, len(layout.columns) * width, dtype=dtype
     )
+    for number in range(len(maps)):
+        row, column = divmod(number, len(layout.columns))
+        place = mosaic[..., row * height : (row + 1) * height, column * width : (column + 1) * width]
+        place.copy_(in_union(maps[number].to(dtype), selections[number], classes, num_classes, UNSELECTED_LOGIT))
+        maps[number] = place
+    return mosaic
 
 
 def _coverage(layout: TileLayout) -> Tensor:

@@ -17,6 +17,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "instance_map": ("map_of_instances",),
         "mask_tracks": ("MaskTrack", "tracks_of"),
         "pair_counts": ("PairCounts", "count_pair"),
+        "error_tally": ("PanopticErrorsResult",),
+        "panoptic_errors": ("PanopticErrors",),
         "panoptic_quality": ("PanopticQuality",),
         "presence_quality": ("PresenceQuality", "PresenceQualityResult"),
         "quality": ("PanopticQualityResult", "image_quality", "quality_of"),

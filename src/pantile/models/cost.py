@@ -31,16 +31,20 @@ def count_cost(model: nn.Module, size: int | tuple[int, int]) -> Cost:
         size: height and width of the image in pixels, or both as one number.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    training_only = tuple(f"{name}." for name in getattr(model, "training_only", ()))
-    trainable = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
-    extra = sum(count for name, count in trainable if name.startswith(training_only)) if training_only else 0
-
     state = {name: _on_meta(tensor) for name, tensor in (*model.named_parameters(), *model.named_buffers())}
     images = torch.empty(1, model.config.in_channels, height, width, device="meta")
     counter = FlopCounterMode(display=False)
     with _eval_mode(model), torch.no_grad(), counter:
         functional_call(model, state, (images,))
-    return Cost(sum(count for _, count in trainable) - extra, extra, counter.get_total_flops() // 2)
+    return Cost(*count_parameters(model), counter.get_total_flops() // 2)
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """``Cost.parameters`` and ``Cost.training_only_parameters``."""
+    training_only = tuple(f"{name}." for name in getattr(model, "training_only", ()))
+    trainable = [(name, p.numel()) for name, p in model.named_parameters() if p.requires_grad]
+    extra = sum(count for name, count in trainable if name.startswith(training_only)) if training_only else 0
+    return sum(count for _, count in trainable) - extra, extra
 
 
 def _on_meta(tensor: Tensor) -> Tensor:

@@ -6,8 +6,10 @@
 It classifies images, not pixels: its output is a map of one cell. RankSeg's independent scheme (arXiv:2203.04187,
 Table 11) takes its ranking from such a run: ``techniques.rankseg.ranking_from``.
 
-The published code has attention among the classes in its decoder, which its paper found to be of no use; here there is
-none, as in RankSeg's 2x TranDec.
+Classes do not look at each other: the published code leaves that attention out unless it is asked for
+(``--keep_first_self_attn_dec``, ``--keep_other_self_attn_dec`` of SlongLiu/query2labels), and so does RankSeg's 2x
+TranDec. As there, a backbone of D channels has no projection. No publication states the numbers of weights: RankSeg's
+Table 3 has 343.21 M for Swin-L together with a Segmenter, without the decoder's width.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from pantile.models.base import ARCHITECTURES, PanopticModel
 
 @dataclass
 class Query2LabelConfig:
-    """Defaults: ResNet-101.
+    """Defaults: ResNet-101 as the authors' command on COCO has it (README of SlongLiu/query2labels).
 
     Attributes:
         architecture: tells the configs of different architectures apart.
@@ -103,7 +105,8 @@ class Query2Label(PanopticModel):
             in_channels=config.in_channels,
             drop_path=config.backbone_drop_path,
         )
-        self.projection = nn.Conv2d(self.backbone.channels["res5"], channels, 1)
+        same = self.backbone.channels["res5"] == channels
+        self.projection = nn.Identity() if same else nn.Conv2d(self.backbone.channels["res5"], channels, 1)
         sizes = (channels, config.num_heads, config.ffn_channels, config.dropout)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.encoder_layers))
         self.class_embed = nn.Parameter(torch.randn(num_classes, channels))

@@ -109,9 +109,19 @@ def compare_predictions(
         UserError: see ``score``.
     """
     totals = add_up(jobs, workers, progress, keep_images=True)
-    per_image = [total.images for total in totals]
-    taxonomy = jobs[0].taxonomy
-    scores = tuple(job.score_of(total) for job, total in zip(jobs, totals, strict=True))
+    scores = [job.score_of(total) for job, total in zip(jobs, totals, strict=True)]
+    return compare_scores(names, scores, [total.images for total in totals], jobs[0].taxonomy)
+
+
+def compare_scores(
+    names: Sequence[str], scores: Sequence[Score], per_image: Sequence[Sequence[ImageCounts]], taxonomy: Taxonomy
+) -> ScoreComparison:
+    """
+    Args:
+        names, scores: of the predictions.
+        per_image: of each prediction, the same images in one order.
+        taxonomy: the classes.
+    """
     sampled = sampled_qualities(per_image, taxonomy)
     measured = [_groups_and_classes(score) for score in scores]
     groups, deltas = {}, {}
@@ -129,7 +139,7 @@ def compare_predictions(
     changed = sorted((image for image in images if image.change > 0), key=lambda image: (-image.change, image.index))
     return ScoreComparison(
         names=tuple(names),
-        scores=scores,
+        scores=tuple(scores),
         groups={group: groups[group] for group in _GROUPS},
         deltas={group: deltas[group] for group in _GROUPS},
         class_deltas={name: deltas[index] for index, name in enumerate(taxonomy.names)},

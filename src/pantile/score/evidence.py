@@ -9,16 +9,19 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.boundary_quality import boundary_counts
 from pantile.metrics.class_confusion import class_pixels
 from pantile.metrics.map_pair import compare
-from pantile.metrics.pair_counts import CrowdRule, match_segments, rules_differ
+from pantile.metrics.pair_counts import CrowdRule, PairCounts, match_segments, rules_differ
 from pantile.metrics.quality import quality_of
+from pantile.metrics.segment_errors import SegmentErrors, errors_of
 from pantile.metrics.segment_tally import Outcomes, outcomes_of
 from pantile.metrics.thing_confusion import ThingConfusion, thing_confusion
 from pantile.metrics.thing_pixels import ThingPixels, thing_pixels
 
 #: What is counted: segments alone ("pq"), and beside them PQ by segment size, by boundaries, what is said of things,
-#: and the classes of pixels.
-Part = Literal["pq", "sizes", "boundary", "things", "miou"]
-PARTS: tuple[Part, ...] = get_args(Part)
+#: the classes of pixels, and mistakes by kind.
+Part = Literal["pq", "sizes", "boundary", "things", "miou", "errors"]
+ALL_PARTS: tuple[Part, ...] = get_args(Part)
+#: unless more is asked for
+PARTS: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part != "errors")
 
 
 class Evidence(NamedTuple):
@@ -32,6 +35,8 @@ class Evidence(NamedTuple):
         things: pixels of things.
         confusion: predicted things over several objects.
         classes: pixels by (true, predicted) class index.
+        counts: the segments by their outcome, where ``errors`` are told.
+        errors: mistakes by kind.
     """
 
     segments: Outcomes
@@ -41,6 +46,8 @@ class Evidence(NamedTuple):
     things: ThingPixels | None = None
     confusion: ThingConfusion | None = None
     classes: Counter[tuple[int, int]] | None = None
+    counts: PairCounts | None = None
+    errors: SegmentErrors | None = None
 
 
 def evidence_of(
@@ -68,4 +75,6 @@ def evidence_of(
         things=thing_pixels(pair, counts, taxonomy) if "things" in parts else None,
         confusion=thing_confusion(pair, taxonomy) if "things" in parts else None,
         classes=class_pixels(pair) if "miou" in parts else None,
+        counts=counts if "errors" in parts else None,
+        errors=errors_of(pair, counts) if "errors" in parts else None,
     )

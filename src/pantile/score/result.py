@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.metrics.class_confusion import Swallowed, class_iou, swallowed_classes
+from pantile.metrics.error_tally import ErrorTally, PanopticErrorsResult
 from pantile.metrics.quality import PanopticQualityResult
 from pantile.metrics.segment_tally import SegmentTally, counts_by_class, tally_by_size
 from pantile.metrics.thing_confusion import ThingConfusion
@@ -47,6 +48,7 @@ class Score:
         confusion: predicted things that cover several objects.
         iou: intersection over union of each class.
         swallowed: pairs of classes by confused pixels, most first.
+        errors: mistakes by kind, with the PQ that each kind costs.
         worst: (PQ of the image alone, file), worst first.
         images: in the ground truth, and so in every number.
         missing: of those, the ones without a prediction; they count as predicted all void.
@@ -67,6 +69,7 @@ class Score:
     missing: int
     unknown: int
     per_class: bool = False
+    errors: PanopticErrorsResult | None = None
 
     @property
     def miou(self) -> float:
@@ -90,6 +93,8 @@ class Score:
         if self.iou is not None and self.swallowed is not None:
             content["semantic"] = {"miou": self.miou, "per_class": self.iou}
             content["class_confusion"] = [row._asdict() for row in self.swallowed[:_PAIRS_IN_FILE]]
+        if self.errors is not None:
+            content |= self.errors.to_dict()
         content["worst_images"] = [{"file_name": name, "pq": pq} for pq, name in self.worst[:_WORST_IN_FILE]]
         content["images"] = {"scored": self.images, "without_prediction": self.missing, "unknown": self.unknown}
         return without_nan(content)
@@ -118,6 +123,7 @@ class Totals:
         self._things = ThingPixels()
         self._confusion = ThingConfusion()
         self._classes: Counter[tuple[int, int]] = Counter()
+        self._errors = ErrorTally(taxonomy)
         self._qualities: list[tuple[float, str]] = []
         self.images: list[ImageCounts] = []
         self.rules_differ = 0
@@ -133,6 +139,8 @@ class Totals:
             self._confusion = self._confusion.plus(evidence.confusion)
         if evidence.classes is not None:
             self._classes.update(evidence.classes)
+        if evidence.counts is not None and evidence.errors is not None:
+            self._errors.add(evidence.counts, evidence.errors)
         self._qualities.append((evidence.quality, name))
         if self._keep_images:
             self.images.append(ImageCounts(name, evidence.quality, counts_by_class(evidence.segments)))
@@ -147,6 +155,7 @@ class Totals:
         self._things = self._things.plus(other._things)
         self._confusion = self._confusion.plus(other._confusion)
         self._classes.update(other._classes)
+        self._errors.join(other._errors)
         self._qualities += other._qualities
         self.images += other.images
         self.rules_differ += other.rules_differ
@@ -166,4 +175,5 @@ class Totals:
             missing=missing,
             unknown=unknown,
             per_class=per_class,
+            errors=self._errors.result() if "errors" in counted else None,
         )

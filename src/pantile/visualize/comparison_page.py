@@ -43,6 +43,7 @@ class ComparedImage:
         predictions: (H, W, 3) uint8 of each prediction.
         errors: (H, W, 3) uint8 of each prediction.
         qualities: PQ of this image alone by each prediction, None where no class occurs.
+        photo: (H, W, 3) uint8, None where there is none.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ComparedImage:
     predictions: Sequence[np.ndarray]
     errors: Sequence[np.ndarray]
     qualities: Sequence[float | None]
+    photo: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class ComparisonPage:
         images: those that changed most.
         taxonomy: names and colours of the classes.
         shown: indices of the classes that the pictures show.
+        facts: what is to be known of the predictions, a text for each.
+        curves: title and PNG or SVG file of each figure.
+        settings: names of settings that differ, with the value of each prediction.
+        errors: kinds of mistakes, with the PQ that each prediction loses to them; fractions of 1, or None.
     """
 
     title: str
@@ -76,6 +82,10 @@ class ComparisonPage:
     images: Sequence[ComparedImage]
     taxonomy: Taxonomy
     shown: Sequence[int] = ()
+    facts: Sequence[tuple[str, Sequence[str]]] = ()
+    curves: Sequence[tuple[str, bytes]] = ()
+    settings: Sequence[tuple[str, Sequence[str]]] = ()
+    errors: Sequence[tuple[str, Sequence[float | None]]] = ()
 
     @property
     def reach(self) -> float:
@@ -90,15 +100,21 @@ def compared_image(
     predictions: Sequence[PanopticMap],
     taxonomy: Taxonomy,
     qualities: Sequence[float | None],
+    photo: np.ndarray | None = None,
 ) -> ComparedImage:
-    """Draws the labels of one image and what each prediction got wrong."""
-    paper = np.full((*truth.size, 3), _PAPER, np.uint8)
+    """Draws the labels of one image and what each prediction got wrong.
+
+    Args:
+        photo: (H, W, 3) uint8, below the labels; None where there is none.
+    """
+    below, alpha = (np.full((*truth.size, 3), _PAPER, np.uint8), 0.85) if photo is None else (photo, 0.55)
     return ComparedImage(
         name,
-        overlay(paper, truth, taxonomy, alpha=0.85),
-        [overlay(paper, prediction, taxonomy, alpha=0.85) for prediction in predictions],
-        [error_map(prediction, truth) for prediction in predictions],
+        overlay(below, truth, taxonomy, alpha=alpha),
+        [overlay(below, prediction, taxonomy, alpha=alpha) for prediction in predictions],
+        [error_map(prediction, truth, photo) for prediction in predictions],
         qualities,
+        photo,
     )
 
 

@@ -84,6 +84,16 @@ def curve_figures(
     return {name: content for name, content in drawn.items() if content is not None}
 
 
+def columns_over_steps(metrics: Mapping[str, np.ndarray], columns: Mapping[str, str]) -> Series:
+    """What is known of some columns, at the number of steps that were made; long ones are averaged in groups.
+
+    Args:
+        metrics: what ``read_metrics`` gives.
+        columns: label -> column; one without a finite value is left out.
+    """
+    return _series({**metrics, "step": metrics["step"] + 1}, columns)
+
+
 def ratio_histogram(ratios: Mapping[str, np.ndarray], form: Literal["svg", "png"] = "svg") -> bytes | None:
     """How often the false-positive mask loss is how many times the false-negative one (ReMaX, Figures 1 and 7).
 

@@ -66,8 +66,8 @@ class ReportData:
         parameters: count of trainable parameters.
         results: ``{"panoptic": {"all": {"pq", "sq", "rq", "n"}, "things": {...}, "stuff": {...},
             "per_class": {name: {"pq", "sq", "rq", "tp", "fp", "fn"}}}}``; qualities 0..1, any value may be None. The
-            groups "thing_pixels", "thing_confusion", "instance" and "semantic" of ``pantile eval`` are shown where they
-            are there.
+            groups "panoptic_errors", "thing_pixels", "thing_confusion", "instance" and "semantic" of ``pantile eval``
+            are shown where they are there.
         per_class: the model classifies pixels and tells no things apart, so that its mean IoU comes first.
         taxonomy: colours and thing/stuff of the classes.
         metrics: columns of the metrics CSV, from ``read_metrics``.

@@ -313,7 +313,7 @@ def test_one_fault_is_one_finding(tmp_path: Path, name: str) -> None:
 
 def test_every_kind_is_planted() -> None:
     elsewhere = {"class-only-crowd", "mostly-crowd", "files-missing", "no-images", "image-unsaid"}
-    elsewhere |= {"several-crowds", "no-things"}
+    elsewhere |= {"several-crowds", "no-things", "class-changes", "frame-size", "frames-unlabelled"}
     assert {kind for _, kind, *_ in FAULTS.values()} | elsewhere == KINDS.keys()
 
 

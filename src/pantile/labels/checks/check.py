@@ -12,19 +12,21 @@ from rich.progress import track
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.contracts.workers import map_in_workers
-from pantile.data.coco_panoptic import available_splits, find_split, is_coco_panoptic
+from pantile.data.coco_panoptic_files import available_splits, find_split, is_coco_panoptic, jsons_at
 from pantile.data.crowd import CrowdCounts
-from pantile.data.dataset import open_dataset
+from pantile.data.dataset import PanopticDataset, open_dataset
 from pantile.data.described_images import images_beside
 from pantile.data.description import is_described
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.layouts import LAYOUTS, layout_of
 from pantile.data.mapillary import is_mapillary
+from pantile.data.videos import has_videos
 from pantile.labels.checks.cache import Cache
 from pantile.labels.checks.classes import compare_classes
 from pantile.labels.checks.findings import KINDS, Finding
 from pantile.labels.checks.pixels import CocoImage, ImageResult, OpenedImage
 from pantile.labels.checks.table import SplitTable, read_split
+from pantile.labels.checks.videos import check_videos
 from pantile.labels.reading.missing import noting_missing
 from pantile.labels.report import CROWD_REMEDY
 
@@ -57,6 +59,7 @@ class CheckResult:
         tables: of each split of a COCO-panoptic folder; empty for other layouts.
         images: split to the results of its images, in order.
         others: findings that belong to no image that could be looked at.
+        videos: split to its data set, where that has videos.
     """
 
     root: Path
@@ -64,6 +67,7 @@ class CheckResult:
     tables: list[SplitTable] = field(default_factory=list)
     images: dict[str, list[ImageResult]] = field(default_factory=dict)
     others: list[Finding] = field(default_factory=list)
+    videos: dict[str, PanopticDataset] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[Finding]:
@@ -124,6 +128,8 @@ def check(root: str | Path, options: CheckOptions | None = None) -> CheckResult:
         _look(jobs, options, result)
     except RecursionError:
         raise UserError(f"{root}: its JSON nests deeper than can be read: write it anew.") from None
+    for split, dataset in result.videos.items():
+        result.others.extend(check_videos(dataset, split, result.images[split]))
     _compare_contents(result)
     _count_crowd(result)
     _look_for_things(result)
@@ -142,10 +148,11 @@ def _coco_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[J
         result.others.extend(table.findings)
         if not table.data["images"]:
             result.others.append(Finding("no-images", split, None, "'images' is empty: nothing to train on"))
-    files = {table.name: f"annotations/panoptic_{table.name}.json" for table in result.tables}
+    jsons = jsons_at(root)
+    files = {table.name: jsons[table.name].relative_to(root).as_posix() for table in result.tables}
     result.others.extend(compare_classes({table.name: table.taxonomy for table in result.tables}, files))
-    for path in [] if options.splits else sorted((root / "annotations").glob("panoptic_*.json")):
-        if (split := path.stem.removeprefix("panoptic_")) not in names:
+    for split, path in () if options.splits else sorted(jsons.items()):
+        if split not in names:
             text = "no folder of PNGs belongs to this JSON"
             result.others.append(Finding("split-skipped", path.relative_to(root).as_posix(), split, text))
     images = images_beside(root)
@@ -168,6 +175,8 @@ def _other_jobs(root: Path, options: CheckOptions, result: CheckResult) -> list[
             continue
         result.others.extend(Finding("files-missing", split, None, str(left_out)) for left_out in missing)
         result.taxonomies[split] = dataset.taxonomy
+        if has_videos(dataset):
+            result.videos[split] = dataset
         if isinstance(dataset, LabelledPhotos):
             dataset.told_unsure = True  # findings say it
         jobs.extend(OpenedImage(dataset, split, index) for index in range(len(dataset)))

@@ -81,6 +81,10 @@ KINDS = {
     "class-only-crowd": _CROWD,
     "mostly-crowd": _CROWD,
     "no-things": _KEPT,
+    # frames of a video together
+    "class-changes": Kind("error", "-", mended=False),
+    "frame-size": Kind("error", "-", mended=False),
+    "frames-unlabelled": Kind("note", "-"),
     # what a person may want to look at
     "empty-image": _KEPT,
     "tiny-segment": _KEPT,

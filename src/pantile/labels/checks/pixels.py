@@ -19,6 +19,7 @@ from pantile.data.label_rows import runs
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
 from pantile.data.reading import Unsaid
+from pantile.data.videos import has_videos
 from pantile.labels.checks.findings import MUCH_VOID, TINY_PIXELS, Finding
 from pantile.labels.checks.table import Pair, listed_ids, short, usable_rows
 from pantile.labels.photos.content_hash import content_hash
@@ -35,6 +36,8 @@ class ImageResult:
         content: hash of the decoded pixels, None where they do not decode.
         segments, pixels, void_pixels: of the map; 0 where it does not decode.
         regions: [category id, crowd or not, segments, pixels] of the map's classes.
+        size: (height, width) of the map of a video's frame; None elsewhere.
+        tracks: (segment id, category id, crowd or not) of a video's frame; empty elsewhere.
     """
 
     file: str
@@ -44,6 +47,8 @@ class ImageResult:
     pixels: int = 0
     void_pixels: int = 0
     regions: list[list[int]] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    tracks: list[tuple[int, int, bool]] = field(default_factory=list)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -240,6 +245,9 @@ class OpenedImage:
         crowd = {segment.id for segment in panoptic.segments if segment.is_crowd}
         things = {segment.id for segment in panoptic.segments if classes[segment.class_index].is_thing}
         look(measured, categories, crowd, things, file, result)
+        if has_videos(self.dataset):
+            result.size = panoptic.size
+            result.tracks = [(own, categories[own], own in crowd) for own in categories]
         return result
 
 

@@ -4,8 +4,9 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pantile.contracts.json_fields import Fields, is_identifier, is_whole, read_
 from pantile.contracts.segments_info import row_fault
 from pantile.contracts.shortening import short as shorten
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.coco_panoptic_files import files_of_split
 from pantile.labels.checks.findings import Finding
 
 SHOWN = 60  # characters of a value
@@ -58,18 +60,19 @@ class SplitTable:
 def read_split(root: Path, split: str) -> SplitTable:
     """
     Args:
-        root: the folder that holds ``annotations``.
+        root: the folder that holds ``annotations``, or the JSONs themselves.
         split: its name on disk.
 
     Raises:
         UserError: the JSON is damaged, lacks one of its lists, or its categories are wrong: nothing can be checked.
     """
-    json_path = root / "annotations" / f"panoptic_{split}.json"
+    files = files_of_split(root, split)
+    json_path = files.json_path
     top = Fields.of(read_json(json_path), str(json_path))
     images, annotations = top.items("images"), top.items("annotations")
     taxonomy = Taxonomy.from_coco(top.items("categories"), str(json_path))
     things = {info.id: info.is_thing for info in taxonomy.classes}
-    reader = _Reader(root, json_path, _image_folder(root, split), _png_folder(root, split))
+    reader = _Reader(root, json_path, files.image_folder(partial(_names, images)), files.png_folder)
     pairs = reader.pairs(reader.images(images), reader.annotations(annotations))
     reader.tell_unlisted(reader.image_folder, images)
     reader.tell_unlisted(reader.png_folder, annotations)
@@ -233,12 +236,5 @@ class _Reader:
         self.findings.append(Finding(kind, self._json, own, text))
 
 
-def _image_folder(root: Path, split: str) -> Path:
-    nested = root / "images" / split
-    return nested if nested.is_dir() and not (root / split).is_dir() else root / split
-
-
-def _png_folder(root: Path, split: str) -> Path:
-    beside = root / f"panoptic_{split}"
-    usual = root / "annotations" / f"panoptic_{split}"
-    return beside if beside.is_dir() and not usual.is_dir() else usual
+def _names(entries: list) -> Iterator[str]:
+    return (e["file_name"] for e in entries if isinstance(e, dict) and is_inside(e.get("file_name")))

@@ -27,13 +27,16 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.class_values import ClassValues
 from pantile.data.classes.ade20k import TAXONOMY as CHALLENGE
 from pantile.data.classes.ade20k_full import TAXONOMY as CLASSES_847
+from pantile.data.files_below import files_in
 from pantile.data.label_files import RGB_8, read_label
+from pantile.labels.reading.beside import told_of
 from pantile.labels.reading.class_list import classes_of, read_classes
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers
-from pantile.labels.reading.image_folders import Pairs, choose_splits
+from pantile.labels.reading.image_folders import choose_splits
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.missing import present
+from pantile.labels.reading.pairs import Pairs
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 
@@ -71,6 +74,9 @@ def open_ade20k_full(src: Path, options: ReadOptions) -> LabelSource:
     if parts := sum(map(bool, masks)):
         text = f"{parts} images have masks of parts, which a panoptic map cannot hold: left out."
         notes = (*notes, LeftOut("files", sum(map(len, masks)), text))
+    if not options.splits:
+        named = {path.with_name(f"{_key(path)}.jpg") for paths in found.values() for path in paths}
+        notes = (*notes, *told_of(set(files_in(src, (".jpg",))) - named, f"have no *{SUFFIX}"))
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy), options.orientation)
 
 

@@ -20,17 +20,19 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, is_whole, path_inside
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.files_below import images_by_stem
 from pantile.data.image_files import stored_size
 from pantile.data.label_files import GREY_8, GREY_16, PALETTE, read_label
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
+from pantile.labels.reading.beside import top_of, unlabelled
 from pantile.labels.reading.class_list import classes_of, read_classes
 from pantile.labels.reading.coco_categories import MAX_WRITTEN, settle_categories
 from pantile.labels.reading.coco_files import OTHER, CocoFile, all_categories, find_jsons, jsons_in, read_files
 from pantile.labels.reading.coco_masks import mask_of
-from pantile.labels.reading.image_folders import check_size, choose_splits, images_by_stem, unlabelled
-from pantile.labels.reading.looking import json_has
+from pantile.labels.reading.image_folders import check_size, choose_splits
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.outlines import outline_of
 from pantile.labels.registry import LabelReader, register_reader
@@ -78,7 +80,7 @@ def open_coco_instances(src: Path, options: ReadOptions) -> LabelSource:
         folders = {folder for _, folder, _ in opened}
         if any(path.absolute().is_relative_to(folder) for path in found.values() for folder in folders):
             folders = {path.parent for path in labelled}  # no other pictures, such as those of annotations
-        notes = (*notes, *unlabelled(folders, labelled, "are in no JSON"))
+        notes = (*notes, *unlabelled(folders, labelled, "are in no JSON", top_of(src, options.images)))
     return LabelSource(classes.taxonomy, splits, notes)
 
 

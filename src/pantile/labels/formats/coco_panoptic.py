@@ -1,29 +1,63 @@
 """COCO-panoptic as source and target; ``data.CocoPanoptic`` reads and checks."""
 
 import json
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, ids_to_rgb
-from pantile.data.coco_panoptic import CocoPanoptic, available_splits, find_split
+from pantile.data.coco_panoptic import CocoPanoptic
+from pantile.data.coco_panoptic_files import PREFIX, available_splits, find_split
 from pantile.data.segment_rows import segments_info
 from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.datasets import dataset_source
+from pantile.labels.reading.beside import top_of, unlabelled, unused_labels
 from pantile.labels.reading.label_pngs import save_png
 from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
-from pantile.labels.source import LabelSource, ReadOptions
+from pantile.labels.source import LabelSource, LeftOut, ReadOptions
 
 
-@register_reader("coco-panoptic", options=())
+@register_reader("coco-panoptic", options=("images",))
 def open_coco_panoptic(src: Path, options: ReadOptions) -> LabelSource:
-    """
+    """A folder in one of the layouts of ``coco_panoptic_files``, or a JSON with its PNGs in the folder beside it.
+
     Raises:
         UserError: no such split, a JSON that is not COCO-panoptic, or missing files.
     """
-    splits = [find_split(src, split) for split in options.splits] or available_splits(src) or [find_split(src, "train")]
-    open_split = partial(CocoPanoptic, src, skip_missing=options.skip_missing)
-    return dataset_source(splits, open_split, src, options.orientation)
+    names = _splits(src, options.splits)
+    datasets: list[CocoPanoptic] = []
+
+    def open_split(name: str) -> CocoPanoptic:
+        datasets.append(CocoPanoptic(src, names[name], skip_missing=options.skip_missing, images=options.images))
+        return datasets[-1]
+
+    source = dataset_source(names, open_split, src, options.orientation)
+    beside = () if options.splits else _beside(datasets, top_of(src, options.images))
+    return replace(source, notes=(*source.notes, *beside))
+
+
+def _beside(datasets: Sequence[CocoPanoptic], top: Path | None) -> tuple[LeftOut, ...]:
+    """Photos and PNGs that are in no JSON."""
+    photos = [own.image_folder / name for own in datasets for name in own.listed_images]
+    pngs = [own.png_folder / name for own in datasets for name in own.listed_pngs]
+    folders, places = {own.png_folder for own in datasets}, {own.image_folder for own in datasets}
+    if any(folder.absolute().is_relative_to(place.absolute()) for folder in folders for place in places):
+        places = {path.parent for path in photos}  # no other pictures, such as those of labels
+    why = "are in no JSON"
+    return (*unlabelled(places, [*photos, *pngs], why, top), *unused_labels(folders, pngs, why))
+
+
+def _splits(src: Path, wanted: Sequence[str]) -> dict[str, str]:
+    """Name in the target to name at the source; one name given renames the split of a JSON."""
+    if src.is_file():
+        own = src.stem.removeprefix(PREFIX)
+        if len(wanted) > 1:
+            raise UserError(f"{src} is one JSON: give one name with --split.")
+        return dict.fromkeys(wanted or [own], own)
+    names = [find_split(src, split) for split in wanted] or available_splits(src) or [find_split(src, "train")]
+    return {name: name for name in names}
 
 
 @WRITERS.register("coco-panoptic")

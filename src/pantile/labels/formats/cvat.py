@@ -21,7 +21,8 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, path_inside
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
-from pantile.labels.reading.image_folders import choose_splits, unlabelled
+from pantile.labels.reading.beside import top_of, unlabelled
+from pantile.labels.reading.image_folders import choose_splits
 from pantile.labels.reading.looking import head
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon, mask_to_rle
@@ -78,7 +79,8 @@ def open_cvat(src: Path, options: ReadOptions) -> LabelSource:
         notes = (*notes, LeftOut("annotations", tracks, text))
     if not options.splits:
         labelled = [image.path for split in splits for image in split.images]
-        notes = (*notes, *unlabelled({own.parent for own in labelled}, labelled, f"are not in {path.name}"))
+        folders, top = {own.parent for own in labelled}, top_of(src, options.images)
+        notes = (*notes, *unlabelled(folders, labelled, f"are not in {path.name}", top))
     return LabelSource(taxonomy, splits, notes)
 
 

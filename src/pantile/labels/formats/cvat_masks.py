@@ -17,12 +17,15 @@ from pathlib import Path
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import path_inside, read_text
 from pantile.contracts.panoptic import PanopticMap
+from pantile.data.files_below import files_in
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
+from pantile.labels.reading.beside import told_of
 from pantile.labels.reading.colour_maps import ColourMaps, open_colour_maps
-from pantile.labels.reading.image_folders import Pairs, choose_splits, files_in
+from pantile.labels.reading.image_folders import choose_splits
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.missing import present
+from pantile.labels.reading.pairs import Pairs
 from pantile.labels.reading.palette_file import PALETTES
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, LeftOut, ReadOptions
@@ -57,6 +60,10 @@ def open_cvat_masks(src: Path, options: ReadOptions) -> LabelSource:
             notes = (*notes, LeftOut("images", bare, text))
         if labelled:
             pairs.append(_pairs(split, labelled, masks, photos, src, options))
+    if not options.splits:
+        named = {stem for stems in sets.values() for stem in stems}
+        beside = [path for stem, path in photos.items() if stem not in named]
+        notes = (*notes, *told_of(beside, "are named by no mask and no list"))
     if not pairs:
         raise UserError(f"{src / SETS} names no image with a mask in {src / CLASSES}: correct its lists.")
     with_instances = (src / INSTANCES).is_dir()

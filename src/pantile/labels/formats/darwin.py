@@ -13,15 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
-from pantile.labels.reading.looking import files_of, json_has
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.only_json import BESIDE
-from pantile.labels.reading.outlines import CENTRES, EDGES, pixels_on
+from pantile.labels.reading.outlines import EDGES
+from pantile.labels.reading.paths_with_holes import paths_with_holes
 from pantile.labels.reading.photo_index import PhotoIndex
 from pantile.labels.reading.rasterise import (
     NO_PIXEL,
@@ -29,7 +30,6 @@ from pantile.labels.reading.rasterise import (
     box_polygon,
     ellipse_polygon,
     mask_to_rle,
-    polygons_to_mask,
 )
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
 from pantile.labels.reading.tool_shapes import mask_shape, polygon_shape, tool_taxonomy
@@ -112,7 +112,7 @@ def _shapes(annotations: list[Fields], taxonomy: Taxonomy, outline: str, size: S
             if not paths:
                 yield Dropped(label, TOO_FEW_POINTS, where)
                 continue
-            yield mask_shape(_with_holes(paths, size, where, outline), label, taxonomy, where, NO_PIXEL)
+            yield mask_shape(paths_with_holes(paths, size, where, outline), label, taxonomy, where, NO_PIXEL)
         elif "ellipse" in own:
             yield _ellipse(own, label, size, taxonomy)
         elif "bounding_box" in own:
@@ -137,18 +137,6 @@ def _point(point: object, polygon: Fields) -> tuple[float, float]:
     if not isinstance(point, dict) or not (is_number(point.get("x")) and is_number(point.get("y"))):
         raise polygon.wrong("paths", "points with the numbers x and y")
     return float(point["x"]), float(point["y"])
-
-
-def _with_holes(paths: list[list[tuple[float, float]]], size: Size, where: str, outline: str) -> dict:
-    """What lies within an odd number of paths; what outlines pass through centres is no hole."""
-    whole = np.zeros(size, dtype=np.uint8)
-    for path in paths:
-        whole ^= coco_mask.decode(polygons_to_mask([path], size, where, outline))
-    if outline == CENTRES:
-        for column, row in (pixel for path in paths for pixel in pixels_on(path)):
-            if 0 <= column < size[1] and 0 <= row < size[0]:
-                whole[row, column] = 1
-    return mask_to_rle(whole)
 
 
 def _ellipse(own: Fields, label: str, size: Size, taxonomy: Taxonomy) -> Shape | Dropped:

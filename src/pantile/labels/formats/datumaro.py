@@ -17,11 +17,11 @@ from typing import Any
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.class_list import classes_of, named_classes, read_classes, without_background
 from pantile.labels.reading.coco_masks import mask_of
-from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.photo_index import PhotoIndex
 from pantile.labels.reading.rasterise import NO_PIXEL, box_polygon, ellipse_polygon
 from pantile.labels.reading.split_names import by_split

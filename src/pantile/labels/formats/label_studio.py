@@ -19,11 +19,11 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
 from pantile.labels.reading.label_studio_geometry import GEOMETRIES
-from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.only_json import only_json, own_jsons
 from pantile.labels.reading.photo_index import PhotoIndex, address_path
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle

@@ -23,11 +23,13 @@ from PIL import Image
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, path_inside, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.decoding import decoding
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
-from pantile.labels.reading.image_folders import image_ids, unlabelled
-from pantile.labels.reading.looking import files_of, json_has
+from pantile.labels.reading.beside import unlabelled
+from pantile.labels.reading.image_folders import image_ids
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.only_json import BESIDE
 from pantile.labels.reading.rasterise import NO_PIXEL, OUTSIDE, box_polygon, ellipse_polygon, mask_to_rle
@@ -49,7 +51,7 @@ MAX_SIDE = 2**20
 VOID_LABELS = ("__ignore__", "_background_")
 #: shape types that come as two points; a rectangle may also have its four corners, as X-AnyLabeling writes it
 OF_TWO_POINTS = ("rectangle", "circle", "mask")
-OF_CORNERS = ("polygon", "rotation")
+OF_CORNERS = ("polygon", "rotation", "oriented_rectangle")
 
 
 def _fits(src: Path) -> str | None:
@@ -79,7 +81,8 @@ def open_labelme(src: Path, options: ReadOptions) -> LabelSource:
         notes = (*notes, LeftOut("files", len(others), text))
     labelled = [image.path for split in splits for image in split.images]
     folders = {path.parent for path in labelled if options.scratch not in path.parents}
-    return LabelSource(taxonomy, tuple(splits), (*notes, *unlabelled(folders, labelled, "have no JSON")))
+    beside = unlabelled(folders, labelled, "have no JSON", None if options.splits else src)
+    return LabelSource(taxonomy, tuple(splits), (*notes, *beside))
 
 
 class _Files(NamedTuple):

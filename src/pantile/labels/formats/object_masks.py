@@ -21,9 +21,11 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.input_files import regular_file
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.decoding import decoding
+from pantile.data.files_below import files_in
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.labels.photos.label_frames import Evidence, Size
-from pantile.labels.reading.image_folders import choose_splits, files_in, unlabelled
+from pantile.labels.reading.beside import top_of, unlabelled
+from pantile.labels.reading.image_folders import choose_splits
 from pantile.labels.reading.looking import MANY, files_of
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.tool_images import ToolImage, from_shapes, only_split, tool_split
@@ -57,13 +59,16 @@ def open_object_masks(src: Path, options: ReadOptions) -> LabelSource:
     if None in classes and len(taxonomy) > 1 and ONE_CLASS not in taxonomy.names:
         raise UserError(f"{src} has masks in no folder of a class, and --classes names several: keep one of them.")
     found = choose_splits(of_split, options.splits if len(of_split) > 1 else (), src)
-    splits, photos = [], _Photos(src, options.images)
+    splits, labelled, photos = [], [], _Photos(src, options.images)
     for name, own in found.items():
         images = [_image(folder, photos.find(folder), options.images or src, taxonomy) for folder in own]
         split, more = tool_split(name, images, f"the masks in {src} are of", options)
         splits.append(split)
-        folders = {image.path.parent for image in images}
-        notes = (*notes, *more, *unlabelled(folders, [image.path for image in images], "have no masks"))
+        labelled += [image.path for image in images]
+        notes = (*notes, *more)
+    if len(found) == len(of_split):
+        folders, top = {path.parent for path in labelled}, top_of(src, options.images)
+        notes = (*notes, *unlabelled(folders, labelled, "have no masks", top))
     return LabelSource(taxonomy, tuple(splits), notes)
 
 

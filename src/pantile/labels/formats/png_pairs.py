@@ -23,9 +23,8 @@ from pantile.data.description import is_described
 from pantile.data.label_files import GREY_8, GREY_16, PALETTE, RGB_8, read_label
 from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.reading.image_folders import Pairs, find_pairs, has_pngs, label_folders
 from pantile.labels.reading.label_pngs import PngWriter, paired_source, save_png
-from pantile.labels.reading.missing import present
+from pantile.labels.reading.pairs import Pairs, find_pairs, has_pngs, instance_path, with_instances
 from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions
@@ -63,21 +62,8 @@ def open_png_pairs(src: Path, options: ReadOptions) -> LabelSource:
     """
     taxonomy, notes = _taxonomy(src, options)
     pairs = find_pairs(src, SEMANTIC_BASES, options.splits, options.images, options.skip_missing)
-    instances = label_folders(src, INSTANCE_BASES, [own.split for own in pairs])
-    pairs = [_with_instances(own, instances[own.split], options.skip_missing) for own in pairs]
+    pairs, instances = with_instances(pairs, src, INSTANCE_BASES, options.skip_missing, whole=not options.splits)
     return paired_source(taxonomy, pairs, notes, partial(_read, taxonomy, instances), options.orientation)
-
-
-def _with_instances(pairs: Pairs, folder: Path, skip: bool) -> Pairs:
-    """The pairs that have an instance PNG."""
-    paths = [_instance_path(folder, pairs, k) for k in range(len(pairs.stems))]
-    kept, remarks = present(paths, f"instance PNGs in {folder}", skip)
-    stems, labels, images = (tuple(own[k] for k in kept) for own in (pairs.stems, pairs.labels, pairs.images))
-    return Pairs(pairs.split, stems, labels, images, pairs.unlabelled, (*pairs.remarks, *remarks))
-
-
-def _instance_path(folder: Path, pairs: Pairs, index: int) -> Path:
-    return folder / f"{pairs.stems[index]}{pairs.labels[index].suffix}"
 
 
 @register_reader("semantic", fits=_fits_semantic)
@@ -104,7 +90,7 @@ def _read(taxonomy: Taxonomy, instances: dict[str, Path] | None, pairs: Pairs, i
     )
     numbers = np.zeros_like(classes)
     if instances is not None:
-        numbers = _read_numbers(_instance_path(instances[pairs.split], pairs, index))
+        numbers = _read_numbers(instance_path(instances[pairs.split], pairs, index))
     return map_from_numbers(classes, numbers, taxonomy, PAIRS if instances else SEMANTIC, void, path)
 
 

@@ -19,13 +19,13 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.panoptic import MAX_ID, rgb_to_ids
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_files import GREY_8, GREY_16, RGB_8, read_label
 from pantile.labels.photos.label_frames import Evidence, Framed, Size
 from pantile.labels.reading.class_list import MAX_CATEGORY, classes_of, read_classes
 from pantile.labels.reading.image_folders import check_size
-from pantile.labels.reading.looking import json_has
 from pantile.labels.reading.numbered_maps import map_from_table
 from pantile.labels.reading.only_json import only_json, own_jsons
 from pantile.labels.reading.photo_index import PhotoIndex, address_path
@@ -68,11 +68,14 @@ def open_segments_ai(src: Path, options: ReadOptions) -> LabelSource:
     bitmaps = PhotoIndex(path.parent)
     images = [make(own, label, labelset, names, taxonomy, photos, bitmaps) for own, label in labelled]
     split, more = tool_split(only_split(options), images, f"{path} names", options)
-    bare = len(samples) - len(labelled)
+    with_label = {id(own) for own, _ in labelled}
+    bare = [own for own in samples if id(own) not in with_label]
     if bare:
-        text = f"{bare} samples have no label in the labelset {labelset!r} and were left out."
-        more = (*more, LeftOut("images", bare, text))
-    return LabelSource(taxonomy, (split,), (*notes, *more))
+        text = f"{len(bare)} samples have no label in the labelset {labelset!r} and were left out."
+        more = (*more, LeftOut("images", len(bare), text))
+    known = [*(image.path for image in images), *(_photo(own, photos) for own in bare)]
+    known += [_bitmap(own, label, labelset, bitmaps) for own, label in labelled] if kind in BITMAPS else []
+    return LabelSource(taxonomy, (split,), (*notes, *more, *photos.unlabelled(known, mark="_label_")))
 
 
 def _data_set(path: Path) -> Fields:
@@ -140,10 +143,7 @@ def _bitmap_image(
     photos: PhotoIndex,
     bitmaps: PhotoIndex,
 ) -> ToolImage:
-    photo = _photo(sample, photos)
-    bitmap = Fields.of(label.get("segmentation_bitmap", "an object"), f"{label.where}, segmentation_bitmap")
-    downloaded = bitmaps.find(f"{Path(sample.text('name')).stem}_label_{labelset}.png", sample.where)
-    path = downloaded if downloaded.exists() else bitmaps.find(bitmap.text("url"), f"{bitmap.where}, url")
+    photo, path = _photo(sample, photos), _bitmap(sample, label, labelset, bitmaps)
     rows = [(own.whole("id", 1, MAX_ID), _name(own, names)) for own in label.objects("annotations", "annotation")]
 
     def read(framed: Framed) -> ImageLabels:
@@ -154,6 +154,12 @@ def _bitmap_image(
 
     evidence = partial(_bitmap_evidence, path)
     return ToolImage(photo, photos.name_of(photo), sample.where, read, len(rows), evidence=evidence)
+
+
+def _bitmap(sample: Fields, label: Fields, labelset: str, bitmaps: PhotoIndex) -> Path:
+    bitmap = Fields.of(label.get("segmentation_bitmap", "an object"), f"{label.where}, segmentation_bitmap")
+    downloaded = bitmaps.find(f"{Path(sample.text('name')).stem}_label_{labelset}.png", sample.where)
+    return downloaded if downloaded.exists() else bitmaps.find(bitmap.text("url"), f"{bitmap.where}, url")
 
 
 def _numbers(path: Path) -> np.ndarray:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, read_json
+from pantile.contracts.json_marks import json_has
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.photos.label_frames import Evidence, Size
+from pantile.labels.reading.beside import top_of, unlabelled
 from pantile.labels.reading.class_list import classes_of, read_classes
-from pantile.labels.reading.looking import files_of, json_has
+from pantile.labels.reading.looking import files_of
 from pantile.labels.reading.rasterise import NO_PIXEL, mask_to_rle
 from pantile.labels.reading.split_names import by_split
 from pantile.labels.reading.supervisely_geometry import GEOMETRIES, has_fractions
@@ -54,12 +56,16 @@ def open_supervisely(src: Path, options: ReadOptions) -> LabelSource:
     if not files:
         raise UserError(f"{src} has no folder 'ann' with annotations: export the project in Supervisely's format.")
     fractions = any(has_fractions(_objects(own)) for own in files)
-    splits, more = [], (OF_TOOL,) if fractions else ()
+    splits, more, labelled = [], (OF_TOOL,) if fractions else (), []
     for name, own in by_split([(_data_set(path), path) for path in files], options.splits, str(src)).items():
         images = [_image(path, src, taxonomy, fractions, options.images) for path in own]
         split, told = tool_split(name, images, f"the annotations in {src} are of", options)
         splits.append(split)
+        labelled += [image.path for image in split.images]
         more = (*more, *told)
+    if not options.splits:
+        folders = {(options.images or own.parent.parent / "img") for own in files}
+        more = (*more, *unlabelled(folders, labelled, "have no annotations", top_of(src, options.images)))
     return LabelSource(taxonomy, tuple(splits), (*notes, *more))
 
 

@@ -19,9 +19,9 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes, without_background
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers
-from pantile.labels.reading.image_folders import Pairs, find_pairs
 from pantile.labels.reading.label_pngs import paired_source
 from pantile.labels.reading.looking import files_of, is_rgb_png
+from pantile.labels.reading.pairs import Pairs, find_pairs
 from pantile.labels.registry import register_reader
 from pantile.labels.source import LabelSource, ReadOptions
 

@@ -18,8 +18,8 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.label_files import RGB_8, read_label
 from pantile.labels.reading.class_list import classes_of, find_classes, listed_classes, read_classes, without_background
 from pantile.labels.reading.class_numbers import Numbering, map_from_numbers, numbers_from_map
-from pantile.labels.reading.image_folders import Pairs, find_pairs, has_pngs
 from pantile.labels.reading.label_pngs import PngWriter, paired_source, save_png
+from pantile.labels.reading.pairs import Pairs, find_pairs, has_pngs
 from pantile.labels.registry import WRITERS, register_reader
 from pantile.labels.report import Report
 from pantile.labels.source import LabelSource, ReadOptions

@@ -20,9 +20,11 @@ import yaml
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, is_number, read_text
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.files_below import files_in
 from pantile.labels.photos.label_frames import Evidence, LabelFrames
+from pantile.labels.reading.beside import top_of, unlabelled
 from pantile.labels.reading.class_list import classes_of
-from pantile.labels.reading.image_folders import choose_splits, files_in, image_ids, unlabelled
+from pantile.labels.reading.image_folders import choose_splits, image_ids
 from pantile.labels.reading.looking import head
 from pantile.labels.reading.missing import present
 from pantile.labels.reading.tool_shapes import polygon_shape, sort_out
@@ -71,7 +73,8 @@ def open_yolo(src: Path, options: ReadOptions) -> LabelSource:
         notes = (*notes, f"{without} images have no text file: they have no objects.")
     if not options.splits:
         labelled = [image.path for split in splits for image in split.images]
-        notes = (*notes, *unlabelled({path.parent for path in labelled}, labelled, f"are named by no split of {path}"))
+        folders, why = {path.parent for path in labelled}, f"are named by no split of {path}"
+        notes = (*notes, *unlabelled(folders, labelled, why, top_of(src, None)))
     orphans = _orphans(splits)
     if orphans:
         notes = (*notes, LeftOut("files", orphans, f"{orphans} text files have no image and were left out."))

@@ -11,7 +11,8 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.labels.collected_rows import CollectedRows
 from pantile.labels.photos.label_frames import frame_of_map
-from pantile.labels.reading.image_folders import Pairs, image_ids
+from pantile.labels.reading.image_folders import image_ids
+from pantile.labels.reading.pairs import Pairs
 from pantile.labels.source import ImageLabels, LabelSource, Note, SourceImage, SourceSplit
 
 

@@ -1,8 +1,6 @@
 """Looking at files to tell a format, without reading them whole or refusing what is none."""
 
-import mmap
 import os
-import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,17 +21,6 @@ def _walk(folder: Path, suffix: str) -> Iterator[Path]:
     for top, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(top, n) for n in sorted(names) if n.lower().endswith(suffix) and not n.startswith("."))
-
-
-def json_has(path: Path, *names: str) -> list[bool]:
-    """Whether each is the name of a field in a JSON file, which is neither parsed nor held; no for any other file."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return [False] * len(names)
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return [re.search(rb'"%s"\s*:' % re.escape(name.encode()), content) is not None for name in names]
-    except (OSError, ValueError):  # an empty file cannot be mapped
-        return [False] * len(names)
 
 
 def is_rgb_png(path: Path) -> bool:

@@ -60,9 +60,15 @@ class PhotoIndex:
                 return best[0]
         return self.root / parts[-1]
 
-    def unlabelled(self, labelled: Iterable[Path]) -> tuple[LeftOut, ...]:
-        """What to report of photos that are none of those with labels."""
-        beyond = {path for paths in self._by_name.values() for path in paths} - set(labelled)
+    def unlabelled(self, labelled: Iterable[Path], mark: str | None = None) -> tuple[LeftOut, ...]:
+        """What to report of photos that are none of those with labels.
+
+        Args:
+            labelled: these, and what is told of otherwise.
+            mark: what the names of pictures of labels have in them, which are no photos.
+        """
+        names = [name for name in self._by_name if mark is None or mark not in name]
+        beyond = {path for name in names for path in self._by_name[name]} - set(labelled)
         if not beyond:
             return ()
         text = f"{len(beyond)} images in {self.root} have no labels and were left out, first {min(beyond)}."

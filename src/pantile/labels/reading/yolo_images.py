@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_fields import Fields, path_inside, read_text
-from pantile.labels.reading.image_folders import files_in, images_by_stem
+from pantile.data.files_below import files_in, images_by_stem
 
 
 @dataclass(frozen=True)

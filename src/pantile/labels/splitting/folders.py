@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
-from pantile.data.coco_panoptic import available_splits, is_coco_panoptic
+from pantile.data.coco_panoptic_files import available_splits, is_coco_panoptic
 from pantile.data.dataset import open_dataset
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.layouts import LAYOUTS, layout_of

@@ -1,7 +1,5 @@
-"""JSON files of videos: what a file holds, told from its bytes, and the tables of frames."""
+"""JSON files of videos: where they lie, and the tables of frames."""
 
-import mmap
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,19 +8,6 @@ from pantile.contracts.segments_info import segment_rows
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.score.png_file import read_id_png
 from pantile.score.video.map_job import VideoMaps
-
-
-def json_has(path: Path, *patterns: bytes) -> list[bool]:
-    """Whether each pattern occurs in a JSON file, which is neither parsed nor held; no for whatever else, or where it
-    cannot be read: the reader will say so."""
-    absent = [False] * len(patterns)
-    if path.suffix != ".json" or not path.is_file():
-        return absent
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return [re.search(pattern, content) is not None for pattern in patterns]
-    except (OSError, ValueError):  # an empty file cannot be mapped
-        return absent
 
 
 def json_in(path: Path, name: str = "pred.json") -> Path:

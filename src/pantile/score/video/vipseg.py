@@ -13,10 +13,11 @@ from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_forms import FileName, Text, read_json_as
+from pantile.contracts.json_marks import json_matches
 from pantile.contracts.shortening import short
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.score.json_file import check_names, taxonomy_of
-from pantile.score.video.json_content import JsonMaps, first_folder, json_has, json_in, json_of_split
+from pantile.score.video.json_content import JsonMaps, first_folder, json_in, json_of_split
 from pantile.score.video.layouts import VideoOptions, register_video_layout
 from pantile.score.video.map_job import MapJob, map_job
 
@@ -51,7 +52,7 @@ _PREDICTIONS, _TRUTH = TypeAdapter(_Predictions), TypeAdapter(_Truth)
 def is_vipseg(path: Path) -> bool:
     if path.is_dir():
         return any(path.glob(_JSON))
-    return all(json_has(path, b'"videos"', b'"segments_info"'))
+    return all(json_matches(path, b'"videos"', b'"segments_info"'))
 
 
 @register_video_layout("vipseg", "VIPSeg", fits=is_vipseg)

@@ -15,10 +15,11 @@ from typing_extensions import TypedDict
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.json_forms import Flag, Text, Whole, read_json_as
+from pantile.contracts.json_marks import json_matches
 from pantile.contracts.run_lengths import decompressed
 from pantile.contracts.taxonomy import ClassInfo, Taxonomy, default_color
 from pantile.metrics.mask_tracks import MaskTrack
-from pantile.score.video.json_content import json_has, json_in
+from pantile.score.video.json_content import json_in
 from pantile.score.video.layouts import Coverage, VideoOptions, register_video_layout
 from pantile.score.video.measures import check_only
 
@@ -71,7 +72,7 @@ _TRUTH, _RESULTS = TypeAdapter(_Truth), TypeAdapter(list[_Result])
 
 
 def is_youtube_vis(path: Path) -> bool:
-    by_video, of_segments = json_has(path, b'"videos"', b'"segments_info"')
+    by_video, of_segments = json_matches(path, b'"videos"', b'"segments_info"')
     return by_video and not of_segments
 
 
