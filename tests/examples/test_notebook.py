@@ -15,8 +15,8 @@ def cells() -> list[dict]:
 def test_every_cell_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     sources = ["".join(cell["source"]) for cell in cells()]
-    assert sources[0].count('"training.steps": 300') == sources[1].count('"scenes:50,size=129"') == 1
-    sources[0] = sources[0].replace('"training.steps": 300', '"training.steps": 2')
+    assert sources[0].count('"training.steps": 1000') == sources[1].count('"scenes:50,size=129"') == 1
+    sources[0] = sources[0].replace('"training.steps": 1000', '"training.steps": 2')
     sources[1] = sources[1].replace("scenes:50", "scenes:2")
     namespace: dict = {}
     for source in sources:
