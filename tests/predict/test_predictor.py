@@ -11,7 +11,6 @@ from PIL import Image
 import pantile
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.data.files_below import images_by_stem
-from pantile.data.files_below import images_by_stem
 from pantile.data.image_files import read_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.engine.task import PanopticTask
