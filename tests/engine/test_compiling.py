@@ -31,7 +31,7 @@ class CountsAfterSteps(Callback):
 
 
 def test_a_compiled_run_is_the_same_run(tiny_scenes, tmp_path, compiled_graphs):
-    config = make_tiny_config("mask2former_nano")
+    config = make_tiny_config("segmenter_nano")
     config.training.steps, config.training.effective_batch = 2, 2
     config.evaluation_size = (97, 97)  # would be compiled anew
     plain = load_checkpoint(train(config, tiny_scenes, tiny_scenes, tmp_path / "plain") / LAST)
