@@ -16,7 +16,7 @@ def test_every_cell_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     sources = ["".join(cell["source"]) for cell in cells()]
     assert sources[0].count('"training.steps": 1000') == sources[1].count('"scenes:50,size=129"') == 1
-    sources[0] = sources[0].replace('"training.steps": 1000', '"training.steps": 2')
+    sources[0] = sources[0].replace('"training.steps": 1000', '"training.steps": 2, "training.validation_images": 2')
     sources[1] = sources[1].replace("scenes:50", "scenes:2")
     namespace: dict = {}
     for source in sources:
