@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pantile.cli.checkpoint_argument import add_weights_option
 from pantile.cli.output_arguments import output_folder
 
 
@@ -17,11 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=int, default=2, metavar="N", help="draw the first N validation images (default: 2)"
     )
-    parser.add_argument(
-        "--weights",
-        choices=["best", "last", "ema", "ema-last"],
-        help="of the run: of the best (default) or last validation, or of the average of its weights",
-    )
+    add_weights_option(parser, "of the run")
     parser.add_argument(
         "--precision", choices=["fp32", "fp16"], default="fp32", help="fp16 stores large tensors in half the bytes"
     )

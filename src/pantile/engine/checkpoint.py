@@ -89,37 +89,46 @@ def save_weights(
     taxonomy: Taxonomy,
     step: int | None,
     measured: tuple[str, float | None] | None = None,
-    halves: bool = False,
 ) -> None:
     """Writes a safetensors file with config and taxonomy in its header; atomic.
 
     Args:
+        state: as ``Checkpoint`` has it; halves are read as float32 again.
         measured: name and value of the metric at ``step``.
-        halves: store large float32 tensors as float16, in half the bytes; they are read as float32 again.
-
-    Raises:
-        UserError: a number beyond float16 with ``halves``; the file cannot be written.
     """
     metric, value = measured or (None, None)
     header = {"config": to_dict(config), "taxonomy": taxonomy.to_dict(), "step": step}
     header |= {"metric": metric, "value": value}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    if halves:
-        tensors = {name: _half(name, tensor) for name, tensor in tensors.items()}
     with telling(path, SafetensorError):
         content = save(tensors, metadata={"pantile": json.dumps(header)})
     with replacing(path) as temporary:  # safetensors' own files have mode 0600 and stay when killed
         temporary.write_bytes(content)
 
 
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state with large float32 tensors as float16, to be stored in half the bytes.
+
+    Small tensors stay: biases and statistics of norms cost little, and a variance may be tiny or huge.
+
+    Raises:
+        UserError: a number beyond float16.
+    """
+    return {name: _half(name, tensor) for name, tensor in state.items()}
+
+
 def _half(name: str, tensor: Tensor) -> Tensor:
-    """Small tensors stay: biases and statistics of norms cost little, and a variance may be tiny or huge."""
     if tensor.dtype != torch.float32 or tensor.numel() <= _SMALL:
         return tensor
     half = tensor.half()
     if not torch.equal(half.isfinite(), tensor.isfinite()):
         raise UserError(f"{name} has numbers above 65504, the largest of float16: keep these weights as float32.")
     return half
+
+
+def whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state with halves as float32: they are a way of storing, not of computing."""
+    return {name: t.float() if t.dtype == torch.float16 else t for name, t in state.items()}
 
 
 def load_checkpoint(path: str | Path, weights: Choice | None = None) -> Checkpoint:
@@ -179,17 +188,12 @@ def _read_safetensors(path: Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("pantile", "null"))
-            state = {name: _whole(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            state = whole({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: cannot be read as safetensors ({error}); copy the file again.") from None
     if header is None:
         raise UserError(f"{path}: has no pantile header; use `pantile convert` for weights of other projects.")
     return header, state
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    """Halves are a way of storing, not of computing."""
-    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _read_lightning(path: Path) -> tuple[dict, dict[str, Tensor]]:

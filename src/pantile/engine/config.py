@@ -120,8 +120,7 @@ class TrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on GPUs; fp32 on CPUs, many of which emulate bf16
     # compute the activations of each block again in the backward pass: less memory, about a third more time
     gradient_checkpointing: bool = False
-    # torch.compile for the network of a training step: the first step takes minutes, later ones may take less, on GPUs
-    # above all; docs/runs.md has figures
+    # torch.compile for the network of a training step: the first step takes minutes, later ones may take less
     compile: bool = False
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq

@@ -2,22 +2,31 @@
 
 import json
 import math
-import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pantile import __version__
 from pantile.contracts.atomic import replacing
 from pantile.contracts.errors import UserError
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.data import PanopticDataset, with_classes
-from pantile.engine.checkpoint import WEIGHTS, Checkpoint, Choice, load_checkpoint, metric_title, save_weights
-from pantile.engine.config import save_yaml
+from pantile.engine.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    Choice,
+    halved,
+    load_checkpoint,
+    metric_title,
+    save_weights,
+    whole,
+)
+from pantile.engine.config import from_dict, save_yaml, to_dict
 from pantile.engine.evaluate import evaluate
 from pantile.engine.run_record import RunRecord, load_record
 from pantile.predict.predictor import predictor_of
 
-_FOLDERS = re.compile(r"(?<![\w.~-])/(?:[^\s/'\"]+/)+")  # of absolute paths in a command
 CARD, CONFIG, NUMBERS, PICTURES = "README.md", "config.yaml", "evaluation.json", "pictures"
 
 
@@ -42,7 +51,7 @@ class PublishOptions:
 def publish(run: Path, folder: Path, options: PublishOptions) -> Path:
     """Writes ``weights.safetensors``, ``config.yaml``, ``README.md``, pictures and numbers.
 
-    What is told of files of this machine is their names: its folders are nobody else's business.
+    Of absolute paths only names are told: the folders of a machine are nobody else's business.
 
     Args:
         run: a folder that ``pantile train`` wrote.
@@ -60,20 +69,13 @@ def publish(run: Path, folder: Path, options: PublishOptions) -> Path:
         raise UserError(f"{run} holds no {WEIGHTS}: publish the folder of a run that was validated.")
     checkpoint, record = _without_folders(load_checkpoint(run, options.weights)), load_record(run)
     dataset = _validation_set(checkpoint, record) if options.pictures or options.evaluation else None
-    folder.mkdir(parents=True, exist_ok=True)
-    measured = None if checkpoint.metric is None else (checkpoint.metric, checkpoint.value)
-    save_weights(
-        folder / WEIGHTS,
-        checkpoint.state,
-        checkpoint.config,
-        checkpoint.taxonomy,
-        checkpoint.step,
-        measured,
-        halves=options.halves,
-    )
-    checkpoint = replace(checkpoint, state=load_checkpoint(folder).state)  # numbers and pictures are those of the file
+    stored = halved(checkpoint.state) if options.halves else checkpoint.state
+    checkpoint = replace(checkpoint, state=whole(stored))  # numbers and pictures are those of what is written
     numbers = evaluate(checkpoint, dataset).to_dict() if options.evaluation else None
     drawn = _draw(checkpoint, dataset, options.pictures, folder) if options.pictures else []
+    folder.mkdir(parents=True, exist_ok=True)
+    measured = None if checkpoint.metric is None else (checkpoint.metric, checkpoint.value)
+    save_weights(folder / WEIGHTS, stored, checkpoint.config, checkpoint.taxonomy, checkpoint.step, measured)
     save_yaml(checkpoint.config, folder / CONFIG)
     if numbers is not None:
         with replacing(folder / NUMBERS) as temporary:
@@ -117,7 +119,7 @@ def model_card(
         "## Data and training",
         "",
         f"- Data: `{data}`, trained on the split `{record.train_split}`, validated on `{record.val_split}`.",
-        f"- Command: `{_FOLDERS.sub('', record.command)}`",
+        f"- Command: `{_command(record.command)}`",
         f"- Started {record.started} on {record.hardware}; {record.versions}.",
         f"- {checkpoint.describe().rpartition(': ')[0]}.",
         f"- The resolved configuration is in [{CONFIG}]({CONFIG}). This card was written by pantile {__version__}.",
@@ -162,14 +164,24 @@ def _numbers(checkpoint: Checkpoint, record: RunRecord, numbers: dict | None) ->
 
 
 def _without_folders(checkpoint: Checkpoint) -> Checkpoint:
-    """The weights hold the backbone's: the file that it started from is told by its name alone."""
-    model = checkpoint.config.model
-    start = getattr(model, "backbone_weights", None)
-    if start is None:
-        return checkpoint
-    return replace(
-        checkpoint, config=replace(checkpoint.config, model=replace(model, backbone_weights=Path(start).name))
-    )
+    """Files that the run started from, such as the backbone's weights, are not read again: their names tell enough."""
+    config = from_dict(_named(to_dict(checkpoint.config)), source=str(checkpoint.path))
+    return replace(checkpoint, config=config)
+
+
+def _named(value: Any) -> Any:
+    """Plain containers, with every absolute path as its name."""
+    if isinstance(value, dict):
+        return {name: _named(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _command(text: str) -> str:
+    """The same command, with the names of absolute paths, also of those in ``field=PATH``."""
+    words = (word.rpartition("=") for word in shlex.split(text))
+    return shlex.join(f"{field}{equals}{_named(value)}" for field, equals, value in words)
 
 
 def _names(taxonomy: Taxonomy, indices: tuple[int, ...]) -> str:
