@@ -190,8 +190,8 @@ class SWideRNet(Backbone):
         if self.config.layout == "deeplab2":
             x = last(x)
             return x, x
-        hidden = last.first(x)
-        return (x if body else hidden), last.finish(x, hidden)
+        hidden, out = last(x, with_hidden=True)
+        return (x if body else hidden), out
 
     def load_weights(self, weights_file: str | Path) -> None:
         """Loads a state dict of this network or of a ``SWideRNetClassifier`` (whose last layer is left out).
@@ -260,13 +260,12 @@ class ResidualBlock(nn.Module):
         if in_channels != out_channels:
             self.projection = _conv_norm(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.finish(x, self.first(x))
-
-    def finish(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """From the block's input and the output of ``first``."""
+    def forward(self, x: Tensor, with_hidden: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """The block's output; ``with_hidden`` puts the output of ``first`` before it."""
+        hidden = self.first(x)
         shortcut = x[:, :, :: self.stride, :: self.stride] if self.projection is None else self.projection(x)
-        return F.relu(shortcut + self.drop_path(self.squeeze_excite(self.rest(hidden))))
+        out = F.relu(shortcut + self.drop_path(self.squeeze_excite(self.rest(hidden))))
+        return (hidden, out) if with_hidden else out
 
 
 def blocks_of(config: SWideRNetConfig) -> tuple[int, int, int, int]:

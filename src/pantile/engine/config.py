@@ -122,6 +122,9 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
     # torch.compile for the network of a training step: the first step takes minutes, later ones may take less
     compile: bool = False
+    # of parameters, gradients and optimizer state over the processes: none (each holds all of them) or full (each holds
+    # its part, fully sharded data parallelism); one process holds all
+    shard: Literal["none", "full"] = "none"
     validate_every: Amount = 0.05  # fraction of the run between validations; there is always one at the end
     # of the validations, by which the best weights are chosen; the later of equal ones. auto: what the merge names, pq
     # but for pixel classifiers, where it is miou, and image classifiers, class_ap; others: engine/measures.py

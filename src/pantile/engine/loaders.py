@@ -51,9 +51,19 @@ def training_loader(
 def evaluation_loader(
     dataset: PanopticDataset, config: RunConfig, rank: int = 0, world_size: int = 1, limit: int | None = None
 ) -> DataLoader:
-    """This process's share of the first ``limit`` images, each exactly once over all processes."""
+    """This process's share of the first ``limit`` images, each exactly once over all processes.
+
+    Raises:
+        UserError: there are fewer images than processes, of which each takes part in the counting.
+    """
+    shared = first_images(dataset, limit)
+    if len(shared) < world_size:
+        raise UserError(
+            f"{len(shared)} image(s) to evaluate cannot be shared by {world_size} processes: take more images "
+            "(training.validation_images, --limit), or start fewer processes."
+        )
     return data_loading.evaluation_loader(
-        first_images(dataset, limit),
+        shared,
         config.evaluation_size,
         rank=rank,
         world_size=world_size,

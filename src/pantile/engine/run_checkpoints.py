@@ -4,7 +4,6 @@ import math
 import signal
 import sys
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,9 +156,7 @@ class RunCheckpoints(Callback):
             value = trainer.callback_metrics[f"val/{measured.prefix}{self.metric}"].item()
             best, better = measured.take(value, trainer.global_step)
             any_better |= better
-            if best:
-                self._save_weights(measured.best_file, measured, trainer, task)
-            self._save_weights(measured.last_file, measured, trainer, task)
+            self._save_weights(measured, best, trainer, task)
         self.stale = 0 if any_better else self.stale + 1
         self._save(trainer)
         self._lose_patience(trainer)
@@ -178,8 +175,7 @@ class RunCheckpoints(Callback):
             self.validated = None
             for measured in self.measured:
                 measured.value = None
-                for name in (measured.best_file, measured.last_file):
-                    self._save_weights(name, measured, trainer, task)
+                self._save_weights(measured, True, trainer, task)
             self._save(trainer)
 
     def stop(self, trainer: L.Trainer) -> None:
@@ -210,11 +206,12 @@ class RunCheckpoints(Callback):
         trainer.save_checkpoint(self.run / LAST)
         self.saved, self.saved_at = trainer.global_step, time.monotonic()
 
-    def _save_weights(self, name: str, measured: Measured, trainer: L.Trainer, task: PanopticTask) -> None:
+    def _save_weights(self, measured: Measured, best: bool, trainer: L.Trainer, task: PanopticTask) -> None:
+        state = task.average.saved_state() if measured.averaged else trainer.strategy.lightning_module_state_dict()
         if trainer.is_global_zero:
-            with task.average.applied() if measured.averaged else nullcontext():
-                state = {k: v for k, v in task.state_dict().items() if k.startswith(("model.", "techniques."))}
-                value = (self.metric, measured.value)
+            state = {k: v for k, v in state.items() if k.startswith(("model.", "techniques."))}
+            value = (self.metric, measured.value)
+            for name in ((measured.best_file,) if best else ()) + (measured.last_file,):
                 save_weights(self.run / name, state, task.config, task.taxonomy, trainer.global_step, value)
 
 

@@ -17,6 +17,7 @@ from pantile.engine.config import RunConfig, to_dict
 from pantile.engine.measures import main_metric, per_class, validation_tasks
 from pantile.engine.meters import Meters
 from pantile.engine.optimizer import learning_rate_factor, make_optimizer
+from pantile.engine.sharding import shard
 from pantile.engine.weight_average import WeightAverage
 from pantile.inference.clip_windows import ClipWindows
 from pantile.inference.images import predict_batch, predict_image
@@ -174,6 +175,10 @@ class PanopticTask(L.LightningModule):
         self.log_dict({k: torch.tensor(v) for k, v in shown.items()}, prog_bar=False)
         # StepProgress shows percent
         self.log_dict({k: torch.tensor(v) for k, v in headline.items()}, prog_bar=True, logger=False)
+
+    def configure_model(self) -> None:
+        if self.device_mesh is not None:  # of a strategy that shares weights out
+            shard(self, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> dict:
         optimizer = make_optimizer(self.model, self.techniques, self.config.optimizer)

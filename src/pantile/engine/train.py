@@ -31,6 +31,7 @@ from pantile.engine.processes import processes
 from pantile.engine.resuming import check_resumable
 from pantile.engine.run_checkpoints import RunCheckpoints
 from pantile.engine.run_record import RECORD, RunRecord
+from pantile.engine.sharding import check_shard, strategy_of
 from pantile.engine.task import PanopticTask
 from pantile.engine.telling import LogLines, ZeroWarning, closing_table, on_terminal
 from pantile.engine.transfer import MIN_SHARE, check_share, transfer, transfer_techniques
@@ -78,6 +79,9 @@ def train(
     world, begun = processes(), time.monotonic()
     device_type = device_named(device).type
     check_loggers(config.training.loggers)
+    sharded = check_shard(config.training, world.total)
+    if config.training.shard != "none" and not sharded:
+        print("pantile: one process holds all weights, as with training.shard=none.", file=sys.stderr)
     start, problem = file_to_resume(run) if resume else (None, None)
     resumed = load_checkpoint(start) if resume else None
     finished_steps = (resumed.step or 0) if resume else 0
@@ -162,6 +166,7 @@ def train(
             gradient_clip_val=config.optimizer.gradient_clip,
             log_every_n_steps=config.training.log_every,
             device=device,
+            sharded=sharded,
             logger=loggers_of(config, run, finished_steps),
             enable_progress_bar=with_bar,
             callbacks=[*averages, keeper, *telling, *callbacks],
@@ -221,9 +226,13 @@ def refuse_existing(run: Path) -> None:
 
 
 def make_trainer(
-    config: RunConfig, callbacks: Sequence[Callback] = (), device: str = AUTO, **options: object
+    config: RunConfig, callbacks: Sequence[Callback] = (), device: str = AUTO, sharded: bool = False, **options: object
 ) -> L.Trainer:
-    """A Lightning trainer for this process layout and device (see ``device_named``); ``options`` go to Lightning."""
+    """A Lightning trainer for this process layout and device (see ``device_named``); ``options`` go to Lightning.
+
+    Args:
+        sharded: each of several processes holds a part of the weights (``ShardedStrategy``).
+    """
     _quiet_lightning()
     world, place = processes(), device_named(device)
     on_gpu = place.type == "cuda"
@@ -232,7 +241,7 @@ def make_trainer(
         accelerator=place.type,
         devices=world.per_node if place.index is None else [place.index],
         num_nodes=world.nodes,
-        strategy="ddp" if world.total > 1 else "auto",
+        strategy=strategy_of(world.total, sharded),
         precision="bf16-mixed" if in_bf16 else "32-true",
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from pantile.engine.config import AverageConfig
+from pantile.engine.shards import gathered, gathered_on_first, part_here, part_of
 
 #: the modules of a task whose weights are saved, and averaged
 PARTS = ("model.", "techniques.")
@@ -36,16 +37,18 @@ class WeightAverage:
     def __init__(self, task: nn.Module, config: AverageConfig, state: Mapping[str, Tensor] | None = None) -> None:
         self._task = task
         self._config = config
+        saved = {n: tensor for n, tensor in task.state_dict(keep_vars=True).items() if n.startswith(PARTS)}
+        first = {id(tensor): name for name, tensor in reversed(saved.items())}
+        self._first = {name: first[id(tensor)] for name, tensor in saved.items()}
         live = self._live()
-        start = {name: tensor.detach() for name, tensor in live.items()} if state is None else state
-        self._average = {name: start[name].clone().to(live[name].device) for name in live}
+        start = live if state is None else {name: part_of(state[name], live[name]) for name in live}
+        self._average = {name: start[name].detach().clone().to(live[name].device) for name in live}
+        self._shown = self._average
 
     def _live(self) -> dict[str, Tensor]:
         """The tensors that the task holds now, each under the first of its names."""
-        state = self._task.state_dict(keep_vars=True)
-        named = {name: tensor for name, tensor in state.items() if name.startswith(PARTS)}
-        first = {id(tensor): name for name, tensor in reversed(named.items())}
-        return {name: tensor for name, tensor in named.items() if first[id(tensor)] == name}
+        tensors = dict(self._task.named_parameters()) | dict(self._task.named_buffers())
+        return {name: tensors[name] for name in dict.fromkeys(self._first.values())}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -54,14 +57,16 @@ class WeightAverage:
         decay = min(config.decay, (1 + step) / (10 + step)) if config.warmup else config.decay
         live = self._live()
         smooth = [name for name, tensor in live.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([self._average[n] for n in smooth], [live[n].detach() for n in smooth], 1 - decay)
+        averages, weights = ([part_here(tensors[name]) for name in smooth] for tensors in (self._average, live))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
         for name, tensor in live.items():
             if not tensor.is_floating_point():
                 self._average[name].copy_(tensor)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within it the task's weights are the average. Nothing is copied, and afterwards they are what they were."""
+        """Within it the task's weights are the average. Nothing is copied, and afterwards they are what they were.
+        Where processes hold parts, between ``gather`` and ``release`` only."""
         self._exchange()
         try:
             yield
@@ -70,11 +75,25 @@ class WeightAverage:
 
     def _exchange(self) -> None:
         for name, tensor in self._live().items():
-            tensor.data, self._average[name] = self._average[name], tensor.data
+            tensor.data, self._shown[name] = self._shown[name], tensor.data
+
+    def gather(self) -> None:
+        """Puts the average together, as ``applied`` needs it where the task's weights are put together. Every process
+        has to ask, as for ``state_dict`` and ``saved_state``."""
+        self._shown = {name: gathered(tensor) for name, tensor in self._average.items()}
+
+    def release(self) -> None:
+        """Gives up what ``gather`` made."""
+        self._shown = self._average
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The average under the first names of its tensors."""
-        return dict(self._average)
+        """The average under the first names of its tensors; of parts the whole, on the first process."""
+        return {name: gathered_on_first(tensor) for name, tensor in self._average.items()}
+
+    def saved_state(self) -> dict[str, Tensor]:
+        """The same under every name that the task saves."""
+        whole = self.state_dict()
+        return {name: whole[first] for name, first in self._first.items()}
 
 
 class AverageWeights(Callback):
