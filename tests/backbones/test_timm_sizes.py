@@ -46,7 +46,8 @@ def test_padding_is_zeros_at_the_right_and_the_bottom():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("hiera_tiny_224", "does not take images of every size"),
+        ("hiera_tiny_224", "takes images of one size only: chosen when timm builds it"),
+        ("efficientformer_l1", "takes images of one size only: 224x224 pixels, which timm has no option to change"),
         ("levit_128s", r"has features of strides \[16, 32, 64\], without 4"),
         ("vit_tiny_r_s16_p8_224", "vit_tiny_r_s16_p8_224 has features of strides"),
     ],

@@ -29,6 +29,7 @@ SIZE_OPTIONS: tuple[dict[str, bool], ...] = (
 #: (H, W) that tell apart who rounds up, down and elsewhere: 65 is one more than a multiple at every stride
 ODD_SIZES = ((65, 96), (62, 79))
 MULTIPLES = (32, 64, 128)
+SET_SIZE = (256, 320)  # (H, W) that families can be built for whose tables or windows fit one size
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,24 @@ def _tried(name: str, output_stride: int) -> tuple[Sizing | None, str]:
                 return Sizing(multiple, tuple(options.items())), ""
             if not options:
                 last = reason
-    return None, f"does not take images of every size ({last})"
+    return None, _one_size(name, built) or f"does not take images of every size ({last})"
+
+
+def _one_size(name: str, built: dict) -> str:
+    """Of a model that takes images of a single size, how that one is chosen; empty for others."""
+    height, width = timm.get_pretrained_cfg(name).input_size[1:]
+    for options, size, told in (
+        ({"img_size": SET_SIZE}, SET_SIZE, f"chosen when timm builds it (img_size, {height}x{width} by itself)"),
+        ({}, (height, width), f"{height}x{width} pixels, which timm has no option to change"),
+    ):
+        try:
+            with torch.device("meta"):
+                model = timm.create_model(name, **built, **options).eval()
+        except Exception:
+            continue
+        if not _mismatch(model, model.feature_info.reduction(), (size,)):
+            return f"takes images of one size only: {told}"
+    return ""
 
 
 def _trials(name: str) -> Iterator[tuple[int, tuple[tuple[int, int], ...]]]:
