@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
+from scipy.ndimage import distance_transform_edt
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import Taxonomy
 from pantile.visualize.legend import named_colors
-from pantile.visualize.panels import fit_pixels, font, grid, resize
+from pantile.visualize.panels import fit_pixels, font, grid
+from pantile.visualize.segment_crops import box_of, outline, scaled, window_of
 
 FILL = (255, 205, 40)  # the predicted segment
 #: Of the true things, from the one that is covered the most; no more are named.
@@ -22,8 +23,6 @@ OUTLINES = ((0, 125, 215), (220, 70, 20), (0, 160, 115), (205, 90, 165), (70, 19
 OTHERS = (235, 235, 235)  # all other things
 
 _LEAST_SHARE = 0.01  # of a thing that is named
-_CONTEXT = 0.25  # of the longer side of what is shown, on each side
-_SMALLEST_CROP = 32  # pixels of the image
 _PANEL, _STACKED_PANEL = 560, 880  # pixels of the longer side of a panel
 _STACKED_FROM = 1.4  # width over height of a crop whose panels lie below each other
 _OPACITY = 0.6
@@ -65,9 +64,9 @@ def draw_confused(
     named_rows = [_segment(truth, thing, "ground truth") for thing, _ in named]
 
     shown = prediction.ids == segment_id
-    window = _window(shown | np.isin(truth.ids, [thing for thing, _ in named]))
+    window = window_of(shown | np.isin(truth.ids, [thing for thing, _ in named]))
     stacked = _is_wide(window)
-    photo = _scaled(image[window], _STACKED_PANEL if stacked else _PANEL)
+    photo = scaled(image[window], _STACKED_PANEL if stacked else _PANEL)
     size = photo.shape[:2]
     filled = fit_pixels(shown[window], size)
     ids = fit_pixels(truth.ids[window], size)
@@ -81,12 +80,12 @@ def draw_confused(
     colors = OUTLINES[: len(named)]
     outlined = photo
     for mask in neighbours:
-        outlined = _outline(outlined, mask, OTHERS, 1)
+        outlined = outline(outlined, mask, OTHERS, 1)
     painted = np.repeat(photo.mean(axis=2, keepdims=True), 3, axis=2) * 0.85
     painted[filled] = (1 - _OPACITY) * painted[filled] + _OPACITY * np.array(FILL)
     painted = painted.astype(np.uint8)
     for mask, color in zip(masks, colors, strict=True):
-        outlined, painted = (_outline(panel, mask, color, _LINE) for panel in (outlined, painted))
+        outlined, painted = (outline(panel, mask, color, _LINE) for panel in (outlined, painted))
     for mask, color, (_, share) in zip(masks, colors, named, strict=True):
         painted = _tag(painted, mask, _percent(share), color)
 
@@ -116,42 +115,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _window(wanted: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of (H, W) bool with context around what is True."""
-    longest = max(axis.stop - axis.start for axis in _box(wanted, margin=0))
-    return _box(wanted, max(round(_CONTEXT * longest), (_SMALLEST_CROP - longest) // 2))
-
-
 def _is_wide(window: tuple[slice, slice]) -> bool:
     height, width = (axis.stop - axis.start for axis in window)
     return width > _STACKED_FROM * height
-
-
-def _scaled(crop: np.ndarray, longer_side: int) -> np.ndarray:
-    """The crop with about so many pixels on its longer side."""
-    factor = longer_side / max(crop.shape[:2])
-    return resize(np.ascontiguousarray(crop), max(1, round(crop.shape[0] * factor)))
-
-
-def _outline(picture: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width: int) -> np.ndarray:
-    """A line along the inside of (H, W) bool, with a thin dark one around it that sets it off from any background."""
-    drawn = picture.copy()
-    if mask.any():
-        box = _box(mask, margin=1)
-        own, inside = drawn[box], mask[box]
-        line = inside & ~binary_erosion(inside, iterations=width, border_value=True)
-        own[binary_dilation(inside) & ~inside] = (20, 20, 24)
-        own[line] = color
-    return drawn
-
-
-def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels of (H, W) bool, at least one, and ``margin`` around them."""
-    limits = []
-    for axis, length in zip((1, 0), mask.shape, strict=True):
-        inside = np.flatnonzero(mask.any(axis=axis))
-        limits.append(slice(max(0, int(inside[0]) - margin), min(length, int(inside[-1]) + 1 + margin)))
-    return limits[0], limits[1]
 
 
 def _tag(picture: np.ndarray, mask: np.ndarray, words: str, color: tuple[int, int, int]) -> np.ndarray:
@@ -163,7 +129,7 @@ def _tag(picture: np.ndarray, mask: np.ndarray, words: str, color: tuple[int, in
     left, top, right, bottom = pen.textbbox((0, 0), words, font=font(15), anchor="mm")
     half_width, half_height = (right - left) // 2 + 5, (bottom - top) // 2 + 4
 
-    box = _box(mask, margin=0)
+    box = box_of(mask, margin=0)
     depth = distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1]  # the border of the picture is one of the mask
     y, x = (int(n) for n in np.unravel_index(depth.argmax(), depth.shape))
     deepest = depth[y, x]
