@@ -103,10 +103,13 @@ def test_predictions_are_a_coco_panoptic_folder_that_our_own_reader_accepts(run_
 
 
 def test_report_is_one_page_with_every_part(run_folder, capsys):
-    assert main(["report", str(run_folder), "--images", "1"]) == 0
+    assert main(["report", str(run_folder), "--images", "1", "--neighbours", "1"]) == 0
     page = (run_folder / "report.html").read_text()
-    for part in ("remax_nano", "Panoptic quality", "Best images", "query"):
+    for part in ("remax_nano", "Panoptic quality", "Best images", "query", "Nearest in the training set"):
         assert part in page
+    assert Image.open(run_folder / "report_neighbours.png").width > 1000
+    assert main(["report", str(run_folder), "--segment", "nothing.png:3"]) == 2
+    assert "--segment nothing.png:3: give IMAGE:ID of a validation image, such as" in capsys.readouterr().err
 
 
 def test_models_list_info_and_fields(capsys):

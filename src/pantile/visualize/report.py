@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from pantile.visualize.inside import Inside
 from pantile.visualize.overlay import error_map, overlay
 from pantile.visualize.ranking import RankedClasses
 from pantile.visualize.report_panels import dashed_percent, draw_panels, fill_file
+
+if TYPE_CHECKING:
+    from pantile.visualize.neighbours import Neighbourhood
 
 
 @dataclass
@@ -77,6 +80,7 @@ class ReportData:
         inside: figures of what happens inside the model, from ``draw_inside``.
         ranked: images with the classes that a model ranked for them.
         films: (name, film strip) of videos, (H, W, 3) uint8 each.
+        neighbours: segments with those of the training set that are nearest.
         learned: "technique.name" -> (n,), what ``Technique.learned`` tells.
         config: the resolved config as YAML text.
     """
@@ -103,6 +107,7 @@ class ReportData:
     inside: Sequence[Inside] = ()
     ranked: Sequence[RankedClasses] = ()
     films: Sequence[tuple[str, np.ndarray]] = ()
+    neighbours: "Sequence[Neighbourhood]" = ()
     learned: Mapping[str, np.ndarray] = field(default_factory=dict)
     config: str = ""
 
