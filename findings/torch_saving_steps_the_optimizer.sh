@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# One would guess that get_optimizer_state_dict, by which sharded trainings (fully_shard, Lightning's ModelParallelStrategy)
-# save their optimizer, only reads it. Of an optimizer that has made no step it makes one, with zero gradients and the
-# learning rate 0: AdamW then counts 1 in the file and in the running training, and the first real update is 0.74 of what it
-# would have been without the save. A run that saves at step 0 is another run than one that does not.
+# One would guess that get_optimizer_state_dict, by which sharded trainings (fully_shard, Lightning's
+# ModelParallelStrategy) save their optimizer, only reads it. Of an optimizer that has made no step it makes one, with
+# zero gradients and the learning rate 0: AdamW then counts 1 in the file and in the running training, and the first real
+# update is 0.74 of what it would have been without the save. A run that saves at step 0 is another run.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
