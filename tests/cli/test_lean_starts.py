@@ -50,6 +50,8 @@ def test_verbs_that_run_no_network_do_not_import_torch(folder: Path, tmp_path: P
     run_all(
         [
             (0, "models list"),
+            (0, "models list --markdown"),
+            (2, "models list misspelt"),
             (0, f"data check {folder} --fix {tmp_path}/repaired --workers 1"),
             (0, f"data stats {folder} --json {tmp_path}/stats.json --pixels"),
             (0, f"data split {folder} {tmp_path}/split --val 0.5"),
@@ -71,7 +73,9 @@ def test_help_imports_no_torch():
 
 
 def test_python_dash_m():
-    done = subprocess.run([sys.executable, "-m", "pantile", "models", "list"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pantile", "models", "list", "--names"], capture_output=True, text=True
+    )
     assert "kmax_nano" in done.stdout.splitlines()
 
 

@@ -102,6 +102,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
         there = f"{field}: there" if field else "There"
         raise UserError(f"{there} is no {self.kind} {short(name)}; {hint}")
 
+    def home(self, name: str) -> str:
+        """The module that registered a part."""
+        self._all()
+        return self._homes[name]
+
     def foreign(self) -> dict[str, str]:
         """Names registered from outside this package, as far as they are registered yet, and the modules that did."""
         return {name: home for name, home in self._homes.items() if _package(home) != _package(__name__)}
