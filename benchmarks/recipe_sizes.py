@@ -3,8 +3,8 @@
     python benchmarks/recipe_sizes.py           # tells what differs; exit status 1 where something does
     python benchmarks/recipe_sizes.py --write   # and writes it
 
-A new recipe gets a row whose task and published results are for people to fill in. Counted on the meta device: no
-weights exist, and it takes about three minutes of one core.
+A new recipe gets a row whose task, data set and published results are for people to fill in. Counted on the meta
+device: no weights exist, and it takes about three minutes of one core.
 """
 
 import argparse

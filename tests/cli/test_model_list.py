@@ -129,4 +129,4 @@ def test_info_says_what_a_recipe_is_and_what_changes_it(capsys):
 def test_a_family_is_called_by_the_docstring_of_its_module():
     assert family_title("remax_b_coco") == "ReMaX (Sun et al., NeurIPS 2023)"
     titles = {name: family_title(name) for name in list_recipes() if name not in ALL_RECIPES.foreign()}
-    assert [name for name, title in titles.items() if "(" not in title or len(title) > 80] == []
+    assert [name for name, title in titles.items() if not 0 < len(title) <= 80] == []

@@ -1,7 +1,8 @@
 """What is known of a recipe without building it: its task, data set, size and published results.
 
-``cards.csv`` has a row for each recipe of this package; its task is empty where the name says it. It is the only place
-of the published numbers; its sizes are what ``benchmarks/recipe_sizes.py --write`` counts. Reading it needs no torch.
+``cards.csv`` has a row for each recipe of this package; task and data set are empty where the name says them. It is the
+only place of the published numbers; its sizes are what ``benchmarks/recipe_sizes.py --write`` counts. Reading it needs
+no torch.
 """
 
 import csv
@@ -15,7 +16,7 @@ from pantile.data.classes.vocabularies import vocabulary_of
 from pantile.recipes.registry import list_recipes
 
 FILE = Path(__file__).with_name("cards.csv")
-COLUMNS = ("name", "task", "million_parameters", "published")
+COLUMNS = ("name", "task", "data", "million_parameters", "published")
 TASKS = (
     "panoptic",
     "instance",
@@ -32,7 +33,7 @@ _TASK_OF_DATA = {
     "vspw": "video semantic",
     "vipseg": "video panoptic",
 }
-#: of a card: any data set, which no word of a name stands for
+#: in place of a data set: a recipe for whatever its user has
 ANY = "any"
 
 
@@ -105,7 +106,7 @@ def card_of(recipe: str) -> Card:
     task, data = task_in_name(recipe), vocabulary_of(recipe)
     if row is None:
         return Card(recipe, task, data)
-    return Card(recipe, row["task"] or task, data or ANY, float(row["million_parameters"]), row["published"])
+    return Card(recipe, row["task"] or task, row["data"] or data, float(row["million_parameters"]), row["published"])
 
 
 @cache

@@ -38,8 +38,11 @@ def make_recipe(name: str) -> RunConfig:
 
 
 def family_title(name: str) -> str:
-    """What the docstring of a recipe's module says up to its first colon: "ReMaX (Sun et al., NeurIPS 2023)". The name of
-    the module where it has no docstring."""
+    """What the docstring of a recipe's module says up to its first colon, or else the module's name.
+
+    >>> family_title("remax_b_coco")
+    'ReMaX (Sun et al., NeurIPS 2023)'
+    """
     module = sys.modules[ALL_RECIPES.home(name)]
     first = (module.__doc__ or module.__name__).partition("\n\n")[0]
-    return " ".join(first.partition(": ")[0].split()).rstrip(".")
+    return " ".join(first.partition(": ")[0].split()).strip("`.")
