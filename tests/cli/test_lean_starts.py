@@ -72,11 +72,12 @@ def test_help_imports_no_torch():
     run_all([(0, "--help"), (0, "--version"), *((0, f"{verb} --help") for verb in verbs)])
 
 
-def test_python_dash_m():
-    done = subprocess.run(
-        [sys.executable, "-m", "pantile", "models", "list", "--names"], capture_output=True, text=True
-    )
-    assert "kmax_nano" in done.stdout.splitlines()
+def test_python_dash_m_lists_recipes_without_numpy():
+    command = [sys.executable, "-X", "importtime", "-m", "pantile", "models", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "kmax_nano" in [line.split()[0] for line in done.stdout.splitlines()]
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert "pantile.recipes.kmax" in imported and "numpy" not in imported
 
 
 def test_torchmetrics_looks_for_no_transformers(monkeypatch: pytest.MonkeyPatch):
