@@ -100,6 +100,7 @@ def test_task_and_data(name, task, data):
 
 def test_a_recipe_without_a_row_has_what_its_name_says():
     assert card_of("new_coco_instance") == Card("new_coco_instance", "instance", "coco")
+    assert card_of("new_vipseg_semantic") == Card("new_vipseg_semantic", "video semantic", "vipseg")
     assert card_of("new_nano") == Card("new_nano", None, None)
 
 

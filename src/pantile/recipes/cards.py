@@ -89,7 +89,10 @@ def task_in_name(recipe: str) -> str | None:
     """
     words = recipe.split("_")
     named = next((task for task in ("instance", "semantic") if task in words), None)
-    return named or _TASK_OF_DATA.get(vocabulary_of(recipe) or "")
+    of_data = _TASK_OF_DATA.get(vocabulary_of(recipe) or "")
+    if named and of_data and of_data.startswith("video "):
+        return f"video {named}"
+    return named or of_data
 
 
 def list_cards() -> list[Card]:
