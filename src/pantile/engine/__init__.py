@@ -5,6 +5,6 @@ from pantile.contracts.lazy_names import lazy_names
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "config": ("OptimizerConfig", "RunConfig", "TrainingConfig"),
+        "config": ("AverageConfig", "OptimizerConfig", "RunConfig", "TrainingConfig"),
     },
 )
