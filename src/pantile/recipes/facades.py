@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pantile import engine
-from pantile.losses import CenterCriterionConfig
+from pantile import engine, losses
 from pantile.recipes.panoptic_deeplab import panoptic_deeplab_nano
 from pantile.recipes.registry import ALL_RECIPES
 
@@ -39,7 +38,7 @@ def facades_lite0() -> engine.RunConfig:
     )
     config.evaluation_size = (577, 577)
     # all pixels: the hardest fifth alone learn more slowly from a start like this
-    config.criterion = CenterCriterionConfig(sigma=6.0, small_area=1024, top_k=1.0, center_weight=50.0)
+    config.criterion = losses.CenterCriterionConfig(sigma=6.0, small_area=1024, top_k=1.0, center_weight=50.0)
     config.merge = replace(config.merge, center_threshold=0.2, nms_kernel=27, stuff_area_limit=4000)
     config.optimizer = replace(config.optimizer, learning_rate=3e-3, backbone_multiplier=0.1)
     config.training = replace(config.training, steps=2_000, validate_every=0.2, validation_images=40)
