@@ -132,10 +132,14 @@ class Registry(Mapping[str, Part], Generic[Part]):
         if self._complete:
             return
         self._complete = True  # first: modules that are imported now may read this registry
-        room = importlib.import_module(self._room)
-        for module in sorted(f"{self._room}.{found.name}" for found in pkgutil.iter_modules(room.__path__)):
-            if _may_register(module):
-                importlib.import_module(module)
+        try:
+            room = importlib.import_module(self._room)
+            for module in sorted(f"{self._room}.{found.name}" for found in pkgutil.iter_modules(room.__path__)):
+                if _may_register(module):
+                    importlib.import_module(module)
+        except BaseException:  # such as Ctrl-C: the next reader must not take what there is for all
+            self._complete = False
+            raise
 
 
 def calling_module() -> str:
