@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test fuzz graphs lint format docs clean
+.PHONY: demo test fuzz graphs sizes lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/pantile demo
@@ -19,6 +19,10 @@ fuzz: $(VENV)/.installed
 # Whole networks compiled and exported, where that takes too long for `make test`, which traces their parts.
 graphs: $(VENV)/.installed
 	PANTILE_GRAPHS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests/models -k "graph_break or exports"
+
+# The parameters of every recipe counted; `make test` counts those of a few.
+sizes: $(VENV)/.installed
+	PANTILE_SIZES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/recipes/test_recipe_cards.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check src tests benchmarks examples docs/conf.py

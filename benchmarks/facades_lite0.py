@@ -6,7 +6,7 @@
 
 Three ways of starting the same network, for the same steps on the same samples:
 
-- trained: from ImageNet, batch norms as they are;
+- trained: from ImageNet, batch norms as they are where the model can leave them;
 - scratch: from random numbers, batch norms learn;
 - frozen: from ImageNet, and the backbone stays.
 
@@ -45,9 +45,9 @@ COMMON = (
     "training.validation_images=40",
 )
 VARIANTS = {
-    "trained": ("model.frozen_batch_norm=true",),
-    "scratch": ("model.frozen_batch_norm=false", "optimizer.backbone_multiplier=1"),
-    "frozen": ("model.frozen_batch_norm=true", "optimizer.frozen=[backbone]"),
+    "trained": (),
+    "scratch": ("optimizer.backbone_multiplier=1",),
+    "frozen": ("optimizer.frozen=[backbone]",),
 }
 
 
@@ -73,9 +73,12 @@ class Curve(Callback):
 
 
 def config_of(arguments: argparse.Namespace, variant: str, seed: int) -> RunConfig:
-    start = () if variant == "scratch" else (f"model.backbone_weights={arguments.weights}",)
+    recipe = make_recipe(arguments.recipe)
+    start = [] if variant == "scratch" else [f"model.backbone_weights={arguments.weights}"]
+    if hasattr(recipe.model, "frozen_batch_norm"):
+        start.append(f"model.frozen_batch_norm={variant != 'scratch'}")
     length = (f"training.steps={arguments.steps}", f"seed={seed}")
-    return override(make_recipe(arguments.recipe), [*COMMON, *VARIANTS[variant], *start, *length, *arguments.set])
+    return override(recipe, [*COMMON, *arguments.set, *VARIANTS[variant], *start, *length])
 
 
 def main() -> None:
@@ -86,7 +89,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--recipe", default="mask2former_nano", help="of a model with model.frozen_batch_norm")
+    parser.add_argument("--recipe", default="mask2former_nano")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override fields of all variants")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

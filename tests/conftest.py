@@ -1,5 +1,6 @@
 """What several rooms' tests share: tiny runs that take a second, and the optional folder of real data."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -25,6 +26,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """A shell has what it starts in the background ignore Ctrl-C, which tests send to themselves and to children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What thousands of tests and their imports hold stays: looking it through every 700 objects takes a tenth of the
+    time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

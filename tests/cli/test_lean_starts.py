@@ -50,6 +50,8 @@ def test_verbs_that_run_no_network_do_not_import_torch(folder: Path, tmp_path: P
     run_all(
         [
             (0, "models list"),
+            (0, "models list --markdown"),
+            (2, "models list misspelt"),
             (0, f"data check {folder} --fix {tmp_path}/repaired --workers 1"),
             (0, f"data stats {folder} --json {tmp_path}/stats.json --pixels"),
             (0, f"data split {folder} {tmp_path}/split --val 0.5"),
@@ -70,9 +72,12 @@ def test_help_imports_no_torch():
     run_all([(0, "--help"), (0, "--version"), *((0, f"{verb} --help") for verb in verbs)])
 
 
-def test_python_dash_m():
-    done = subprocess.run([sys.executable, "-m", "pantile", "models", "list"], capture_output=True, text=True)
-    assert "kmax_nano" in done.stdout.splitlines()
+def test_python_dash_m_lists_recipes_without_numpy():
+    command = [sys.executable, "-X", "importtime", "-m", "pantile", "models", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "kmax_nano" in [line.split()[0] for line in done.stdout.splitlines()]
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert "pantile.recipes.kmax" in imported and "numpy" not in imported
 
 
 def test_torchmetrics_looks_for_no_transformers(monkeypatch: pytest.MonkeyPatch):

@@ -168,6 +168,16 @@ def test_modules_that_do_not_register_are_not_imported(known, tmp_path):
     assert list(known["own"]) == ["dog", "cat"]
 
 
+def test_a_room_that_was_left_half_read_is_read_again(known, tmp_path):
+    broken = tmp_path / "own_room" / "broken.py"
+    broken.write_text("from lookup import KNOWN\nraise KeyboardInterrupt\nKNOWN['own'].register('dog')(1)\n")
+    with pytest.raises(KeyboardInterrupt):
+        list(known["own"])
+    broken.write_text("from lookup import KNOWN\nKNOWN['own'].register('dog')('a dog')\n")
+    importlib.invalidate_caches()
+    assert dict(known["own"]) == {"dog": "a dog", "cat": "a cat"}
+
+
 def test_every_part_of_this_package_is_in_a_module_that_is_imported():
     """Also of modules that registries leave alone, none registers a part."""
     rooms = {registry._room for registry in registries._ALL}

@@ -143,13 +143,13 @@ def test_a_small_disk_that_fills(small_disk):
     assert step_of(small_disk / LAST) == 7
 
 
-def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
+def test_forty_kills_amid_the_write_lose_nothing(tmp_path):
     """A process that saves again and again is killed at any moment; the next one goes on from what is there."""
     chance = random.Random(0)
     last, finished, files = tmp_path / LAST, 0, CheckpointFiles()
     files.save_checkpoint(content(0, 3000), last)
     longest_wait = 0.01
-    for _ in range(100):
+    for _ in range(40):
         ours, theirs = os.pipe()
         child = os.fork()
         if not child:
@@ -174,7 +174,7 @@ def test_a_hundred_kills_amid_the_write_lose_nothing(tmp_path):
         # about one save a kill, however busy the machine is: some kills come before, some after the file is moved
         longest_wait *= 0.8 if step_of(last) > finished else 1.25
         finished = step_of(last)
-    assert finished > 5
+    assert finished > 3
     clear_leftovers(tmp_path)
     assert sorted(path.name for path in last.parent.iterdir()) == ["last.ckpt", "previous.ckpt"]
 

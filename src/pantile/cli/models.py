@@ -2,21 +2,19 @@
 
 import argparse
 
+from pantile.cli import model_list
 from pantile.cli.numbers import at_least_one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", metavar="list|info|fields|matrix", required=True)
-    names = verbs.add_parser("list", help="names of all recipes")
-    names.add_argument(
-        "words", nargs="*", metavar="WORD", help="only names with all of these, such as: swin cityscapes"
-    )
+    model_list.add_arguments(verbs.add_parser("list", help="all recipes: size, task, data set and published results"))
     fields = verbs.add_parser("fields", help="every field that --set can change: type, default and meaning")
     fields.add_argument("words", nargs="*", metavar="WORD", help="only fields whose name or meaning has all of these")
     fields.add_argument("--of", metavar="RECIPE", help="those of a recipe, with its values")
     fields.add_argument("--markdown", action="store_true", help="as the page docs/fields.md")
     verbs.add_parser("matrix", help="which training techniques go with which architectures")
-    info = verbs.add_parser("info", help="parameters and multiply-adds of a recipe's model")
+    info = verbs.add_parser("info", help="what a recipe is for, and parameters and multiply-adds of its model")
     info.add_argument("name")
     info.add_argument(
         "--size", type=size, help="input HxW, for example 641x641 (default: the recipe's for a photo of 480x640)"
@@ -33,14 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "matrix":
         return show_matrix()
     if args.action == "list":
-        from pantile.contracts.errors import UserError
-        from pantile.recipes import list_recipes
-
-        names = [name for name in list_recipes() if all(word.lower() in name for word in args.words)]
-        if not names:
-            raise UserError(f"No recipe has {' '.join(args.words)} in its name: leave a word out.")
-        print("\n".join(names))
-        return 0
+        return model_list.run(args)
     return show_fields(args)
 
 
@@ -73,30 +64,36 @@ def show_info(args: argparse.Namespace) -> int:
     import json
 
     from pantile.data import fit_placement
-    from pantile.data.classes.vocabularies import taxonomy_of, vocabulary_of
+    from pantile.data.classes.vocabularies import vocabulary_of
     from pantile.engine.run_cost import run_cost
     from pantile.models.backbone_weights import start_of_backbone
     from pantile.recipes import make_recipe
+    from pantile.recipes.cards import card_of
+    from pantile.recipes.sizes import things_of_recipe
 
     config = make_recipe(args.name)
     height, width = args.size or fit_placement((480, 640), config.evaluation_size).padded
     data_set = None if args.classes else vocabulary_of(args.name)
-    known = [c.is_thing for c in taxonomy_of(data_set or "coco").classes]
-    is_thing = [True] * args.classes if args.classes else known
+    is_thing = [True] * args.classes if args.classes else things_of_recipe(args.name)
     classes = len(is_thing)
     cost = run_cost(config, is_thing, (height, width))
-    start = start_of_backbone(config.model)
+    start, card = start_of_backbone(config.model), card_of(args.name)
     if args.json:
         facts = {"name": args.name, "size": [height, width], "classes": classes, "classes_of": data_set}
-        facts |= {"backbone_weights": start}
+        facts |= {"backbone_weights": start, "task": card.task, "data": card.data}
+        facts |= {"published": [vars(score) for score in card.scores]}
         print(json.dumps(facts | vars(cost)))
         return 0
     of = f" of {data_set}" if data_set else "" if args.classes else " (as many as COCO has; --classes says otherwise)"
     print(f"{args.name}: {classes} classes{of}, input {height}x{width}")
+    for what, told in (("task", card.task), ("data set", card.data), ("published", card.published)):
+        if told:
+            print(f"  {what:<24}  {told}")
     print(f"  parameters at inference   {cost.parameters:>15,}")
     print(f"  training only             {cost.training_only_parameters:>15,}")
     print(f"  multiply-adds             {cost.multiply_adds / 1e9:>15.2f} G")
     print(f"  the backbone starts from  {start}")
+    print(f"`pantile models fields --of {args.name}` shows what --set changes.")
     return 0
 
 

@@ -102,6 +102,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
         there = f"{field}: there" if field else "There"
         raise UserError(f"{there} is no {self.kind} {short(name)}; {hint}")
 
+    def home(self, name: str) -> str:
+        """The module that registered a part."""
+        self._all()
+        return self._homes[name]
+
     def foreign(self) -> dict[str, str]:
         """Names registered from outside this package, as far as they are registered yet, and the modules that did."""
         return {name: home for name, home in self._homes.items() if _package(home) != _package(__name__)}
@@ -127,10 +132,14 @@ class Registry(Mapping[str, Part], Generic[Part]):
         if self._complete:
             return
         self._complete = True  # first: modules that are imported now may read this registry
-        room = importlib.import_module(self._room)
-        for module in sorted(f"{self._room}.{found.name}" for found in pkgutil.iter_modules(room.__path__)):
-            if _may_register(module):
-                importlib.import_module(module)
+        try:
+            room = importlib.import_module(self._room)
+            for module in sorted(f"{self._room}.{found.name}" for found in pkgutil.iter_modules(room.__path__)):
+                if _may_register(module):
+                    importlib.import_module(module)
+        except BaseException:  # such as Ctrl-C: the next reader must not take what there is for all
+            self._complete = False
+            raise
 
 
 def calling_module() -> str:

@@ -1,11 +1,12 @@
 """ClipConfig: which frames of a video make a training clip."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from pantile.contracts.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass
@@ -29,7 +30,7 @@ class ClipConfig:
         if self.reach < 1:
             raise UserError(f"augment.clip.reach is {self.reach}: give at least 1 frame.")
 
-    def draw(self, length: int, rng: np.random.Generator) -> list[int]:
+    def draw(self, length: int, rng: "np.random.Generator") -> list[int]:
         """Positions in a video of ``length`` frames, all different where there are so many in reach; in a video that is
         too short for that, each as often as the others or once more."""
         first = int(rng.integers(length))

@@ -1,4 +1,7 @@
-"""Recipes: Python functions that return a complete RunConfig, named after the rows of the papers."""
+"""Recipes: Python functions that return a complete RunConfig, named after the rows of the papers.
+
+What the papers publish of them stands in ``cards.csv``.
+"""
 
 from pantile.contracts.lazy_names import lazy_names
 

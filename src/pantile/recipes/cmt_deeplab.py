@@ -1,4 +1,4 @@
-"""CMT-DeepLab (Yu et al., CVPR 2022) on COCO and Cityscapes, and a nano size: reconstructions, see
+"""CMT-DeepLab (Yu et al., CVPR 2022): COCO and Cityscapes, and a nano size. Reconstructions, see
 ``models.cmt_deeplab``.
 
 The supplement gives steps (COCO 100 k, the longest run 200 k; Cityscapes 60 k at learning rate 3e-4 and 1025 x 2049
@@ -21,7 +21,7 @@ from pantile.recipes.remax import follow_deeplab2
 
 
 def cmt_coco(backbone: str, recursive: bool = False, steps: int = 100_000) -> engine.RunConfig:
-    """COCO panoptic, steps of 64 images. Published PQ: Axial-R50 53.0, R104 54.1, its RFN 55.1 (200 k steps 55.3)."""
+    """COCO panoptic, steps of 64 images."""
     name = BACKBONES.get(backbone, backbone)
     config = follow_deeplab2(kmax_coco(), presets.coco("tensorflow"))
     config.model = models.CMTDeepLabConfig(
@@ -37,7 +37,7 @@ def cmt_coco(backbone: str, recursive: bool = False, steps: int = 100_000) -> en
 
 
 def cmt_cityscapes(backbone: str) -> engine.RunConfig:
-    """Cityscapes, 60 k steps of 32 images. Published PQ: Axial-R50 64.6."""
+    """Cityscapes, 60 k steps of 32 images."""
     config = cmt_coco(backbone, steps=60_000)
     config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
     config.augment.policy_magnitude, config.augment.scale_relative_to = 0.2, "native"

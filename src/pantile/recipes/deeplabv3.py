@@ -1,7 +1,8 @@
-"""DeepLabv3 with ResNet-50 and -101 as MMSegmentation trains it, ResNet-101 as RankSeg compares with it (Table 7), and
-a nano size.
+"""DeepLabv3 (Chen et al., arXiv:1706.05587): with ResNet-50 and -101 as MMSegmentation trains it, ResNet-101 as RankSeg
+compares with it (Table 7), and a nano size.
 
-RankSeg's numbers of the plain model, 45.19 and 38.42, are those that MMSegmentation published for 80 k and 20 k steps.
+RankSeg's numbers of the plain model on ADE20K and COCO-Stuff are those that MMSegmentation published for these steps,
+with several scales.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from pantile.recipes.segmenter import mmseg_augmentation
 
 #: timm names of the same stem of three convolutions
 BACKBONES = {"r50": "resnet50c.gluon_in1k", "r101": "resnet101c.gluon_in1k"}
-#: optimizer steps of 16 images. Published mIoU, single scale and several: ResNet-50 42.42, 43.28 and 34.66, 36.08;
-#: ResNet-101 44.08, 45.19 and 37.30, 38.42; on COCO+LVIS 11.04 with one
+#: optimizer steps of 16 images
 STEPS = {"ade20k": 80_000, "coco_stuff10k": 20_000, "coco_lvis": 320_000}
 SIDE = 512
 

@@ -43,11 +43,7 @@ Dino = Literal["dinov2", "dinov3"]
 def eomt_coco(
     size: str = "l", side: int = 640, task: Literal["panoptic", "instance"] = "panoptic", dino: Dino = "dinov2"
 ) -> engine.RunConfig:
-    """COCO: 12 epochs, S and B 24.
-
-    Published PQ at 640: S 46.7, B 51.6, L 56.0, g 57.0; at 1280: L 58.3, g 59.2. DINOv3 at 640: S 47.2, B 53.1, L 56.8;
-    at 1280: L 58.9. Published AP of L: 45.2 at 640, 48.8 at 1280.
-    """
+    """COCO: 12 epochs, S and B 24."""
     return _run(
         size,
         dino,
@@ -58,20 +54,17 @@ def eomt_coco(
 
 
 def eomt_ade20k(size: str = "l", side: int = 640) -> engine.RunConfig:
-    """ADE20K panoptic: 31 epochs, from the weights on COCO, which ``--init`` gives.
-
-    Published PQ at 640: L 50.6, g 51.3; at 1280: L 51.7, g 52.8.
-    """
+    """ADE20K panoptic: 31 epochs, from the weights on COCO, which ``--init`` gives."""
     return _run(size, "dinov2", steps=ADE20K_STEPS, side=side, augment=jittered(side, smallest=0.1))
 
 
 def eomt_ade20k_semantic(dino: Dino = "dinov2") -> engine.RunConfig:
-    """ADE20K semantic: 31 epochs at 512. Published mIoU: L 58.4, with DINOv3 59.5."""
+    """ADE20K semantic: 31 epochs at 512."""
     return _semantic(_run("l", dino, ADE20K_STEPS, side=512, augment=jittered(512, smallest=0.5)), 512)
 
 
 def eomt_cityscapes_semantic() -> engine.RunConfig:
-    """Cityscapes semantic: 107 epochs at 1024. Published mIoU: L 84.2."""
+    """Cityscapes semantic: 107 epochs at 1024."""
     return _semantic(_run("l", "dinov2", CITYSCAPES_STEPS, side=1024, augment=jittered(1024, smallest=0.5)), 1024)
 
 

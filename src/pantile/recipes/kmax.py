@@ -39,10 +39,7 @@ DROP_PATH_ADE20K = {"convnext_large": 0.7}
 
 
 def kmax_coco(backbone: str = "r50") -> engine.RunConfig:
-    """COCO panoptic at 1281x1281: 150 k steps of 64 images.
-
-    Published PQ: R50 53.0, ConvNeXt T/S/B/L 55.3/56.3/57.2/57.9.
-    """
+    """COCO panoptic at 1281x1281: 150 k steps of 64 images."""
     return engine.RunConfig(
         recipe="",
         model=models.KMaXConfig(
@@ -65,7 +62,7 @@ def kmax_coco(backbone: str = "r50") -> engine.RunConfig:
 
 
 def kmax_cityscapes(backbone: str = "r50") -> engine.RunConfig:
-    """Cityscapes at 1025x2049: 60 k steps of 32 images. Published PQ: R50 63.5 (PyTorch), 64.3 (TensorFlow)."""
+    """Cityscapes at 1025x2049: 60 k steps of 32 images."""
     config = kmax_coco(backbone)
     config.model.backbone_drop_path = DROP_PATH_CITYSCAPES.get(backbone, 0.0)
     config.model.num_queries = 256
@@ -81,7 +78,7 @@ def kmax_cityscapes(backbone: str = "r50") -> engine.RunConfig:
 
 
 def kmax_ade20k(backbone: str = "r50", size: Literal[641, 1281] = 1281) -> engine.RunConfig:
-    """ADE20K: 100 k steps of 64 images. Published PQ: R50 41.5 at 641, 42.3 at 1281; ConvNeXt-L 48.7 and 50.9."""
+    """ADE20K: 100 k steps of 64 images."""
     config = kmax_coco(backbone)
     config.model.backbone_drop_path = DROP_PATH_ADE20K.get(backbone, 0.0)
     config.model.drop_path = 0.0

@@ -39,11 +39,7 @@ Task = Literal["panoptic", "instance", "semantic"]
 
 
 def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"] = "panoptic") -> engine.RunConfig:
-    """COCO panoptic or instance with large-scale jittering at 1024: 50 epochs, Swin-L 100, of 16 images a step.
-
-    Published PQ: R50 51.9, R101 52.6, Swin-T 53.2, S 54.6, B 55.1 and 56.4 (22k), L 57.8.
-    Published instance AP: R50 43.7, R101 44.2, Swin-T 45.0, S 46.3, B 46.7 and 48.1 (22k), L 50.1.
-    """
+    """COCO panoptic or instance with large-scale jittering at 1024: 50 epochs, Swin-L 100, of 16 images a step."""
     large = backbone == "swin_l"
     steps = 737_500 if large else 368_750
     milestones = (655_556, 710_184) if large else (327_778, 355_092)
@@ -69,11 +65,7 @@ def mask2former_coco(backbone: str = "r50", task: Literal["panoptic", "instance"
 
 
 def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
-    """ADE20K: 160 k steps of 16 images at 640, semantic at 512 but for Swin-B and -L.
-
-    Published PQ: R50 39.7, Swin-L 48.1. Instance AP: R50 26.4, Swin-L 34.9.
-    Published mIoU: R50 47.2, R101 47.8, Swin-T 47.7, S 51.3, B 52.4 and 53.9 (22k), L 56.1.
-    """
+    """ADE20K: 160 k steps of 16 images at 640, semantic at 512 but for Swin-B and -L."""
     config = mask2former_coco(backbone)
     semantic = task == "semantic"
     size = 512 if semantic and not backbone.startswith(("swin_b", "swin_l")) else 640
@@ -87,12 +79,7 @@ def mask2former_ade20k(backbone: str = "r50", task: Task = "panoptic") -> engine
 
 
 def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
-    """Cityscapes: 90 k steps of 16 crops of 512x1024; batch norms are trained.
-
-    Published PQ: R50 62.1, R101 62.4, Swin-T 63.9, S 64.8, B 66.1, L 66.6.
-    Published instance AP: R50 37.4, R101 38.5, Swin-T 39.7, S 41.8, B 42.0, L 43.7.
-    Published mIoU: R50 79.4, R101 80.1, Swin-T 82.1, S 82.6, B 83.3, L 83.3.
-    """
+    """Cityscapes: 90 k steps of 16 crops of 512x1024; batch norms are trained."""
     config = mask2former_coco(backbone)
     config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
     config.model.frozen_batch_norm = False
@@ -106,8 +93,7 @@ def mask2former_cityscapes(backbone: str = "r50", task: Task = "panoptic") -> en
 def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> engine.RunConfig:
     """Mapillary Vistas: 300 k steps of 16 crops of 1024.
 
-    Published PQ: R50 36.3, and 41.5 where segments outside the crop are dropped, as here; Swin-L 45.5 without.
-    Published mIoU: R50 57.4, Swin-L 63.2.
+    Segments outside of the crop are dropped here; the published panoptic results are of training with them.
     """
     config = mask2former_coco(backbone)
     config.model.num_queries = 200 if backbone == "swin_l" and task != "semantic" else 100
@@ -119,7 +105,7 @@ def mask2former_mapillary(backbone: str = "r50", task: Task = "panoptic") -> eng
 
 
 def mask2former_ibs_cityscapes() -> engine.RunConfig:
-    """With Intra-Batch Supervision (de Geus and Dubbelman, WACV 2023). Published PQ: 62.4, without 62.1.
+    """With Intra-Batch Supervision (de Geus and Dubbelman, WACV 2023).
 
     The weight is the published code's; the paper says 100.
     """
@@ -127,10 +113,7 @@ def mask2former_ibs_cityscapes() -> engine.RunConfig:
 
 
 def mask2former_ibs_mapillary(task: Task = "panoptic", supervised: bool = True) -> engine.RunConfig:
-    """As above: 300 k steps of 16 crops of 1024 from images of 1024 to 2048 pixels.
-
-    Published PQ: 42.2, without 41.5. Published instance AP: 18.1, without 17.4.
-    """
+    """As above: 300 k steps of 16 crops of 1024 from images of 1024 to 2048 pixels."""
     config = mask2former_mapillary("r50", task)
     config.augment.short_side, config.augment.max_side = tuple(range(1024, 2049, 128)), None
     return _with_intra_batch(config, weight=100.0, pairs=MAPILLARY_PAIRS) if supervised else config

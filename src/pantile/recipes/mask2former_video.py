@@ -28,11 +28,7 @@ LENGTHS = {2019: (6_000, 4_000), 2021: (8_000, 5_500)}
 
 
 def mask2former_youtube_vis(year: int, backbone: str = "r50") -> engine.RunConfig:
-    """YouTube-VIS: 16 clips a step, the shorter side 360 or 480.
-
-    Published AP on 2019: R50 46.4, R101 49.2, Swin-T 51.5, S 54.3, B 59.5 (22k), L 60.4; on 2021: 40.6, 42.4, 45.9,
-    48.6, 52.0, 52.6.
-    """
+    """YouTube-VIS: 16 clips a step, the shorter side 360 or 480."""
     config = mask2former_coco(backbone, "instance")
     config.model = _video_model(backbone)
     config.augment = clips_of_short_sides((360, 480))
@@ -45,10 +41,7 @@ def mask2former_youtube_vis(year: int, backbone: str = "r50") -> engine.RunConfi
 
 
 def mask2former_vspw(backbone: str = "swin_l") -> engine.RunConfig:
-    """VSPW: classes of pixels, the shorter side 480; in evaluation pieces of 20 frames.
-
-    Published mIoU of Swin-L: 59.4.
-    """
+    """VSPW: classes of pixels, the shorter side 480; in evaluation pieces of 20 frames."""
     config = mask2former_youtube_vis(2019, backbone)
     config.augment = clips_of_short_sides((480,))
     config.evaluation_size = FitConfig(short_side=480, long_side=1333)
@@ -58,14 +51,14 @@ def mask2former_vspw(backbone: str = "swin_l") -> engine.RunConfig:
 
 
 def mask2former_vspw_rankseg() -> engine.RunConfig:
-    """All 124 classes, sorted once for a clip. Published mIoU of Swin-L: 60.1."""
+    """All 124 classes, sorted once for a clip."""
     config = mask2former_rankseg(mask2former_vspw)
     config.techniques.rankseg.learning_rate_factor = 5.0
     return config
 
 
 def mask2former_youtube_vis_rankseg() -> engine.RunConfig:
-    """All 40 classes, sorted once for a clip. Published AP of Swin-L on 2019: 61.1."""
+    """All 40 classes, sorted once for a clip."""
     config = mask2former_rankseg(partial(mask2former_youtube_vis, 2019, "swin_l"))
     config.techniques.rankseg.learning_rate_factor = 1.0
     return config

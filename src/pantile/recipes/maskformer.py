@@ -28,8 +28,6 @@ def maskformer_coco(backbone: str = "r50") -> engine.RunConfig:
 
     DETR's augmentation: the shorter side becomes 480 to 800, for half of the samples of a random part of the image; the
     longer side at most 1333, 1000 with Swin-L, and 1333 at test.
-
-    Published PQ: R50 46.5, R101 47.6, Swin-T 47.7, S 49.7, B 51.8, L 52.7.
     """
     config = engine.RunConfig(
         recipe="",
@@ -57,11 +55,7 @@ def maskformer_coco(backbone: str = "r50") -> engine.RunConfig:
 
 
 def maskformer_ade20k(backbone: str = "r50", task: Literal["panoptic", "semantic"] = "panoptic") -> engine.RunConfig:
-    """ADE20K with 16 images a step: panoptic 720 k steps at 640, semantic 160 k at 512, Swin-B and -L at 640.
-
-    Published PQ: R50 34.7, R101 35.7.
-    Published mIoU: R50 44.5, R101 45.5, R101c 46.0, Swin-T 46.7, S 49.8, B 52.7, L 54.1.
-    """
+    """ADE20K with 16 images a step: panoptic 720 k steps at 640, semantic 160 k at 512, Swin-B and -L at 640."""
     panoptic = task == "panoptic"
     size = 640 if panoptic or backbone in ("swin_b", "swin_l") else 512
     return _short_side_run(
@@ -74,13 +68,13 @@ def maskformer_ade20k(backbone: str = "r50", task: Literal["panoptic", "semantic
 
 
 def maskformer_cityscapes_semantic(backbone: str = "r101") -> engine.RunConfig:
-    """Cityscapes: 90 k steps of 16 crops of 512x1024. Published mIoU: R101 78.5, R101c 79.7."""
+    """Cityscapes: 90 k steps of 16 crops of 512x1024."""
     augment = short_side_recipe(1024, crop=(512, 1024))
     return _short_side_run(backbone, 0, augment, 90_000, FitConfig(short_side=1024, long_side=2048))
 
 
 def maskformer_mapillary_semantic(backbone: str = "r50") -> engine.RunConfig:
-    """Mapillary Vistas: 300 k steps of 16 crops of 1280. Published mIoU: R50 53.1."""
+    """Mapillary Vistas: 300 k steps of 16 crops of 1280."""
     augment = short_side_recipe(2048, crop=(1280, 1280))
     return _short_side_run(backbone, 0, augment, 300_000, FitConfig(short_side=2048, long_side=2048))
 

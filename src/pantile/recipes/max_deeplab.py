@@ -1,4 +1,4 @@
-"""MaX-DeepLab (Wang et al., CVPR 2021) on COCO and Cityscapes, and a nano size.
+"""MaX-DeepLab (Wang et al., CVPR 2021): COCO and Cityscapes, and a nano size.
 
 On COCO these are the settings of deeplab2, whose own checkpoints are stronger than the paper's: Adam without weight
 decay, 5000 steps of warm-up, poly, a tenth of the learning rate for what ImageNet initialised (the backbone's residual
@@ -6,7 +6,7 @@ blocks; not the memory, its layers, or the blocks beyond). The paper had RAdam w
 constant drop-path rate. deeplab2 trains 100 k steps and offers 200 k and 400 k: ``--set training.steps=200000
 optimizer.warmup=0.025``.
 
-On Cityscapes they are those of CMT-DeepLab's supplement, which trained MaX-DeepLab-S there (61.7 PQ): 60 k steps,
+On Cityscapes they are those of CMT-DeepLab's supplement, which trained MaX-DeepLab-S there: 60 k steps,
 learning rate 3e-4, 1025 x 2049, pixel-wise merge. What it does not say is as in deeplab2's kMaX-DeepLab there.
 """
 
@@ -24,7 +24,7 @@ from pantile.recipes.registry import ALL_RECIPES
 
 
 def max_deeplab_coco(size: str = "s", side: int = 641) -> engine.RunConfig:
-    """COCO panoptic, 100 k steps of 64 images. Published PQ (other recipe): S 48.4, L 51.1.
+    """COCO panoptic, 100 k steps of 64 images.
 
     Args:
         size: "s" or "l".
@@ -62,7 +62,7 @@ def max_deeplab_coco(size: str = "s", side: int = 641) -> engine.RunConfig:
 
 
 def max_deeplab_cityscapes(size: str = "s") -> engine.RunConfig:
-    """Cityscapes at 1025 x 2049. Published PQ: S 61.7."""
+    """Cityscapes at 1025 x 2049."""
     config = max_deeplab_coco(size)
     config.augment.crop, config.augment.scale_range = (1025, 2049), (0.5, 2.0)
     config.augment.scale_relative_to = "native"

@@ -27,13 +27,7 @@ DROP_PATH = 0.2  # survival rate 0.8
 def panoptic_deeplab_coco(
     model: models.PanopticDeepLabConfig, size: int = 641, autoaugment: bool = False
 ) -> engine.RunConfig:
-    """COCO panoptic: 500 k steps of 64 images.
-
-    Published PQ at 641: WR-41 39.6, with multi-grid 40.1, with SAC 40.8; SWideRNet-(1,1,1) 41.4, separable 41.2,
-    (1,1.5,1) 42.8, (1,2,1) 43.0, (1,1,2) 42.8, (1,1,3) 43.3, (1,1,4) 43.8, (1,1,5) 44.0, (1,1,5.5) 44.1 and 44.4 with
-    AutoAugment, (1,1,6) 44.0, (1,1.5,2) 43.7, (1,1.5,3) 44.1; at 1025 with AutoAugment (1,1,3) 44.7, (1,1,4) 45.3.
-    Fast models in the order of ``FAST``: 31.5, 34.3, 36.0, 38.1, 40.1.
-    """
+    """COCO panoptic: 500 k steps of 64 images."""
     return engine.RunConfig(
         recipe="",
         model=model,
@@ -55,10 +49,7 @@ def panoptic_deeplab_coco(
 
 
 def panoptic_deeplab_cityscapes(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
-    """Cityscapes, fine annotations, at 1025x2049: 60 k steps of 32 images.
-
-    Published PQ: SWideRNet-(1,1,4.5) 66.4; fast models in the order of ``FAST`` 58.4, 59.8, 61.6, 62.7, 63.8.
-    """
+    """Cityscapes, fine annotations, at 1025x2049: 60 k steps of 32 images."""
     config = panoptic_deeplab_coco(model)
     config.augment.crop = config.evaluation_size = (1025, 2049)
     config.augment.scale_range = (0.5, 2.0)
@@ -69,10 +60,7 @@ def panoptic_deeplab_cityscapes(model: models.PanopticDeepLabConfig) -> engine.R
 
 
 def panoptic_deeplab_mapillary(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
-    """Mapillary Vistas, longer side 2049, 1025x2049 crops: 300 k steps of 32 images.
-
-    Published PQ: SWideRNet-(1,1,4.5) 42.7.
-    """
+    """Mapillary Vistas, longer side 2049, 1025x2049 crops: 300 k steps of 32 images."""
     config = panoptic_deeplab_cityscapes(model)
     config.augment.scale_relative_to = "long_side"
     config.evaluation_size = FitConfig(long_side=2049, remainder=1)
@@ -82,7 +70,7 @@ def panoptic_deeplab_mapillary(model: models.PanopticDeepLabConfig) -> engine.Ru
 
 
 def panoptic_deeplab_ade20k(model: models.PanopticDeepLabConfig) -> engine.RunConfig:
-    """ADE20K at 641: 180 k steps of 64 images. Published PQ: SWideRNet-(1,1,4) 37.53, (1,1.5,3) 36.93."""
+    """ADE20K at 641: 180 k steps of 64 images."""
     config = panoptic_deeplab_coco(model)
     config.augment.scale_range = (0.5, 2.0)
     config.merge = presets.center_ade20k()
@@ -91,7 +79,7 @@ def panoptic_deeplab_ade20k(model: models.PanopticDeepLabConfig) -> engine.RunCo
 
 
 def panoptic_deeplab_r50_coco() -> engine.RunConfig:
-    """COCO with ResNet-50 and deeplab2's settings: 200 k steps, the colour policy. Published PQ: 35.1 at 641 pixels.
+    """COCO with ResNet-50 and deeplab2's settings: 200 k steps, the colour policy.
 
     Published at 77.8 G multiply-adds, which an ordinary ASPP would exceed by 30 G: so it is separable here.
     """

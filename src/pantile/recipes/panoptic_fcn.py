@@ -1,8 +1,7 @@
-"""Recipes of Panoptic FCN (Li et al., CVPR 2021, arXiv 2012.00720), and of it with Intra-Batch Supervision.
+"""Panoptic FCN (Li et al., CVPR 2021, arXiv:2012.00720): the rows of its tables; those with Intra-Batch Supervision.
 
-SGD, poly 0.9, a warm-up of 1000 steps, gradients clipped number by number. Published PQ on COCO val with ResNet-50: 1x
-41.1; 3x 43.6; 3x at 400, 512 and 600 pixels 41.0, 42.3, 42.7; Star 44.2. The fast variants are the same weights with
-fewer candidates: 41.1, 43.6, 40.8, 42.3, 42.7, 44.2.
+SGD, poly 0.9, a warm-up of 1000 steps, gradients clipped number by number. The fast variants are the same weights with
+fewer candidates.
 
 In fp32, as the original; ``--set training.precision=bf16`` is faster on GPUs.
 
@@ -61,10 +60,7 @@ def panoptic_fcn_coco(
 
 
 def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> engine.RunConfig:
-    """Cityscapes: 65 k steps of 32 crops of 512x1024, or 100 k of 4 whole images.
-
-    Published PQ: full 57.2, crop 59.5, ibs 60.8.
-    """
+    """Cityscapes: 65 k steps of 32 crops of 512x1024, or 100 k of 4 whole images."""
     full = sampling == "full"
     steps, batch, rate = (100_000, 4, 0.005) if full else (65_000, 32, 0.02)
     config = engine.RunConfig(
@@ -93,10 +89,7 @@ def panoptic_fcn_cityscapes(sampling: Sampling = "crop") -> engine.RunConfig:
 
 
 def panoptic_fcn_mapillary(sampling: Sampling = "crop") -> engine.RunConfig:
-    """Mapillary Vistas: 150 k steps of 32 crops of 1024, or of 8 whole images.
-
-    Published PQ: full 32.7, crop 35.5, ibs_random 35.9, ibs 36.3.
-    """
+    """Mapillary Vistas: 150 k steps of 32 crops of 1024, or of 8 whole images."""
     full = sampling == "full"
     steps, batch, rate = (150_000, 8, 0.005) if full else (150_000, 32, 0.02)
     short_sides = tuple(range(1024, 2049, 128))

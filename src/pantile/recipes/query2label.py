@@ -1,4 +1,4 @@
-"""Query2Label, which says what classes an image shows: for ``techniques.rankseg.ranking_from``.
+"""Query2Label (Liu et al., arXiv:2107.10834): what classes an image shows, for ``techniques.rankseg.ranking_from``.
 
 The paper that RankSeg takes it from trains 80 epochs with Adam, cutout, RandAugment, an average of weights and early
 stopping; no settings of RankSeg's runs were published.

@@ -1,4 +1,4 @@
-"""RankSeg (He et al., ECCV 2022, arXiv:2203.04187) on the recipes that its tables compare with: ``NAME_rankseg``.
+"""RankSeg (He et al., ECCV 2022, arXiv:2203.04187): on the recipes that its tables compare with, as ``NAME_rankseg``.
 
 By the paper's section 4.1, Table 10 and Appendix H. Where its published configurations differ, they are ``--set``:
 
@@ -91,7 +91,7 @@ RECIPES |= {
     "mask2former_swin_l_ade20k_rankseg": partial(
         mask2former_rankseg, partial(mask2former.mask2former_ade20k, "swin_l")
     ),
-    # published mIoU with several scales: 60.7; the width is that of the published count, 584.71 M
+    # the width is that of the published count, 584.71 M
     "vit_adapter_l_ade20k_semantic_rankseg": partial(
         mask2former_rankseg, vit_adapter.vit_adapter_l_ade20k_semantic, channels=1024
     ),

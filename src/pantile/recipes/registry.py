@@ -6,6 +6,7 @@ on first use, and make their configs when a recipe is called.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,3 +35,14 @@ def make_recipe(name: str) -> RunConfig:
     config = ALL_RECIPES.find(name)()
     config.recipe = name
     return config
+
+
+def family_title(name: str) -> str:
+    """What the docstring of a recipe's module says up to its first colon, or else the module's name.
+
+    >>> family_title("remax_b_coco")
+    'ReMaX (Sun et al., NeurIPS 2023)'
+    """
+    module = sys.modules[ALL_RECIPES.home(name)]
+    first = (module.__doc__ or module.__name__).partition("\n\n")[0]
+    return " ".join(first.partition(": ")[0].split()).strip("`.")

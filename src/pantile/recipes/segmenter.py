@@ -1,4 +1,4 @@
-"""Segmenter (Strudel et al., ICCV 2021) as RankSeg (He et al., ECCV 2022, arXiv:2203.04187) trains it on five
+"""Segmenter (Strudel et al., ICCV 2021): as RankSeg (He et al., ECCV 2022, arXiv:2203.04187) trains it on five
 vocabularies of 60 to 1284 classes, and a nano size.
 
 RankSeg's code is a port of Segmenter to MMSegmentation, which is followed where the two codes differ (see
@@ -48,8 +48,6 @@ class Schedule:
     weight_decay: float = 0.0
 
 
-#: published mIoU of ViT-B, single scale: 53.85, 48.80, 41.85, 17.93, 19.41; of ViT-L with several scales 53.63 on
-#: ADE20K and 47.12 on COCO-Stuff, with one 23.71 on COCO+LVIS
 SCHEDULES = {
     "pascal_context": Schedule(80_000, crop=480, large_crop=480, short_side=520, long_side=4160, weight_decay=1e-6),
     "ade20k": Schedule(160_000, weight_decay=1e-6),

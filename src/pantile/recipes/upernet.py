@@ -1,5 +1,7 @@
-"""UPerNet on four sizes of Swin and two of BEiT: Swin-B and BEiT-L as their authors train them and RankSeg compares
-with them (Table 7), the others as MMSegmentation does, on ADE20K; and a nano size.
+"""UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221): on four sizes of Swin and two of BEiT, and a nano size.
+
+Swin-B and BEiT-L are as their authors train them and RankSeg compares with them (Table 7), the others as MMSegmentation
+does, on ADE20K.
 
 The configuration of BEiT-L counts 320 k iterations of 8 images, two of which make a step.
 """
@@ -16,14 +18,12 @@ from pantile.recipes.mask2former import BACKBONES, small_run
 from pantile.recipes.registry import ALL_RECIPES
 from pantile.recipes.segmenter import mmseg_augmentation
 
-#: optimizer steps of 16 images. Published mIoU of Swin-B: 52.4 and 47.16 (several scales), 20.33 (one); of BEiT-L 57.0
-#: and 49.9; on COCO+LVIS its authors had not the memory
+#: optimizer steps of 16 images. Of BEiT-L on COCO+LVIS nothing was published: RankSeg's authors had not the memory
 STEPS = {"ade20k": 160_000, "coco_stuff10k": 40_000, "coco_lvis": 320_000}
 
 
 def upernet_swin(size: str, dataset: str) -> engine.RunConfig:
-    """Published mIoU on ADE20K, single scale and several: Swin-T 44.41 and 45.79, S 47.72 and 49.24, B 50.76 and 52.4.
-    Of Swin-L there is a configuration at this crop, but no score.
+    """Of Swin-L there is a configuration at this crop, but no score.
 
     Args:
         size: "t", "s", "b" or "l".
@@ -54,7 +54,7 @@ def upernet_beit_l(dataset: str) -> engine.RunConfig:
 
 
 def upernet_beit_b_ade20k() -> engine.RunConfig:
-    """Published mIoU: 53.08, with several scales 53.84."""
+    """As MMSegmentation trains it."""
     return _beit("base", channels=768, drop_path=0.1, learning_rate=3e-5, layer_decay=0.9, steps=STEPS["ade20k"])
 
 

@@ -22,7 +22,7 @@ from pantile.recipes.registry import ALL_RECIPES
 
 
 def videomt_youtube_vis(year: int, size: str = "l") -> engine.RunConfig:
-    """YouTube-VIS: 8 clips of 5 frames a step. Published AP on 2019: S 52.8, B 58.2, L 68.6; on 2021: L 63.1."""
+    """YouTube-VIS: 8 clips of 5 frames a step."""
     steps = 160_000 if year == 2021 else 60_000 if size == "l" else 40_000
     sides = (320, 352, 392, 416, 448, 480, 512, 544, 576, 608, 640)
     config = _run(size, steps, image_size=640, sides=sides, max_side=768)
@@ -33,12 +33,12 @@ def videomt_youtube_vis(year: int, size: str = "l") -> engine.RunConfig:
 
 
 def videomt_vipseg() -> engine.RunConfig:
-    """VIPSeg: frames of 720 rows, one by one. Published VPQ of L: 55.2, STQ 48.9."""
+    """VIPSeg: frames of 720 rows, one by one."""
     return _run("l", 40_000, image_size=1280, sides=tuple(range(480, 801, 32)), max_side=1333)
 
 
 def videomt_vspw() -> engine.RunConfig:
-    """VSPW: classes of pixels. Published mIoU of L: 64.9, VC16 95.0."""
+    """VSPW: classes of pixels."""
     config = videomt_vipseg()
     config.merge = QueryVotesConfig()
     return config

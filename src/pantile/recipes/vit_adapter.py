@@ -1,4 +1,4 @@
-"""ViT-Adapter-L under Mask2Former on ADE20K (Chen et al., ICLR 2023, arXiv:2205.08534): its two rows, and a nano size.
+"""ViT-Adapter-L under Mask2Former (Chen et al., ICLR 2023, arXiv:2205.08534): its two rows on ADE20K, and a nano size.
 
 One thing of the original is not in a configuration: at 896 its run starts from the same model trained on COCO-Stuff
 164k (``pantile train --init``). Its evaluation, and so this one, averages what queries vote for over windows.
@@ -15,13 +15,13 @@ from pantile.recipes.segmenter import mmseg_augmentation
 
 @ALL_RECIPES.register("vit_adapter_l_ade20k_semantic")
 def vit_adapter_l_ade20k_semantic() -> engine.RunConfig:
-    """Crops of 896. Published mIoU: 59.4, with several scales 60.5; 571 M parameters."""
+    """Crops of 896."""
     return _ade20k(side=896, long_side=3584, stride=512, steps=80_000, num_queries=200)
 
 
 @ALL_RECIPES.register("vit_adapter_l_640_ade20k_semantic")
 def vit_adapter_l_640_ade20k_semantic() -> engine.RunConfig:
-    """Crops of 640. Published mIoU: 58.3, with several scales 59.0; 568 M parameters."""
+    """Crops of 640."""
     return _ade20k(side=640, long_side=2048, stride=426, steps=160_000, num_queries=100)
 
 
