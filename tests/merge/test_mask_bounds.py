@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from pycocotools.mask import decode
 
 from pantile.contracts.placement import Placement
 from pantile.merge.instance_masks import encode_masks
@@ -54,6 +55,16 @@ def test_masks_are_looked_at_only_where_they_may_be(logits, grid):
     assert masks[5] is None
     for mask, probability in zip(masks[:5], resized(logits, grid).sigmoid(), strict=False):
         assert mask[1] == pytest.approx(probability[probability > 0.5].mean().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("masks", [[0, 1], [5], []])
+def test_columns_without_any_mask(logits, grid, masks):
+    """The strips on the right, or all of them, hold none."""
+    strips = list(sigmoid_strips(logits[masks], grid, 10))
+    assert [strip.inside.shape for strip in strips[-2:]] == [(0, 750), (0, 450)]
+    expected = [int((resized(logits, grid)[mask] > 0).sum()) for mask in masks]
+    encoded = encode_masks(strips, len(masks), grid.size)
+    assert [0 if mask is None else decode(mask[0]).sum() for mask in encoded] == expected
 
 
 def test_a_mask_with_undefined_logits_is_looked_at(logits, grid):

@@ -70,4 +70,4 @@ def strips_of(
                 here[of_masks] = True
             top, row = next(rows_of_tiles, (None, ()))
         which = np.flatnonzero(here)
-        yield MaskStrip(left, which, inside[which].reshape(len(which), -1), sums[which])
+        yield MaskStrip(left, which, inside[which].reshape(len(which), inside.shape[1] * height), sums[which])
