@@ -11,8 +11,9 @@ import pantile
 from pantile.cli.main import main
 from pantile.data import Scenes
 from pantile.engine.checkpoint import load_checkpoint, save_weights
-from pantile.engine.run_record import RunRecord
+from pantile.engine.run_record import RunRecord, load_record
 from pantile.engine.task import PanopticTask
+from pantile.predict.publishing import model_card
 from tiny_runs import make_tiny_config
 
 
@@ -45,6 +46,18 @@ def test_a_published_folder_loads_and_tells_of_the_run(run, tmp_path, capsys):
     assert np.array_equal(found.map, expected.map)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == {"README.md", "weights.safetensors", "config.yaml", "pictures/1.jpg"}
+
+
+def test_the_card_tells_the_measures_of_an_evaluation(run):
+    classes = {"pq": 0.315, "sq": 0.562, "rq": 0.43, "n": 10}
+    numbers = {
+        "panoptic": {"all": classes, "things": classes | {"pq": 0.2}, "stuff": classes, "per_class": {"cat": classes}},
+        "instance": {"ap": 0.078, "ap_small": float("nan"), "score_threshold": 0.5},
+    }
+    card = model_card(load_checkpoint(run), load_record(run), "mit", numbers, [])
+    rows = [line for line in card.splitlines() if line.startswith("| ")][1:]
+    assert rows[0] == "| panoptic pq, all | 31.5 |" and "| panoptic pq, things | 20.0 |" in rows
+    assert rows[-1] == "| instance ap | 7.8 |" and len(rows) == 10
 
 
 def refused(capsys, *arguments) -> str:

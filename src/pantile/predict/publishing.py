@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pantile.engine.evaluate import evaluate
 from pantile.engine.run_record import RunRecord, load_record
 from pantile.predict.predictor import predictor_of
 
+GROUPS = ("all", "things", "stuff")  # of classes, each with numbers of its own
+SETTINGS = ("score_threshold",)  # numbers that say how something was measured
 CARD, CONFIG, NUMBERS, PICTURES = "README.md", "config.yaml", "evaluation.json", "pictures"
 
 
@@ -144,12 +147,7 @@ def model_card(
 
 def _numbers(checkpoint: Checkpoint, record: RunRecord, numbers: dict | None) -> list[str]:
     if numbers is not None:
-        rows = [
-            f"| {group} {name} | {100 * value:.1f} |"
-            for group, values in numbers.items()
-            for name, value in values.items()
-            if isinstance(value, float) and math.isfinite(value)
-        ]
+        rows = [f"| {name} | {100 * value:.1f} |" for name, value in _measures(numbers)]
         command = f"pantile eval FOLDER --data {Path(record.data).name} --split {record.val_split}"
         told = f"Of the whole split, in percent: `{command}`; all of them are in [{NUMBERS}]({NUMBERS})."
         return [told, "", "| measure | value |", "|---|---|", *rows]
@@ -161,6 +159,16 @@ def _numbers(checkpoint: Checkpoint, record: RunRecord, numbers: dict | None) ->
         f"{metric_title(checkpoint.metric)} {100 * checkpoint.value:.1f} on {measured} of `{record.val_split}`, as the "
         "training measured it (the command above)."
     ]
+
+
+def _measures(numbers: dict) -> Iterator[tuple[str, float]]:
+    """Name and value, 0..1, of what was measured over all classes, over things and over stuff."""
+    for task, values in numbers.items():
+        for name, value in values.items():
+            if name in GROUPS:
+                yield from ((f"{task} {measure}, {name}", value[measure]) for measure in ("pq", "sq", "rq"))
+            elif isinstance(value, float) and math.isfinite(value) and name not in SETTINGS:
+                yield f"{task} {name}", value
 
 
 def _without_folders(checkpoint: Checkpoint) -> Checkpoint:
