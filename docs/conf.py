@@ -38,7 +38,7 @@ napoleon_google_docstring = True
 napoleon_use_rtype = False
 maximum_signature_line_length = 80
 
-OUTSIDE = re.compile(r"\]\((?:\.\./)?((?:examples|findings|benchmarks|tests|src)\b[^)]*)\)")
+OUTSIDE = re.compile(r"\]\((?:\.\./)?((?:examples|findings|benchmarks|tests|src|weights)\b[^)]*)\)")
 
 
 def public_names(stub: str) -> str:
