@@ -40,7 +40,9 @@ def facades_lite0() -> engine.RunConfig:
     config.evaluation_size = (577, 577)
     # the hardest pixels are those of the rare classes
     config.criterion = losses.CenterCriterionConfig(sigma=6.0, small_area=1024, top_k=0.3, center_weight=50.0)
-    config.merge = replace(config.merge, center_threshold=0.2, nms_kernel=27, stuff_area_limit=4000)
+    config.merge = replace(
+        config.merge, center_threshold=0.2, nms_kernel=27, stuff_area_limit=4000, thing_area_limit=100
+    )
     config.optimizer = replace(config.optimizer, learning_rate=2e-3, backbone_multiplier=0.1)
     config.training = replace(config.training, steps=1_100, validate_every=0.2, validation_images=40)
     config.training.average = engine.AverageConfig(decay=0.99)
