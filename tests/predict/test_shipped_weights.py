@@ -36,7 +36,7 @@ def test_it_predicts_a_photo(tmp_path):
     assert list((tmp_path / "out").rglob("*.json"))
 
 
-def test_windows_are_found_on_photos_it_has_not_seen(real_data):
+def test_windows_are_found_on_photos_it_was_not_trained_on(real_data):
     predictor, photos = pantile.load(FILE), open_dataset(str(real_data / "facades"), "val")
     windows = sum(
         result.class_name(segment) == "window"

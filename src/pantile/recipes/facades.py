@@ -38,7 +38,7 @@ def facades_lite0() -> engine.RunConfig:
         config.augment, crop=(385, 385), scale_range=(1.0, 2.0), ssd_jitter=True, repeat_threshold=1.0
     )
     config.evaluation_size = (577, 577)
-    # the hardest pixels are those of the rare classes
+    # the hardest pixels alone, once a first run has learned from all of them
     config.criterion = losses.CenterCriterionConfig(sigma=6.0, small_area=1024, top_k=0.3, center_weight=50.0)
     config.merge = replace(
         config.merge, center_threshold=0.2, nms_kernel=27, stuff_area_limit=4000, thing_area_limit=100
