@@ -35,6 +35,8 @@ def tiny(config: Config) -> Config:
 def make_tiny_config(recipe: str = "remax_nano") -> RunConfig:
     config = make_recipe(recipe)
     config.augment.crop = config.evaluation_size = (65, 65)
+    if hasattr(config.model, "transformer_layers"):  # half of the model's tensors, which checkpoints save one by one
+        config.model.transformer_layers = (1, 0, 0)
     config.criterion = tiny(config.criterion)
     for name, technique in list(config.techniques.items()):
         if technique is not None:

@@ -91,7 +91,7 @@ def test_two_runs_stand_side_by_side_on_one_page(place, predictors, drawn, tmp_p
     assert image.name.endswith("000000.png") and image.qualities[1] == 1 and len(image.predictions) == 2
     lost = dict(page.errors)
     assert lost["missed"][0] > 0 and lost["missed"][1] == lost["split"][0] == 0
-    assert ("Parameters", ["1.1 M", "1.1 M"]) in page.facts
+    assert ("Parameters", ["0.9 M", "0.9 M"]) in page.facts
     assert page.settings == [("seed", ["0", "1"])]
     assert [title for title, _ in page.curves] == ["Panoptic quality on the validation images", "Loss in training"]
     text = out.read_text()

@@ -198,6 +198,13 @@ def test_options_that_do_not_go_together(checkpoint, tmp_path, change, options, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_as_many_images_are_compared_as_are_asked_for(checkpoint, tmp_path):
+    """An odd number, of which the last goes through the network alone."""
+    made = export_checkpoint(checkpoint, tmp_path / "x.pt2", [*IMAGES, IMAGES[0]], ExportOptions("torch", compared=3))
+    pixels = sum(image.shape[0] * image.shape[1] for image in [*IMAGES, IMAGES[0]])
+    assert [parity.pixels for parity in made.parities] == [pixels] * len(made.parities)
+
+
 @pytest.mark.parametrize("phase", ["tracing", "writing", "comparing with torch at 32 x 64"])
 def test_phases_are_told_and_an_interruption_leaves_nothing(phase, checkpoint, tmp_path):
     told = []

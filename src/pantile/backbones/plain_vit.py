@@ -20,6 +20,7 @@ from pantile.backbones.timm_bridge import build, checked_name
 from pantile.contracts.errors import UserError
 from pantile.layers.position_table import resize_positions
 from pantile.layers.rotary_positions import rotary_positions
+from pantile.layers.rounding import ceil_div
 from pantile.layers.vit_block import Rotation, ViTBlock
 
 Positions = Literal["learned", "rotary"]
@@ -85,7 +86,7 @@ class PlainViT(nn.Module):
         self.num_prefix_tokens = 1 + registers
         self.head_channels = channels // num_heads
         self.rotary_rescale = rotary_rescale
-        self.grid = tuple(-(-side // patch_size) for side in image_size)
+        self.grid = tuple(ceil_div(side, patch_size) for side in image_size)
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(in_channels, channels, patch_size, stride=patch_size)})
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, channels))
         self.reg_token = nn.Parameter(0.02 * torch.randn(1, registers, channels))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pantile.backbones.interface import Backbone
 from pantile.backbones.timm_tokens import PlainTransformer
 from pantile.contracts.errors import UserError
+from pantile.layers.rounding import ceil_div
 
 CHANNELS = 256
 STRIDES = {"res5": 32, "res4": 16, "res3": 8, "res2": 4}
@@ -52,7 +53,7 @@ class SimplePyramid(Backbone):
         height, width = images.shape[2:]
         x = self.tokens(images)
         return {
-            name: level(x)[:, :, : -(-height // stride), : -(-width // stride)]
+            name: level(x)[:, :, : ceil_div(height, stride), : ceil_div(width, stride)]
             for (name, level), stride in zip(self.pyramid.items(), STRIDES.values(), strict=True)
         }
 

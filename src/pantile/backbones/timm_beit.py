@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pantile.backbones.interface import Backbone, layers_behind
 from pantile.contracts.errors import UserError
 from pantile.layers.position_encoding import cached_by_arguments
+from pantile.layers.rounding import ceil_div
 
 OTHERS = 3  # rows at the end of a table: class token to patch, patch to class token, class token to itself
 
@@ -88,8 +89,8 @@ class BeitBackbone(Backbone):
                 maps.append(x[:, 1:].transpose(1, 2).unflatten(2, grid))
         finest, fine, middle, coarse = maps
         return {
-            "res2": self.quarter(finest)[:, :, : -(-height // 4), : -(-width // 4)],
-            "res3": self.eighth(fine)[:, :, : -(-height // 8), : -(-width // 8)],
+            "res2": self.quarter(finest)[:, :, : ceil_div(height, 4), : ceil_div(width, 4)],
+            "res3": self.eighth(fine)[:, :, : ceil_div(height, 8), : ceil_div(width, 8)],
             "res4": middle,
             "res5": F.max_pool2d(coarse, 2, ceil_mode=True),
         }

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pantile.backbones.timm_convnets import STAGES, TimmBackbone, parameter_names
 from pantile.backbones.timm_sizes import channels_first
+from pantile.layers.rounding import ceil_div
 
 
 class TimmFeatures(TimmBackbone):
@@ -36,7 +37,7 @@ class TimmFeatures(TimmBackbone):
             images = F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple))
         maps = channels_first(self.model, self.model(images))
         return {
-            name: maps[i][:, :, : -(-height // self.strides[name]), : -(-width // self.strides[name])]
+            name: maps[i][:, :, : ceil_div(height, self.strides[name]), : ceil_div(width, self.strides[name])]
             for name, i in self.index.items()
         }
 

@@ -20,6 +20,7 @@ from pantile.backbones.timm_bridge import build, checked_name, create_tokens
 from pantile.backbones.timm_tokens import PlainTransformer, is_plain_transformer
 from pantile.contracts.errors import UserError
 from pantile.layers.position_table import resize_positions
+from pantile.layers.rounding import ceil_div
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -137,7 +138,7 @@ def _tokens(model: VisionTransformer) -> list[Tensor]:
 
 
 def _grid(image_size: tuple[int, int], stride: int) -> tuple[int, int]:
-    height, width = (-(-side // stride) for side in image_size)
+    height, width = (ceil_div(side, stride) for side in image_size)
     return height, width
 
 

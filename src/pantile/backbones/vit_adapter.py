@@ -29,6 +29,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.precision import at_least_float32, autocast_off
 from pantile.layers.deformable_attention import MultiScaleDeformableAttention
 from pantile.layers.position_encoding import Sizes
+from pantile.layers.rounding import ceil_div
 
 PREFIX = "vit_adapter_"
 GROUPS = 4
@@ -100,7 +101,7 @@ class ViTAdapter(Backbone):
         }
         strides = self.strides
         return {
-            name: self.norms[name](x[:, :, : -(-height // strides[name]), : -(-width // strides[name])])
+            name: self.norms[name](x[:, :, : ceil_div(height, strides[name]), : ceil_div(width, strides[name])])
             for name, x in maps.items()
         }
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
+from pantile.cli.numbers import at_least_one
 from pantile.cli.output_arguments import output_file
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="photos on which file and network are compared (default: drawn scenes)"
     )
+    parser.add_argument("--compare", type=at_least_one, default=2, metavar="N", help="images at each size (default: 2)")
     parser.add_argument("--calibrate", action="store_true", help="with int8: quantize convolutions, too, by --data")
     parser.add_argument(
         "--size",
@@ -55,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
         args.calibrate,
         tuple(args.size) if args.size else None,
         args.tolerance,
+        args.compare,
     )
-    images = pictures(args.data, checkpoint.config, calibrating=args.calibrate)
+    images = pictures(args.data, checkpoint.config, args.compare, args.calibrate)
     begun = time.monotonic()
 
     def tell(phase: str) -> None:

@@ -31,8 +31,6 @@ from pantile.runtime.inside import CLASSES
 from pantile.runtime.kinds import KINDS
 from pantile.runtime.onnx_file import GraphFails, OnnxFile
 
-COMPARED = 2  # images at each size
-
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -44,6 +42,7 @@ class ExportOptions:
         calibrate: int8 also quantizes convolutions and what they read, by the values that the images make.
         size: (height, width) to trace and check at; None is the evaluation size.
         pixels: in place of the tolerated share of pixels that differ.
+        compared: images at each size.
     """
 
     format: Literal["onnx", "torch"] = "onnx"
@@ -52,6 +51,7 @@ class ExportOptions:
     calibrate: bool = False
     size: tuple[int, int] | None = None
     pixels: float | None = None
+    compared: int = 2
 
 
 Tell = Callable[[str], None]
@@ -137,7 +137,7 @@ def _written(
     with replacing(path) as temporary:
         calibration = images if options.calibrate else ()
         file = _WRITERS[options.format](traced, names, header, temporary, calibration, tell)
-        parities = parity.measure(file, network, task, images[:COMPARED], traced.size, tell)
+        parities = parity.measure(file, network, task, images[: options.compared], traced.size, tell)
         parity.check(parities, tolerance, str(path))
         header = replace(header, parity=json.loads(json.dumps(parity.plain(parities, tolerance, hidden))))
         _FINISHERS[options.format](file, header, temporary)

@@ -19,6 +19,7 @@ from pantile.merge import merge
 from pantile.runtime.fitting import network_input
 from pantile.runtime.images import ExportedFile, merged
 from pantile.runtime.inside import IDS
+from pantile.runtime.onnx_file import GraphFails
 from pantile.runtime.sizes import Side
 
 
@@ -33,6 +34,8 @@ class Tolerance:
     outputs: float | None
     pixels: float
 
+
+AT_A_TIME = 2  # images, where the graph takes any number of them
 
 #: by the precision of the weights
 TOLERANCES = {"fp32": Tolerance(1e-3, 0.001), "fp16": Tolerance(3e-2, 0.01), "int8": Tolerance(None, 0.1)}
@@ -151,10 +154,10 @@ def _at(
     if file.header.inside is not None:  # decides on the input, so the input is the image
         placements = [Placement(size, p.content, p.content) for p in placements]
     inputs = [network_input(image, placement) for image, placement in zip(images, placements, strict=True)]
-    step = len(images) if file.header.sizes.batch is None else file.header.sizes.batch
+    step = file.header.sizes.batch or min(len(images), AT_A_TIME)
     outputs: dict[str, list[float]] = {}
     pixels = differing = segments = 0
-    for start in range(0, len(images) - step + 1, step):
+    for start in range(0, len(images), step):
         batch = [np.concatenate(arrays) for arrays in zip(*inputs[start : start + step], strict=True)]
         found = file.run(*batch)
         with torch.inference_mode():
@@ -163,6 +166,11 @@ def _at(
             expected = {name: t.numpy() for name, t in network.outputs(output, size).items()}
         if IDS not in expected:
             for name, values in expected.items():
+                if found[name].shape != values.shape:
+                    raise GraphFails(
+                        f"{file.path} disagrees with torch on an input of {batch[0].shape}: {name} is "
+                        f"{found[name].shape} in place of {values.shape}"
+                    )
                 difference = np.abs(values.astype(np.float64) - found[name])
                 seen = outputs.setdefault(name, [0.0, 0.0])
                 seen[:] = max(seen[0], _largest(difference)), max(seen[1], _largest(np.abs(values)))

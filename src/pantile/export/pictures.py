@@ -10,22 +10,23 @@ from pantile.data.image_files import read_image
 from pantile.data.image_suffixes import IMAGE_SUFFIXES
 from pantile.engine.config import RunConfig
 
-COMPARED, CALIBRATED = 2, 32  # images
+CALIBRATED = 32  # images
 
 
-def pictures(folder: Path | None, config: RunConfig, calibrating: bool = False) -> list[np.ndarray]:
+def pictures(folder: Path | None, config: RunConfig, compared: int = 2, calibrating: bool = False) -> list[np.ndarray]:
     """(H, W, C) uint8 each.
 
     Args:
         folder: of photos; None draws scenes.
         config: of the run: how files are read.
+        compared: how many, at most.
         calibrating: take more.
 
     Raises:
         UserError: no image there, or not of the network's bands.
     """
     channels = config.model.in_channels
-    count = CALIBRATED if calibrating else COMPARED
+    count = max(compared, CALIBRATED) if calibrating else compared
     if folder is None:
         scenes = Scenes(count, size=(192, 224), split="val")
         bands = np.arange(channels) % 3

@@ -9,6 +9,7 @@ from torch.export import Dim, ExportedProgram
 from pantile.contracts.errors import UserError
 from pantile.data.fit import FitConfig
 from pantile.export.graph import DeployedNetwork, example_inputs
+from pantile.export.same_padding import same_padding_as_numbers
 from pantile.runtime.sizes import InputSizes, Side
 
 LARGEST = 2**14  # pixels of a side
@@ -82,7 +83,11 @@ def _trace(network: DeployedNetwork, channels: int, size: tuple[int, int], sizes
     batch = Dim("batch", min=1, max=1024) if sizes.batch is None else Dim.STATIC
     height, width = _dimension(sizes.height, "h"), _dimension(sizes.width, "w")
     shapes = {"images": {0: batch, 1: Dim.STATIC, 2: height, 3: width}, "padding": {0: batch, 1: height, 2: width}}
-    with torch.no_grad():
+
+    def run(at: tuple[int, int]) -> None:
+        network(*example_inputs(channels, at, batch=1))
+
+    with torch.no_grad(), same_padding_as_numbers(run, sizes):
         examples = example_inputs(channels, size, batch=sizes.batch or 2)
         return torch.export.export(network, examples, dynamic_shapes=shapes, strict=False)
 

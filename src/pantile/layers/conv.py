@@ -57,6 +57,8 @@ class ConvNorm(nn.Sequential):
             nn.init.constant_(self.norm.weight, norm_init)
         if act is not None:
             self.act = act()
+            if isinstance(self.act, nn.ReLU):
+                self.act.inplace = True  # nothing else reads what it is given, nor does a backward pass
         if groups > 1:
             nn.init.xavier_uniform_(self.conv.weight)
         else:

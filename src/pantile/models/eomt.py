@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from pantile.backbones.plain_vit import PatchTokens, PlainViT, Positions, load_timm_weights
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput, MaskSpec
+from pantile.layers.rounding import ceil_div
 from pantile.models.base import ARCHITECTURES, PanopticModel
 
 UPSCALING = 2  # of each layer, along each axis
@@ -177,7 +178,7 @@ class EoMT(PanopticModel):
         """
         patches = self.encode(images)
         queries = self.query.expand(len(images), -1, -1)
-        mask_size = (-(-images.shape[2] // self._stride), -(-images.shape[3] // self._stride))
+        mask_size = (ceil_div(images.shape[2], self._stride), ceil_div(images.shape[3], self._stride))
         output, _ = self.decode(queries, patches, mask_size, self.training if layer_outputs is None else layer_outputs)
         return output
 

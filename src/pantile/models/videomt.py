@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.outputs import MaskOutput
+from pantile.layers.rounding import ceil_div
 from pantile.models.base import ARCHITECTURES
 from pantile.models.eomt import EoMT, EoMTConfig, eomt_nano_config
 
@@ -79,7 +80,7 @@ class VidEoMT(EoMT):
         if frames < 1 or len(images) % frames:
             raise UserError(f"{len(images)} images are no clips of {frames} frames each: give as many to each clip.")
         patches = self.encode(images)
-        mask_size = (-(-images.shape[2] // self._stride), -(-images.shape[3] // self._stride))
+        mask_size = (ceil_div(images.shape[2], self._stride), ceil_div(images.shape[3], self._stride))
         keep = self.training if layer_outputs is None else layer_outputs
         outputs, left = [], queries
         for tokens in patches.tokens.unflatten(0, (-1, frames)).unbind(dim=1):
