@@ -14,6 +14,7 @@ VERBS = {
     "start": "look at data and machine, and propose (--go: run) the command to train with",
     "train": "train a recipe on the folder of a labelled data set",
     "eval": "panoptic quality, average precision and mean IoU of a checkpoint",
+    "tune": "find the thresholds of the merge that suit a split",
     "score": "panoptic quality, and what went wrong, of predictions from anywhere",
     "data": "look after labels: check and repair them, convert them, show and count them, split them",
     "predict": "segment images; writes COCO-panoptic files and overlays",

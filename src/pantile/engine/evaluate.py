@@ -48,13 +48,7 @@ def evaluate(
     Raises:
         UserError: the data set's classes are not the checkpoint's (their order may differ), or no such device.
     """
-    dataset = in_its_classes(checkpoint, dataset)
-    channels = checkpoint.config.model.in_channels
-    if reading is None:
-        check_bands(checkpoint.config.model, dataset)
-        settle_reading(dataset, checkpoint.config.images, channels)
-    else:
-        read_as(dataset, reading, channels)
+    dataset = prepared(checkpoint, dataset, reading)
     task = load_task(checkpoint)
     world = processes()
     with_bar = world.rank == 0 and on_terminal()
@@ -72,6 +66,18 @@ def evaluate(
     trainer.validate(task, loader, verbose=False)
     evaluation = task.meters.compute()
     return replace(evaluation, per_image=_gather(evaluation.per_image, world.total))
+
+
+def prepared(checkpoint: Checkpoint, dataset: PanopticDataset, reading: Reading | None = None) -> PanopticDataset:
+    """The data set as the model takes it: classes in its order, images of its bands; see ``evaluate``."""
+    dataset = in_its_classes(checkpoint, dataset)
+    channels = checkpoint.config.model.in_channels
+    if reading is None:
+        check_bands(checkpoint.config.model, dataset)
+        settle_reading(dataset, checkpoint.config.images, channels)
+    else:
+        read_as(dataset, reading, channels)
+    return dataset
 
 
 def load_task(checkpoint: Checkpoint) -> PanopticTask:

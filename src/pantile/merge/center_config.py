@@ -1,9 +1,10 @@
 """How centres, offsets and per-pixel classes become segments: thresholds, and the published settings as functions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pantile.contracts.errors import UserError
+from pantile.merge.searched import STUFF_AREAS, THING_AREAS, Searched
 
 
 @dataclass
@@ -26,6 +27,13 @@ class CenterMergeConfig:
             "one_segment" (its compiled form), scored with the largest heat there is.
         chunk_rows: rows of the result whose class probabilities exist at a time.
     """
+
+    SEARCHED: ClassVar[Searched] = {
+        "center_threshold": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+        "nms_kernel": (3, 7, 13, 19, 27, 41, 61),
+        "thing_area_limit": THING_AREAS,
+        "stuff_area_limit": STUFF_AREAS,
+    }
 
     kind: Literal["centers"] = "centers"
     center_threshold: float = 0.1

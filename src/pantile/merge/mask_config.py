@@ -1,9 +1,10 @@
 """How queries and their masks become segments: thresholds, and the published settings as functions."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pantile.contracts.errors import UserError
+from pantile.merge.searched import FRACTIONS, STUFF_AREAS, THING_AREAS, Searched
 
 Behaviour = Literal["pytorch", "tensorflow"]
 
@@ -32,6 +33,15 @@ class MaskMergeConfig:
         chunk_rows: rows of the output that are worked on at a time; memory is proportional to it.
         instances: at most so many instances per image, for average precision.
     """
+
+    SEARCHED: ClassVar[Searched] = {
+        "thing_class_threshold": FRACTIONS,
+        "stuff_class_threshold": FRACTIONS,
+        "pixel_confidence": (0.35, 0.4, 0.5, 0.6, 0.7),
+        "overlap": FRACTIONS,
+        "thing_area_limit": THING_AREAS,
+        "stuff_area_limit": STUFF_AREAS,
+    }
 
     kind: Literal["mask_wise", "pixel_wise"] = "mask_wise"
     pixel_confidence: float = 0.4

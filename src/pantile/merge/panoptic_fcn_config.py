@@ -1,9 +1,10 @@
 """How kernels found at positions become segments: thresholds, and the published settings as functions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pantile.contracts.errors import UserError
+from pantile.merge.searched import FRACTIONS, STUFF_AREAS, THING_AREAS, Searched
 
 
 @dataclass
@@ -25,6 +26,17 @@ class PanopticFCNMergeConfig:
         stuff_area_limit: pixels of the image; the segment of a stuff class with fewer becomes void.
         thing_area_limit: the same for each thing; the original has none.
     """
+
+    SEARCHED: ClassVar[Searched] = {
+        "peak_threshold": (0.02, 0.05, 0.1, 0.2, 0.3),
+        "region_threshold": (0.02, 0.05, 0.1, 0.2, 0.3),
+        "similarity_threshold": (0.7, 0.8, 0.9, 0.95, 0.97),
+        "mask_threshold": (0.3, 0.4, 0.5, 0.6),
+        "object_threshold": FRACTIONS,
+        "overlap_threshold": FRACTIONS,
+        "thing_area_limit": THING_AREAS,
+        "stuff_area_limit": STUFF_AREAS,
+    }
 
     kind: Literal["panoptic_fcn"] = "panoptic_fcn"
     peak_threshold: float = 0.05

@@ -1,9 +1,10 @@
 """How queries with independent masks become predictions: thresholds, and the published settings as functions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pantile.contracts.errors import UserError
+from pantile.merge.searched import FRACTIONS, Searched
 
 
 @dataclass
@@ -20,6 +21,8 @@ class QueryMergeConfig:
         instances: at most so many instances per image.
         chunk_rows: rows of the output that are worked on at a time; memory is proportional to it.
     """
+
+    SEARCHED: ClassVar[Searched] = {"object_threshold": FRACTIONS, "overlap_threshold": FRACTIONS}
 
     kind: Literal["query_argmax"] = "query_argmax"
     object_threshold: float = 0.8
