@@ -9,7 +9,7 @@ from pantile.contracts.taxonomy import Taxonomy
 from pantile.data.fit import FitConfig
 from pantile.data.reading import Reading
 from pantile.merge.registry import MergeConfig
-from pantile.runtime.kinds import KINDS
+from pantile.runtime.merging import KINDS
 from pantile.runtime.sizes import InputSizes
 
 FORMAT = 1  # grows when a reader of an older one would misunderstand the file

@@ -8,7 +8,8 @@ from pantile.contracts.predictions import Prediction, Task
 from pantile.inference.tiles import Tiling
 from pantile.merge.nearest_pixels import to_original
 from pantile.merge.segments import Canvas, PastedSegment
-from pantile.runtime.kinds import KINDS, Maps
+from pantile.runtime.kinds import Maps
+from pantile.runtime.merging import KINDS
 
 #: the outputs of such a graph
 IDS, CLASSES, SCORES = "panoptic_ids", "segment_classes", "segment_scores"
