@@ -6,6 +6,7 @@ architectures of this package promise is added: shapes, no graph break, an expor
 
 import os
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -54,6 +55,8 @@ class ModelContract:
     size = (65, 97)
     #: why the graph of the whole network is traced by `make graphs` alone; empty where every run of the tests does it
     graphs_apart = ""
+    #: fields of the config by which the network whose graph is traced has fewer layers, of those that are alike
+    shallower: ClassVar[dict] = {}
 
     def config(self):
         raise NotImplementedError
@@ -110,15 +113,22 @@ class ModelContract:
         pseudo_loss(output).backward()
         assert all(p.grad.isfinite().all() for p in model.parameters())
 
-    def test_compiles_without_a_graph_break(self, trained_looking):
-        self.skip_graphs_that_take_long()
-        compiled = torch.compile(trained_looking, backend="eager", fullgraph=True)
-        with torch.no_grad():
-            assert_same(trained_looking(self.images()), compiled(self.images()), 1e-5)
+    @pytest.fixture(scope="class")
+    def traced(self, subject) -> nn.Module:
+        """``trained_looking`` with fewer layers."""
+        if not self.shallower:
+            return subject.trained_looking
+        return Subject(replace(self.config(), **self.shallower), self.criterion()).trained_looking
 
-    def test_exports(self, trained_looking):
+    def test_compiles_without_a_graph_break(self, traced):
         self.skip_graphs_that_take_long()
-        wrapped = Tensors(trained_looking).eval()
+        compiled = torch.compile(traced, backend="eager", fullgraph=True)
+        with torch.no_grad():
+            assert_same(traced(self.images()), compiled(self.images()), 1e-5)
+
+    def test_exports(self, traced):
+        self.skip_graphs_that_take_long()
+        wrapped = Tensors(traced).eval()
         program = torch.export.export(wrapped, (self.images(1),))
         with torch.no_grad():
             expected, actual = wrapped(self.images(1)), program.module()(self.images(1))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ SMALL = {"decoder_blocks": (1, 1, 1, 1), **ONE_EACH}
 
 
 class TestContract(ModelContract):
+    shallower: ClassVar[dict] = {"transformer_layers": (1, 0, 0)}
+
     def config(self):
         return TINY
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -46,6 +47,8 @@ def tiny_model(**changes):
 
 
 class TestContract(ModelContract):
+    shallower: ClassVar[dict] = {"decoder_layers": 1}
+
     def config(self):
         return TINY
 
