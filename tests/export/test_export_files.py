@@ -166,6 +166,19 @@ def test_a_file_that_says_something_else_is_not_left(checkpoint, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_graph_that_is_wrong_at_other_sizes_takes_one_size(checkpoint, tmp_path, monkeypatch):
+    measure = checkpoint_export.parity.measure
+
+    def wrong_elsewhere(*arguments):
+        first, *others = measure(*arguments)
+        return [first, *(replace(other, outputs={"class_logits": (0.5, 1.0)}) for other in others)]
+
+    monkeypatch.setattr(checkpoint_export.parity, "measure", wrong_elsewhere)
+    made = export_checkpoint(checkpoint, tmp_path / "tiny.pt2", IMAGES, ExportOptions(format="torch"))
+    assert (made.header.sizes.height.fixed, made.header.sizes.width.fixed) == SIZE
+    assert any("the output class_logits differs from torch's by 0.5 of 1" in limit for limit in made.limits)
+
+
 @pytest.mark.parametrize("pad_value", [None, 0])
 def test_padding_is_what_it_is_for_the_network(pad_value, checkpoint):
     """EoMT was trained with black padding, most others with the mean colour."""

@@ -95,13 +95,17 @@ def measure(
 
 def check(parities: Sequence[SizeParity], tolerance: Tolerance, where: str) -> None:
     """
+    Args:
+        parities: the first of the size of the trace.
+
     Raises:
+        GraphFails: it is right at the size of the trace and wrong at another one.
         UserError: more than the tolerance; names the size and the output.
     """
     for parity in parities:
         for name, (difference, most) in parity.outputs.items():
             if tolerance.outputs is not None and not difference <= tolerance.outputs * max(most, 1e-6):
-                raise UserError(
+                raise (UserError if parity is parities[0] else GraphFails)(
                     f"{where}: at {parity.size[0]} x {parity.size[1]} the output {name} differs from torch's by "
                     f"{difference:.2g} of {most:.2g}, more than {tolerance.outputs:g} of it: nothing was written."
                 )
