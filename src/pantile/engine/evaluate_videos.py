@@ -12,12 +12,11 @@ from pantile.contracts.panoptic import PanopticMap
 from pantile.contracts.predictions import Prediction
 from pantile.contracts.videos import Video
 from pantile.data import PanopticDataset
-from pantile.data.bands import check_bands, read_as, settle_reading
 from pantile.data.reading import Reading
 from pantile.data.videos import videos_of
 from pantile.engine.checkpoint import Checkpoint
 from pantile.engine.devices import AUTO, device_named
-from pantile.engine.evaluate import in_its_classes, load_task
+from pantile.engine.evaluate import load_task, prepared
 from pantile.engine.processes import processes
 from pantile.engine.video_meters import VideoMeters
 from pantile.inference.films import FilmRun, run_film
@@ -70,13 +69,7 @@ def evaluate_videos(
     if processes().total > 1:
         raise UserError("Videos are tracked by one process, since each frame needs the one before: start it alone.")
     videos = videos_of(dataset)[:limit]
-    dataset = in_its_classes(checkpoint, dataset)
-    channels = checkpoint.config.model.in_channels
-    if reading is None:
-        check_bands(checkpoint.config.model, dataset)
-        settle_reading(dataset, checkpoint.config.images, channels)
-    else:
-        read_as(dataset, reading, channels)
+    dataset = prepared(checkpoint, dataset, reading)
     task = load_task(checkpoint).to(device_named(device))
     network, taxonomy = task.network, task.taxonomy
     config = TRACKERS.find(tracking, "--track")()
