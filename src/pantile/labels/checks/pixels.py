@@ -91,15 +91,12 @@ class Measured:
 
 def measure(ids: np.ndarray) -> Measured:
     """One pass over (H, W) ids; any number of segments."""
-    from scipy import ndimage  # here, because it takes longer to import than most verbs to run
-
     values, lengths = runs(ids)
     present, which = np.unique(values, return_inverse=True)
     compact = np.repeat(which.astype(np.int32) + 1, lengths).reshape(ids.shape)
     counts = np.bincount(which, weights=lengths, minlength=len(present)).astype(np.int64).tolist()
     numbers = {segment_id: k + 1 for k, segment_id in enumerate(present.tolist())}
-    found = ndimage.find_objects(compact)
-    slices = {segment_id: found[k - 1] for segment_id, k in numbers.items()}
+    slices = dict(zip(numbers, _slices(which, lengths, ids.shape[1]), strict=True))
     areas = {segment_id: counts[k - 1] for segment_id, k in numbers.items()}
     void = areas.pop(VOID_ID, 0)
     boxes = {
@@ -107,6 +104,22 @@ def measure(ids: np.ndarray) -> Measured:
         for own, (rows, columns) in slices.items()
     }
     return Measured(areas, boxes, compact, numbers, slices, void)
+
+
+def _slices(which: np.ndarray, lengths: np.ndarray, width: int) -> list[tuple[slice, slice]]:
+    """(rows, columns) that hold the runs of each number, of runs in reading order; numbers 0 to n - 1 all occur."""
+    if not which.size:
+        return []
+    ends = np.cumsum(lengths)
+    top, left = np.divmod(ends - lengths, width)
+    bottom, right = np.divmod(ends - 1, width)
+    over_rows = bottom > top
+    left[over_rows], right[over_rows] = 0, width - 1
+    order = np.argsort(which, kind="stable")
+    first = np.searchsorted(which[order], np.arange(which.max() + 1))
+    least, most = np.minimum.reduceat, np.maximum.reduceat
+    sides = (least(top[order], first), most(bottom[order], first), least(left[order], first), most(right[order], first))
+    return [(slice(t, b + 1), slice(x, y + 1)) for t, b, x, y in zip(*(side.tolist() for side in sides), strict=True)]
 
 
 @dataclass(frozen=True)
