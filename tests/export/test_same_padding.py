@@ -32,7 +32,7 @@ class Stages(nn.Module):
 
 def exported(network: nn.Module, sizes: InputSizes, size: tuple[int, int]) -> torch.export.ExportedProgram:
     height, width = (tracing._dimension(side, name) for side, name in ((sizes.height, "h"), (sizes.width, "w")))
-    with torch.no_grad(), same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), sizes):
+    with torch.no_grad(), same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), size, sizes):
         return torch.export.export(network, (torch.zeros(1, 3, *size),), dynamic_shapes={"x": {2: height, 3: width}})
 
 
@@ -54,14 +54,14 @@ def test_paddings_that_depend_on_the_size_stay_formulas():
     sizes = InputSizes(Side(multiple=16), Side(multiple=16))
     network = nn.Sequential(Stages(), Conv2dSame(4, 4, 3, stride=2))
     formula = padding.get_same_padding
-    with same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), sizes):
+    with same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), (64, 48), sizes):
         assert padding.get_same_padding is formula
-    with same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), ODD):
+    with same_padding_as_numbers(lambda at: network(torch.zeros(1, 3, *at)), (65, 129), ODD):
         assert padding.get_same_padding is not formula
     assert padding.get_same_padding is formula
 
 
 def test_a_network_without_such_layers_is_left_alone():
     formula, network = padding.get_same_padding, timm.create_model("test_resnet", features_only=True)
-    with same_padding_as_numbers(lambda at: network.eval()(torch.zeros(1, 3, *at)), ODD):
+    with same_padding_as_numbers(lambda at: network.eval()(torch.zeros(1, 3, *at)), (65, 129), ODD):
         assert padding.get_same_padding is formula

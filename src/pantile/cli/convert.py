@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pantile.cli.checkpoint_argument import add_weights_option, opened
-from pantile.cli.output_arguments import output_file
+from pantile.cli.output_arguments import check_weights_name, output_file
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def convert_foreign(
     from pantile.convert.foreign_checkpoint import load_foreign
     from pantile.engine.checkpoint import save_weights
 
-    _check_suffix(out)
+    check_weights_name(out)
     taxonomy = None if categories is None else read_categories(categories)
     checkpoint = load_foreign(file, architecture, taxonomy, recipe, base)
     save_weights(out, checkpoint.state, checkpoint.config, checkpoint.taxonomy, step=None)
@@ -123,13 +123,6 @@ def read_categories(path: Path) -> object:
     if not isinstance(categories, list):
         raise UserError(f"{path}: has no list of categories; give a COCO-panoptic annotation file.")
     return Taxonomy.from_coco(categories, source=str(path))
-
-
-def _check_suffix(out: Path) -> None:
-    from pantile.contracts.errors import UserError
-
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: weights are written as safetensors; end the name in .safetensors.")
 
 
 _TRANSFORMERS = "the original's (.pkl, .pth) or Hugging Face's (file or folder)"

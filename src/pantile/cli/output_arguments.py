@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pantile.contracts.errors import UserError
 from pantile.contracts.output_paths import check_file_target, check_folder_target
 
 
@@ -19,3 +20,12 @@ def output_folder(text: str) -> Path:
         UserError: no folder can be made or filled there.
     """
     return check_folder_target(Path(text))
+
+
+def check_weights_name(out: Path) -> None:
+    """
+    Raises:
+        UserError: it is not the name of a safetensors file.
+    """
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: weights are written as safetensors; end the name in .safetensors.")

@@ -6,7 +6,7 @@ from typing import Any
 from pantile.cli.checkpoint_argument import add_checkpoint_argument, opened
 from pantile.cli.device_option import add_device_argument
 from pantile.cli.numbers import at_least_one
-from pantile.cli.output_arguments import output_file
+from pantile.cli.output_arguments import check_weights_name, output_file
 from pantile.cli.skip_missing import add_skip_missing
 
 
@@ -47,11 +47,10 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pantile.cli.lean_imports import import_torchmetrics
-    from pantile.contracts.errors import UserError
     from pantile.data import open_dataset
 
-    if args.out and args.out.suffix != ".safetensors":
-        raise UserError(f"--out {args.out}: weights are written as safetensors; end the name in .safetensors.")
+    if args.out:
+        check_weights_name(args.out)
     dataset = open_dataset(args.data, args.split, args.skip_missing, option="--split")
     import_torchmetrics()
     from pantile.engine.checkpoint import save_weights

@@ -5,6 +5,7 @@ panoptic quality, until a round changes nothing. Thresholds that were chosen on 
 so the same search is made on each half of the images and measured on the other half.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,7 +95,7 @@ def tune(
             len(images),
             trials.value({}, everything),
             trials.value(found, everything),
-            quality_of(_together(counts for half in crosswise for counts in half)),
+            _quality(counts for half in crosswise for counts in half),
             found,
             len(trials),
         )
@@ -124,9 +125,8 @@ class Trials:
         return [self._counts[key][image] for image in images]
 
     def value(self, settings: Settings, images: Iterable[int]) -> float:
-        """PQ over chosen images, 0..1; 0 where they have no segment."""
-        found = quality_of(_together(self.counts(settings, images)))
-        return found if found == found else 0.0
+        """PQ over chosen images, 0..1."""
+        return _quality(self.counts(settings, images))
 
     def search(
         self, candidates: Searched, images: Sequence[int], tell: Callable[[str], None] = lambda line: None
@@ -181,11 +181,13 @@ def _outputs(network: Network, images: PanopticDataset, folder: Path) -> list[Pa
     return files
 
 
-def _together(counts: Iterable[PairCounts]) -> PairCounts:
-    """Several images as if they were one."""
+def _quality(counts: Iterable[PairCounts]) -> float:
+    """PQ of several images, as if they were one; 0 where none has a segment."""
     parts = list(counts)
     names = ("matches", "missed", "spurious", "ignored")
-    return PairCounts(*(tuple(item for part in parts for item in getattr(part, name)) for name in names))
+    together = PairCounts(*(tuple(item for part in parts for item in getattr(part, name)) for name in names))
+    quality = quality_of(together)
+    return 0.0 if math.isnan(quality) else quality
 
 
 def _check(checkpoint: Checkpoint, candidates: Searched) -> None:

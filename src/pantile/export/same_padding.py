@@ -17,25 +17,28 @@ from pantile.runtime.sizes import InputSizes, Side
 
 
 @contextmanager
-def same_padding_as_numbers(run: Callable[[tuple[int, int]], object], sizes: InputSizes) -> Iterator[None]:
+def same_padding_as_numbers(
+    run: Callable[[tuple[int, int]], object], size: tuple[int, int], sizes: InputSizes
+) -> Iterator[None]:
     """While it lasts, the network may be traced with symbolic sides: its paddings are numbers, if they are the same for
     all ``sizes``. Otherwise, or without such layers, nothing changes.
 
     Args:
         run: the network on an input of (height, width), eagerly.
+        size: (height, width) of the trace.
         sizes: that the graph is to take.
     """
-    measured = [_paddings(run, (_length(sizes.height, k), _length(sizes.width, k))) for k in (1, 2)]
-    if not measured[0] or measured[0] != measured[1]:
+    paddings = _paddings(run, size)
+    if not paddings or paddings != _paddings(run, (_next(sizes.height, size[0]), _next(sizes.width, size[1]))):
         yield
         return
-    in_order = itertools.cycle(measured[0])  # a trace may run the network more than once, each time all of it
+    in_order = itertools.cycle(paddings)  # a trace may run the network more than once, each time all of it
     with patch.object(padding, "get_same_padding", lambda *_: next(in_order)):
         yield
 
 
-def _length(side: Side, k: int) -> int:
-    return side.multiple * k + side.remainder if side.fixed is None else side.fixed
+def _next(side: Side, length: int) -> int:
+    return length + side.multiple if side.fixed is None else length
 
 
 def _paddings(run: Callable[[tuple[int, int]], object], size: tuple[int, int]) -> list[int]:

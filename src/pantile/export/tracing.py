@@ -87,7 +87,7 @@ def _trace(network: DeployedNetwork, channels: int, size: tuple[int, int], sizes
     def run(at: tuple[int, int]) -> None:
         network(*example_inputs(channels, at, batch=1))
 
-    with torch.no_grad(), same_padding_as_numbers(run, sizes):
+    with torch.no_grad(), same_padding_as_numbers(run, size, sizes):
         examples = example_inputs(channels, size, batch=sizes.batch or 2)
         return torch.export.export(network, examples, dynamic_shapes=shapes, strict=False)
 
