@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--group-by-content",
         default="overlap",
         metavar="overlap|none",
-        help="keep copies and overlapping crops together; takes about 0.4 ms for every two images (default: overlap)",
+        help="keep copies and overlapping crops together (default: overlap)",
     )
     parser.add_argument("--link", action="store_true", help="hard-link the images instead of copying them")
 

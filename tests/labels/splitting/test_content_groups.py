@@ -7,10 +7,17 @@ import pytest
 from PIL import Image
 
 from pantile.data import Scenes
+from pantile.labels.splitting import alike_details, content_groups
 from pantile.labels.splitting.content_groups import Groups, join_by_content
 
 SIZE = 240
 PHOTOS = [Scenes(5, size=(SIZE, SIZE), seed=11).load_image(k) for k in range(5)]
+
+
+@pytest.fixture(params=["all pairs", "details"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few images, and what is done with many."""
+    monkeypatch.setattr(content_groups, "ALL_PAIRS", 600 if request.param == "all pairs" else 0)
 
 
 def groups_of(*images: np.ndarray) -> list[list[int]]:
@@ -88,3 +95,27 @@ def test_equal_keys_join_and_none_does_not():
 
 def test_no_images():
     assert groups_of() == []
+
+
+def test_a_word_of_any_size_joins_what_shows_one_thing(monkeypatch):
+    """Of a detail that many pictures share, not all pairs are compared, but each with its next ones."""
+    monkeypatch.setattr(alike_details, "BLOCK", 4)
+    photo = PHOTOS[0]
+    crops = [photo[step : step + 200, step : step + 200] for step in range(0, 40, 3)]
+    assert groups_of(*crops, PHOTOS[1]) == [list(range(len(crops))), [len(crops)]]
+
+
+def test_the_same_details_at_other_shifts_are_no_candidate(monkeypatch):
+    """Two details of one picture lie in the other one too, but further apart."""
+    monkeypatch.setattr(alike_details, "MOST", 2)
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 10, (2, 9, 9)).astype(np.float32)
+    first[4, 4], second[4, 4] = 60, -60
+    pictures = np.zeros((3, 40, 60), np.float32)
+    for picture, apart in zip(pictures, (20, 20, 30), strict=True):
+        picture[10:19, 5:14], picture[14:23, 5 + apart : 14 + apart] = first, second
+    pictures[1] = np.roll(pictures[1], (6, 7), (0, 1))
+    found = [tuple(pair) for pair in alike_details.candidates([list(pictures)], 1.0, 2)]
+    assert (0, 1, 0, 0, (-6, -7)) in found
+    assert not [pair for pair in found if pair[:2] in ((0, 2), (1, 2))]
+    assert {pair[:2] for pair in alike_details.candidates([list(pictures)], 1.0, 1)} == {(0, 1), (0, 2), (1, 2)}
