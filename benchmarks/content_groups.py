@@ -2,8 +2,8 @@
 
     python benchmarks/content_groups.py DATA/facades/train [--crops 4] [--photos 200]
 
-Every second photo gives several crops of 0.45 to 0.8 of its sides, a fifth of them at half the size, the others one; all
-are saved as JPEG of quality 60 to 95. Two crops should be in one group where they share at least a quarter of the
+Every second photo gives several crops of 0.45 to 0.8 of its sides, a fifth of them at half the size, the others one;
+all are saved as JPEG of quality 60 to 95. Two crops should be in one group where they share at least a quarter of the
 smaller one's pixels. Prints how many of these pairs are, how many pairs of other photos are too, and processor time.
 
 Claims: details find at least nine tenths of what all pairs find, join fewer other photos, and take less time.

@@ -60,7 +60,7 @@ def test_every_parameter_is_used():
 
 def test_shifted_pixels_are_separated_by_where_they_came_from():
     """One line of six pixels, windows of two, shifted by one: the last window holds pixels 5 and 0."""
-    separation = shift_separation(2, 6, (2, 2), torch.device("cpu"))
+    separation = shift_separation((1, 3), (2, 2), torch.device("cpu"))
     assert separation.shape == (3, 4, 4)
     rows = torch.tensor([0, 0, 1, 1])
     columns = torch.tensor([0, 1, 0, 1])

@@ -9,11 +9,11 @@ Q is also a class map at the stage's stride. gamma and W_o start at 0, so that a
 
 import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import window_partition, window_reverse
 from torch import Tensor, nn
 
 from pantile.backbones.interface import Backbone
 from pantile.backbones.timm_swin import STAGES, SwinBackbone, run_stage
+from pantile.layers.windows import from_windows, pad_to_windows, to_windows, window_counts, without_padding
 
 
 class SeMaskSwin(Backbone):
@@ -57,7 +57,7 @@ class SemanticLayer(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, window: tuple[int, int], dropout: float):
         super().__init__()
-        self.window = tuple(window)
+        self.window_size = tuple(window)
         self.norm = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, num_classes)
         self.key = nn.Linear(channels, num_classes)
@@ -69,16 +69,11 @@ class SemanticLayer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = x.shape[1:3]
-        padding = (0, 0, 0, -width % self.window[1], 0, -height % self.window[0])
-        padded = F.pad(self.norm(x), padding)
-        windows = window_partition(padded, self.window).flatten(1, 2)
+        size, window = x.shape[1:3], self.window_size
+        counts = window_counts(size, window)
+        windows = to_windows(pad_to_windows(self.norm(x), window), window, counts)
         classes = self.query(windows)
         attention = (classes @ self.key(windows).transpose(1, 2)).softmax(dim=2)
         added = self.dropout(self.out(attention @ self.value(windows)))
-        x = x + self.gamma * self._joined(added, padded.shape)[:, :height, :width]
-        return x, self._joined(classes, padded.shape)[:, :height, :width].permute(0, 3, 1, 2)
-
-    def _joined(self, windows: Tensor, padded: torch.Size) -> Tensor:
-        """(windows, pixels of a window, channels) to (B, H, W, channels) with padding."""
-        return window_reverse(windows.unflatten(1, self.window), self.window, padded[1], padded[2])
+        added, classes = (from_windows(own, window, counts, x.shape[0]) for own in (added, classes))
+        return x + self.gamma * without_padding(added, size), without_padding(classes, size).permute(0, 3, 1, 2)

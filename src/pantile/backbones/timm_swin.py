@@ -14,11 +14,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.models import register_model
-from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, window_partition, window_reverse
+from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
 from pantile.backbones.interface import Backbone, layers_behind
 from pantile.layers.position_encoding import cached_by_arguments
+from pantile.layers.rounding import ceil_div
+from pantile.layers.windows import from_windows, pad_to_windows, to_windows, window_counts, without_padding
 
 STAGES = ("res2", "res3", "res4", "res5")
 SEPARATED = -100.0  # added to the logits of pixels that only the cyclic shift has brought together
@@ -73,8 +75,12 @@ class SwinBackbone(Backbone):
         """(B, C, H, W) to (B, ceil(H / 4), ceil(W / 4), channels), what the first stage reads."""
         embed = self.model.patch_embed
         patch_height, patch_width = embed.patch_size
-        padding = (0, -images.shape[3] % patch_width, 0, -images.shape[2] % patch_height)
-        return embed.norm(embed.proj(F.pad(images, padding)).permute(0, 2, 3, 1))
+        height, width = images.shape[2:]
+        missing = (
+            ceil_div(width, patch_width) * patch_width - width,
+            ceil_div(height, patch_height) * patch_height - height,
+        )
+        return embed.norm(embed.proj(F.pad(images, (0, missing[0], 0, missing[1]))).permute(0, 2, 3, 1))
 
 
 def run_stage(stage: nn.Module, x: Tensor) -> Tensor:
@@ -93,35 +99,38 @@ class AnySizeBlock(SwinTransformerBlock):
         return x + self.drop_path2(self.mlp(self.norm2(x)))
 
     def _window_attention(self, x: Tensor) -> Tensor:
-        height, width, channels = x.shape[1:]
-        window = self.attn.window_size
-        x = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
-        padded_height, padded_width = x.shape[1:3]
+        size, window = x.shape[1:3], self.attn.window_size
+        counts = window_counts(size, window)
+        x = pad_to_windows(x, window)
         shift = (window[0] // 2, window[1] // 2) if self.shifted else (0, 0)
         separation = None
         if self.shifted:
             x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
-            separation = shift_separation(padded_height, padded_width, window, x.device).to(x.dtype)
-        windows = window_partition(x, window).flatten(1, 2)
-        attended = self.attn(windows, mask=separation).view(-1, *window, channels)
-        x = window_reverse(attended, window, padded_height, padded_width)
+            separation = shift_separation(counts, window, x.device).to(x.dtype)
+        attended = self.attn(to_windows(x, window, counts), mask=separation)
+        x = from_windows(attended, window, counts, x.shape[0])
         if self.shifted:
             x = x.roll(shift, dims=(1, 2))
-        return x[:, :height, :width]
+        return without_padding(x, size)
 
 
 @cached_by_arguments
-def shift_separation(height: int, width: int, window: tuple[int, int], device: torch.device) -> Tensor:
+def shift_separation(counts: tuple[int, int], window: tuple[int, int], device: torch.device) -> Tensor:
     """What is added to the attention logits of each window of a shifted map.
+
+    Args:
+        counts: rows and columns of windows.
+        window: (height, width) of one.
 
     Returns:
         (windows, pixels of a window, pixels of a window) float32: 0 for neighbours, ``SEPARATED`` for pixels that
         come from opposite ends of the map.
     """
+    height, width = (count * side for count, side in zip(counts, window, strict=True))
     region = torch.zeros(height, width, device=device)
     for axis, (length, side) in enumerate(zip((height, width), window, strict=True)):
         position = torch.arange(length, device=device)
         part = (position >= length - side).float() + (position >= length - side // 2).float()
         region += 3 * part if axis else part[:, None]
-    members = window_partition(region[None, :, :, None], window).flatten(1)
+    members = to_windows(region[None, :, :, None], window, counts).flatten(1)
     return (members[:, None] != members[:, :, None]).float() * SEPARATED
