@@ -107,7 +107,7 @@ def export_checkpoint(
     with torch.inference_mode():
         named = network.outputs(network.output_of(*example_inputs(channels, size, batch=1)), size)
     failed: list[str] = []
-    for traced in traces(network, channels, size, rule, tell):
+    for traced in traces(network, channels, size, rule, options.format != "onnx", tell):
         header = _header(checkpoint, traced, options, named[CLASSES].shape[1] if options.inside else None)
         try:
             made = _written(path, network, task, traced, tuple(named), header, images, options, tell)

@@ -79,7 +79,7 @@ def _sentence(error: BaseException, program: ExportedProgram) -> str:
         cause = cause.__cause__ or cause.__context__
     operator = next((found[1] for text in texts if (found := _LACKING.search(text))), None)
     if operator is None:
-        reason = next(line.strip() for line in reversed("\n".join(texts).splitlines()) if line.strip())
+        reason = next(line.strip() for line in texts[-1].splitlines() if line.strip())
         return f"The network cannot be written as ONNX: {reason[:300]}"
     layer = next(
         (_layer(node) for node in program.graph.nodes if operator.rpartition(".")[2] in str(node.target)), "the network"

@@ -17,7 +17,7 @@ PHOTOS = [Scenes(5, size=(SIZE, SIZE), seed=11).load_image(k) for k in range(5)]
 @pytest.fixture(params=["all pairs", "details"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few images, and what is done with many."""
-    monkeypatch.setattr(content_groups, "ALL_PAIRS", 600 if request.param == "all pairs" else 0)
+    monkeypatch.setattr(content_groups, "ALL_PAIRS", 250 if request.param == "all pairs" else 0)
 
 
 def groups_of(*images: np.ndarray) -> list[list[int]]:

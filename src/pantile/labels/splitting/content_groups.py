@@ -31,7 +31,7 @@ from scipy import ndimage
 from pantile.labels.photos.content_hash import content_hash
 from pantile.labels.splitting.alike_details import candidates
 
-ALL_PAIRS = 600  # images
+ALL_PAIRS = 250  # images
 MIN_DETAILS = 2  # that agree on a shift
 SIDE = 64  # pixels of the longest image's longer side in the comparison of crops
 GRID = 2 * SIDE  # room for every shift without wrapping
