@@ -41,6 +41,8 @@ def level_sizes(size, levels):
 
 
 class TestContract(ModelContract):
+    graphs_apart = "tracing it takes a third of a minute of a core"
+
     def config(self):
         return TINY
 
