@@ -6,7 +6,7 @@ several patches agree on one shift are a candidate. Words keep their size, so ti
 but for finding words, which grows with its power of 1.5.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,22 @@ class Candidates:
             yield first, second, first_scale, second_scale, (row - SPAN // 2, column - SPAN // 2)
 
 
-def candidates(views: Sequence[Sequence[np.ndarray]], min_contrast: float, min_votes: int) -> Candidates:
+def candidates(
+    views: Sequence[Sequence[np.ndarray]],
+    min_contrast: float,
+    min_votes: int,
+    progress: Callable[[Iterator], Iterable] = iter,
+) -> Candidates:
     """
     Args:
         views: for each scale the bandpass thumbnails, (h, w) float32 of at most 256 pixels a side, of the same pictures
             in the same order. Two pictures are compared where at least one is of the first scale.
         min_contrast: standard deviation that a patch must have, grey levels.
         min_votes: details that must agree on a shift of two pictures, give or take a pixel.
+        progress: gives what it is given, and shows that it goes on; their number is not known before.
     """
     scale, picture, place, patches = _details(views, min_contrast)
-    pairs = [_alike(word, scale, picture, patches) for word in _words(patches)]
+    pairs = [_alike(word, scale, picture, patches) for word in progress(_words(patches))]
     first, second = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *pairs]), axis=0).T
     later = picture[first] > picture[second]
     first, second = np.where(later, second, first), np.where(later, first, second)

@@ -108,8 +108,8 @@ def join_by_content(
     join(groups, views, lambda steps, total: track(steps, "overlaps", total, console=console, disable=not progress))
 
 
-#: a progress bar: steps and their number to the same steps
-Bar = Callable[[Iterable, int], Iterable]
+#: a progress bar: steps and their number, where it is known, to the same steps
+Bar = Callable[[Iterable, int | None], Iterable]
 
 
 def _join_overlaps(groups: Groups, views: list[list[np.ndarray]], bar: Bar) -> None:
@@ -130,7 +130,7 @@ def _join_overlaps(groups: Groups, views: list[list[np.ndarray]], bar: Bar) -> N
 
 def _join_alike(groups: Groups, views: list[list[np.ndarray]], bar: Bar) -> None:
     """Of the pairs in which details agree."""
-    found = candidates(views, MIN_CONTRAST, MIN_DETAILS)
+    found = candidates(views, MIN_CONTRAST, MIN_DETAILS, lambda words: bar(words, None))
     for first, second, scale, other_scale, shift in bar(found, len(found)):
         if groups.root(first) != groups.root(second) and _agree(views[scale][first], views[other_scale][second], shift):
             groups.join(first, second)
