@@ -257,6 +257,25 @@ def test_an_operator_that_onnx_lacks_is_named_with_its_layer(tmp_path):
         write_onnx(traced, ("out",), tmp_path / "x.onnx")
 
 
+def test_what_failed_in_the_exporter_is_told_and_not_its_advice(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    from pantile.export.onnx_writer import write_onnx
+    from pantile.export.tracing import Traced
+    from pantile.runtime.sizes import InputSizes, Side
+
+    def export(*_: object, **__: object) -> None:
+        try:
+            raise KeyError("a cache that had nothing")
+        except KeyError:
+            error = ValueError("Cannot view this as that!\nUse another program to see more.")
+        raise torch.onnx.errors.OnnxExporterError("Step 2 of 3. Create an issue.") from error
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    traced = Traced(None, InputSizes(Side(2), Side(2), 1), (2, 2))
+    with pytest.raises(UserError, match=r"^The network cannot be written as ONNX: Cannot view this as that!$"):
+        write_onnx(traced, ("out",), tmp_path / "x.onnx")
+
+
 def test_norms_that_hide_what_stands_before_them_are_found():
     norm = torch.nn.BatchNorm2d(3)
     torch.nn.init.zeros_(norm.weight)

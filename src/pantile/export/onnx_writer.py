@@ -79,12 +79,22 @@ def _sentence(error: BaseException, program: ExportedProgram) -> str:
         cause = cause.__cause__ or cause.__context__
     operator = next((found[1] for text in texts if (found := _LACKING.search(text))), None)
     if operator is None:
-        reason = next(line.strip() for line in texts[-1].splitlines() if line.strip())
-        return f"The network cannot be written as ONNX: {reason[:300]}"
+        return f"The network cannot be written as ONNX: {_first_line(_root(error))[:300]}"
     layer = next(
         (_layer(node) for node in program.graph.nodes if operator.rpartition(".")[2] in str(node.target)), "the network"
     )
     return f"ONNX (opset {OPSET}) lacks the operator {operator} of {layer}: take --format torch, or another layer."
+
+
+def _root(error: BaseException) -> BaseException:
+    """What the exporter's own exceptions were raised from; not what was handled before."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _layer(node: torch.fx.Node) -> str:

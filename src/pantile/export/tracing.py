@@ -13,7 +13,6 @@ from pantile.contracts.errors import UserError
 from pantile.data.fit import FitConfig
 from pantile.export.graph import DeployedNetwork, example_inputs
 from pantile.export.same_padding import same_padding_as_numbers
-from pantile.layers.rounding import ceil_div
 from pantile.runtime.sizes import InputSizes, Side
 
 LARGEST = 2**14  # pixels of a side
@@ -136,7 +135,7 @@ def size_without_chance(network: nn.Module, size: tuple[int, int], sizes: InputS
 
 def _by_chance(side: Side, length: int, stride: int, window: int) -> bool:
     """Whether a map is whole windows at this length, and not at the next that the side takes."""
-    here, next_one = (ceil_div(pixels, stride) % window for pixels in (length, length + side.multiple))
+    here, next_one = ((pixels + stride - 1) // stride % window for pixels in (length, length + side.multiple))
     return here == 0 != next_one
 
 
