@@ -144,7 +144,7 @@ def _join_whole(groups: Groups, wholes_NP: np.ndarray) -> None:
 
 
 def _grey(image: np.ndarray) -> Image.Image:
-    """The mean of (H, W, C) uint8 over its channels; ``mean`` itself takes ten times as long."""
+    """The mean of (H, W, C) uint8 over its channels, in less time than ``mean``, which makes doubles."""
     total = image[..., 0].astype(np.uint16)
     for channel in range(1, image.shape[2]):
         total += image[..., channel]
