@@ -11,8 +11,9 @@ from png_writer import CHANNELS, KINDS, chunk, png_bytes
 from test_corrupted_files import flipped, spliced, truncated
 
 from pantile.contracts.errors import UserError
-from pantile.score import fast_png, png_file
-from pantile.score.png_chunks import png_chunks
+from pantile.data import fast_png
+from pantile.data.png_chunks import png_chunks
+from pantile.score import png_file
 
 READERS = (png_file.read_id_png, png_file.read_grey_png)
 needs_packages = pytest.mark.skipif(fast_png.zlib_ng is None, reason="kornia-rs or zlib-ng is not installed")

@@ -21,8 +21,8 @@ from pantile.contracts.label_pngs import (
 )
 from pantile.contracts.large_images import check_memory, without_pixel_limit
 from pantile.contracts.panoptic import rgb_to_ids
-from pantile.score.fast_png import decode_plain
-from pantile.score.png_chunks import PngChunks, png_chunks
+from pantile.data.fast_png import decode_plain
+from pantile.data.png_chunks import PngChunks, png_chunks
 
 _PIXEL_BYTES = 4  # of an RGB image in Pillow, and of an id
 

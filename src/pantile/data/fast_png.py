@@ -12,7 +12,7 @@ try:
 except ImportError:
     zlib_ng = None
 
-from pantile.score.png_chunks import PngChunks
+from pantile.data.png_chunks import PngChunks
 
 _NEEDED = [b"IHDR", b"IDAT", b"IEND"]  # ancillary chunks may change how decoders read pixels
 _GREY, _RGB = 0, 2
