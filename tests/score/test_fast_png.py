@@ -11,11 +11,19 @@ from png_writer import CHANNELS, KINDS, chunk, png_bytes
 from test_corrupted_files import flipped, spliced, truncated
 
 from pantile.contracts.errors import UserError
-from pantile.data import fast_png
+from pantile.contracts.label_pngs import GREY_8, GREY_16, PALETTE, RGB_8
+from pantile.data import fast_png, label_files
 from pantile.data.png_chunks import png_chunks
 from pantile.score import png_file
 
-READERS = (png_file.read_id_png, png_file.read_grey_png)
+GREY = (GREY_8, GREY_16, PALETTE)
+READERS = (
+    (png_file, png_file.read_id_png),
+    (png_file, png_file.read_grey_png),
+    (label_files, label_files.read_label_ids),
+    (label_files, lambda path: label_files.read_label(path, GREY)),
+    (label_files, lambda path: label_files.read_label(path, (GREY_8, RGB_8))),
+)
 needs_packages = pytest.mark.skipif(fast_png.zlib_ng is None, reason="kornia-rs or zlib-ng is not installed")
 
 
@@ -37,14 +45,19 @@ def said_of(read, path) -> np.ndarray | str:
 
 def check_same(path, monkeypatch) -> bool:
     """Whether the file was read, after comparing both ways of reading."""
-    for read in READERS:
+    read_by_any = False
+    for module, read in READERS:
         found = said_of(read, path)
         with monkeypatch.context() as without:
-            without.setattr(png_file, "decode_plain", lambda content, chunks: None)
+            without.setattr(module, "decode_plain", lambda content, chunks: None)
             wanted = said_of(read, path)
         assert type(found) is type(wanted)
-        assert np.array_equal(found, wanted) if isinstance(found, np.ndarray) else found == wanted
-    return isinstance(wanted, np.ndarray)
+        if isinstance(found, np.ndarray):
+            assert found.dtype == wanted.dtype and np.array_equal(found, wanted)
+        else:
+            assert found == wanted
+        read_by_any |= isinstance(wanted, np.ndarray)
+    return read_by_any
 
 
 @pytest.mark.parametrize(("colour", "bits"), KINDS)
