@@ -5,7 +5,8 @@ import pytest
 
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
-from pantile.data.label_rows import LabelRows, count_pixels, label_rows, renumber, runs
+from pantile.data.id_runs import IdRuns, box_of, runs
+from pantile.data.label_rows import LabelRows, count_pixels, label_rows, renumber
 
 TAXONOMY = plain_taxonomy(["cat", "dog", "sky", "road"], things=["cat", "dog"])
 
@@ -30,6 +31,25 @@ def test_count_pixels_equals_unique(seed: int) -> None:
     ids = random_ids(seed)
     expected = dict(zip(*(a.tolist() for a in np.unique(ids, return_counts=True)), strict=True))
     assert count_pixels(ids) == expected
+
+
+@pytest.mark.parametrize("shape", [(23, 31), (1, 40), (40, 1), (5, 3)])
+def test_slices_and_boxes_hold_all_pixels_of_an_id_and_no_line_more(shape: tuple[int, int]) -> None:
+    for seed in range(5):
+        ids = random_ids(seed, shape)
+        slices = IdRuns.of(ids).slices()
+        assert list(slices) == np.unique(ids).tolist()
+        for own, place in slices.items():
+            y, x = np.nonzero(ids == own)
+            left, top, width, height = x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1
+            assert box_of(place) == [left, top, width, height]
+            assert ids[place].shape == (height, width)
+
+
+def test_a_map_without_pixels_has_no_runs() -> None:
+    for shape in ((0, 5), (5, 0)):
+        empty = IdRuns.of(np.zeros(shape, np.int32))
+        assert empty.areas() == empty.slices() == {}
 
 
 @pytest.mark.parametrize("seed", range(5))

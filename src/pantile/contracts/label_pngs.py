@@ -44,6 +44,12 @@ def check_kind(start: bytes, wanted: Collection[str], path: Path | str) -> None:
         )
 
 
+def has_alpha(path: Path) -> bool:
+    """Whether a PNG that ``check_kind`` has passed stores alpha beside its values."""
+    with path.open("rb") as file:
+        return file.read(HEADER_BYTES)[25] in (4, 6)
+
+
 def check_palette(image: Image.Image, path: Path | str) -> None:
     """Indices of a palette PNG are its values, and its colours are for looking at; unless they are values themselves.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import VOID_ID, PanopticMap, Segment
-from pantile.data.label_rows import runs
+from pantile.data.id_runs import runs
 
 NUM_CODES = 2**17  # all of a 16-bit PNG, and room for two 8-bit channels beside an 8-bit class (ADE20K)
 UNKNOWN = -1

@@ -6,6 +6,7 @@ import numpy as np
 
 from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.data.id_runs import IdRuns, runs
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,6 @@ def renumber(ids: np.ndarray, new_id: dict[int, int]) -> np.ndarray:
     return np.repeat(new_values, lengths).reshape(ids.shape)
 
 
-def runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Value and length of each run of equal neighbours in reading order; lengths sum to ``ids.size``."""
-    flat = ids.ravel()
-    if not flat.size:
-        return flat, np.zeros(0, dtype=np.int64)
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    return flat[starts], np.diff(starts, append=flat.size)
-
-
 def count_pixels(ids: np.ndarray) -> dict[int, int]:
     """Pixels of each id that occurs, void included; ids ascend."""
-    values, lengths = runs(ids)
-    present, which = np.unique(values, return_inverse=True)
-    counts = np.bincount(which, weights=lengths, minlength=len(present)).astype(np.int64)
-    return dict(zip(present.tolist(), counts.tolist(), strict=True))
+    return IdRuns.of(ids).areas()

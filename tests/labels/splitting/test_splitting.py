@@ -13,6 +13,7 @@ from pantile.contracts.errors import UserError
 from pantile.contracts.panoptic import PanopticMap, Segment
 from pantile.contracts.taxonomy import plain_taxonomy
 from pantile.data import CocoPanoptic, Scenes, open_dataset, write_coco_panoptic
+from pantile.data.label_files import read_label_ids
 from pantile.labels.splitting.split import SplitOptions, deal, name_keys, split_folder
 
 
@@ -73,6 +74,41 @@ def test_nothing_is_lost_or_changed(crops, tmp_path):
         original, labels = crops.load(k)
         assert (image == original).all() and (panoptic.ids == labels.ids).all()
         assert panoptic.segments == labels.segments
+
+
+def test_labels_are_copied_byte_for_byte_and_without_alpha(tmp_path):
+    write_coco_panoptic(Crops(2), tmp_path / "src", "train")
+    pngs = sorted((tmp_path / "src/annotations/panoptic_train").iterdir())
+    Image.open(pngs[0]).convert("RGBA").save(pngs[0])
+    ids = {png.name: read_label_ids(png) for png in pngs}
+    table = tmp_path / "src/annotations/panoptic_train.json"
+    content = json.loads(table.read_text())
+    for annotation in content["annotations"]:
+        for row in annotation["segments_info"]:
+            row["area"], row["bbox"] = 1, [0, 0, 1, 1]  # told anew from the pixels
+    table.write_text(json.dumps(content))
+    split_folder(CocoPanoptic(tmp_path / "src", "train"), tmp_path / "out", SplitOptions(val=0.5))
+    for split in ("train", "val"):
+        rows = json.loads((tmp_path / f"out/annotations/panoptic_{split}.json").read_text())["annotations"]
+        for own in rows:
+            copy = tmp_path / f"out/annotations/panoptic_{split}" / own["file_name"]
+            assert np.array_equal(read_label_ids(copy), ids[copy.name])
+            assert Image.open(copy).mode == "RGB"
+            assert (copy.read_bytes() == (pngs[0].parent / copy.name).read_bytes()) == (copy.name != pngs[0].name)
+            for row in own["segments_info"]:
+                y, x = np.nonzero(ids[copy.name] == row["id"])
+                assert row["area"] == len(y)
+                assert row["bbox"] == [x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1]
+
+
+def test_a_label_that_is_broken_is_told_before_photos_are_compared(crops, tmp_path, monkeypatch):
+    write_coco_panoptic(Crops(2), tmp_path / "src", "train")
+    dataset = CocoPanoptic(tmp_path / "src", "train")
+    dataset.label_path(3).write_bytes(dataset.label_path(3).read_bytes()[:-40])
+    monkeypatch.setattr("pantile.labels.splitting.split.join_by_content", lambda *_: pytest.fail("compared"))
+    with pytest.raises(UserError, match=dataset.label_path(3).name):
+        split_folder(dataset, tmp_path / "out", SplitOptions())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(crops, tmp_path):

@@ -14,8 +14,8 @@ from pantile.contracts.panoptic import VOID_ID, PanopticMap
 from pantile.data.dataset import PanopticDataset
 from pantile.data.decoding import decoding
 from pantile.data.described_images import DESCRIPTION, DescribedImages
+from pantile.data.id_runs import IdRuns, box_of
 from pantile.data.image_files import read_image, read_orientation, read_panoptic_png
-from pantile.data.label_rows import runs
 from pantile.data.labelled_photos import LabelledPhotos
 from pantile.data.orientation import STORED, UPRIGHT, Choice, Orientation, choose_frame, turn
 from pantile.data.reading import Unsaid
@@ -91,35 +91,12 @@ class Measured:
 
 def measure(ids: np.ndarray) -> Measured:
     """One pass over (H, W) ids; any number of segments."""
-    values, lengths = runs(ids)
-    present, which = np.unique(values, return_inverse=True)
-    compact = np.repeat(which.astype(np.int32) + 1, lengths).reshape(ids.shape)
-    counts = np.bincount(which, weights=lengths, minlength=len(present)).astype(np.int64).tolist()
-    numbers = {segment_id: k + 1 for k, segment_id in enumerate(present.tolist())}
-    slices = dict(zip(numbers, _slices(which, lengths, ids.shape[1]), strict=True))
-    areas = {segment_id: counts[k - 1] for segment_id, k in numbers.items()}
+    own_runs = IdRuns.of(ids)
+    compact = np.repeat(own_runs.which.astype(np.int32) + 1, own_runs.lengths).reshape(ids.shape)
+    areas, slices = own_runs.areas(), own_runs.slices()
+    numbers = {segment_id: k + 1 for k, segment_id in enumerate(areas)}
     void = areas.pop(VOID_ID, 0)
-    boxes = {
-        own: [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
-        for own, (rows, columns) in slices.items()
-    }
-    return Measured(areas, boxes, compact, numbers, slices, void)
-
-
-def _slices(which: np.ndarray, lengths: np.ndarray, width: int) -> list[tuple[slice, slice]]:
-    """(rows, columns) that hold the runs of each number, of runs in reading order; numbers 0 to n - 1 all occur."""
-    if not which.size:
-        return []
-    ends = np.cumsum(lengths)
-    top, left = np.divmod(ends - lengths, width)
-    bottom, right = np.divmod(ends - 1, width)
-    over_rows = bottom > top
-    left[over_rows], right[over_rows] = 0, width - 1
-    order = np.argsort(which, kind="stable")
-    first = np.searchsorted(which[order], np.arange(which.max() + 1))
-    least, most = np.minimum.reduceat, np.maximum.reduceat
-    sides = (least(top[order], first), most(bottom[order], first), least(left[order], first), most(right[order], first))
-    return [(slice(t, b + 1), slice(x, y + 1)) for t, b, x, y in zip(*(side.tolist() for side in sides), strict=True)]
+    return Measured(areas, {own: box_of(place) for own, place in slices.items()}, compact, numbers, slices, void)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """COCO-panoptic as source and target; ``data.CocoPanoptic`` reads and checks."""
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pantile.contracts.errors import UserError
@@ -60,6 +61,21 @@ def _splits(src: Path, wanted: Sequence[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
+@dataclass(frozen=True)
+class StoredLabel:
+    """A label that lies in a file as the target would hold it.
+
+    Attributes:
+        png: the file.
+        size: (height, width) of its map.
+        rows: its ``segments_info``, with the categories of the target.
+    """
+
+    png: Path
+    size: tuple[int, int]
+    rows: list[dict]
+
+
 @WRITERS.register("coco-panoptic")
 class CocoPanopticWriter(CollectedRows):
     """The official layout: ``<split>/*``, ``annotations/panoptic_<split>.json`` and its folder of PNGs.
@@ -75,13 +91,22 @@ class CocoPanopticWriter(CollectedRows):
         self, split: str, image_name: str, image_id: int | str, panoptic: PanopticMap, report: Report
     ) -> PanopticMap:
         """One image. Returns what the format holds: all of it."""
-        png_name = f"{Path(image_name).stem}.png"
-        height, width = panoptic.size
-        self.rows["images", split].append({"id": image_id, "file_name": image_name, "height": height, "width": width})
         rows = segments_info(panoptic, self.taxonomy)
-        self.rows["annotations", split].append({"image_id": image_id, "file_name": png_name, "segments_info": rows})
-        save_png(ids_to_rgb(panoptic.ids), self.root / "annotations" / f"panoptic_{split}" / png_name)
+        save_png(ids_to_rgb(panoptic.ids), self._list(split, image_name, image_id, panoptic.size, rows))
         return panoptic
+
+    def copy(self, split: str, image_name: str, image_id: int | str, label: StoredLabel) -> None:
+        """One image whose label is not made anew: its file is copied, byte by byte."""
+        target = self._list(split, image_name, image_id, label.size, label.rows)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(label.png, target)
+
+    def _list(self, split: str, image_name: str, image_id: int | str, size: tuple[int, int], rows: list[dict]) -> Path:
+        """Takes the rows of an image. Returns where its PNG belongs."""
+        png_name, (height, width) = f"{Path(image_name).stem}.png", size
+        self.rows["images", split].append({"id": image_id, "file_name": image_name, "height": height, "width": width})
+        self.rows["annotations", split].append({"image_id": image_id, "file_name": png_name, "segments_info": rows})
+        return self.root / "annotations" / f"panoptic_{split}" / png_name
 
     def finish(self, split: str) -> None:
         """Writes the JSON of a split."""

@@ -18,8 +18,9 @@ from pantile.contracts.errors import UserError
 from pantile.data.bands import description_of
 from pantile.data.dataset import PanopticDataset
 from pantile.data.described_images import write_images_beside
+from pantile.labels.formats.coco_panoptic import StoredLabel
 from pantile.labels.splitting.content_groups import Groups, join_by_content
-from pantile.labels.splitting.written import Placed, flat_names, write_placed
+from pantile.labels.splitting.written import Placed, flat_names, stored_label, write_placed
 from pantile.labels.staging import staged
 from pantile.labels.statistics import map_of
 
@@ -84,21 +85,21 @@ def split_folder(dataset: PanopticDataset, out: str | Path, options: SplitOption
     _check(options, len(dataset))
     with staged(Path(out)) as folder:
         names = flat_names(dataset)
-        sizes, occurrence = _survey(dataset, options)
+        survey = _survey(dataset, options)
         groups = Groups(len(dataset))
         if options.group_by_name is not None:
             groups.join_equal(name_keys([dataset.name_of(k) for k in range(len(dataset))], options.group_by_name))
         if options.content == "overlap":
-            join_by_content(groups, dataset.load_image, sizes, options.progress)
+            join_by_content(groups, dataset.load_image, survey.sizes, options.progress)
         members = groups.members()
-        indices = deal(members, occurrence, options.shares, options.seed)
+        indices = deal(members, survey.occurrence, options.shares, options.seed)
         placed = [
-            Placed(dataset, index, split, names[index], dataset.image_id(index))
+            Placed(dataset, index, split, names[index], dataset.image_id(index), label=survey.labels[index])
             for index, split in sorted((index, split) for split, own in indices.items() for index in own)
         ]
         write_placed(placed, indices, dataset.taxonomy, folder, options.link, options.progress)
         write_images_beside(folder, description_of(dataset))
-    return SplitResult(members, indices, occurrence)
+    return SplitResult(members, indices, survey.occurrence)
 
 
 def name_keys(names: Sequence[str], pattern: str) -> list[str | None]:
@@ -204,14 +205,29 @@ def _check(options: SplitOptions, images: int) -> None:
         raise UserError("The split has no images: choose another one.")
 
 
-def _survey(dataset: PanopticDataset, options: SplitOptions) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """The size of each image, and (images, K) bool: which classes occur in it, as segments or as crowd."""
-    sizes, occurrence = [], np.zeros((len(dataset), len(dataset.taxonomy)), dtype=bool)
+@dataclass(frozen=True)
+class _Survey:
+    """
+    Attributes:
+        sizes: (height, width) of each map.
+        occurrence: (images, K) bool: the classes of each image, as segments or as crowd.
+        labels: of each image, see ``stored_label``.
+    """
+
+    sizes: list[tuple[int, int]]
+    occurrence: np.ndarray
+    labels: list[StoredLabel | None]
+
+
+def _survey(dataset: PanopticDataset, options: SplitOptions) -> _Survey:
+    """Reads each label once, before the longer work, so that a broken one is told at once."""
+    found = _Survey([], np.zeros((len(dataset), len(dataset.taxonomy)), dtype=bool), [])
     for index in _track(dataset, "labels", options):
         panoptic = map_of(dataset, index)
-        sizes.append(panoptic.size)
-        occurrence[index, [segment.class_index for segment in panoptic.segments]] = True
-    return sizes, occurrence
+        found.sizes.append(panoptic.size)
+        found.occurrence[index, [segment.class_index for segment in panoptic.segments]] = True
+        found.labels.append(stored_label(dataset, index, panoptic, dataset.taxonomy))
+    return found
 
 
 def _track(dataset: PanopticDataset, what: str, options: SplitOptions) -> Iterable[int]:
