@@ -68,16 +68,14 @@ class Measured:
     Attributes:
         areas: pixels.
         boxes: [left, top, width, height].
-        compact: (H, W) int32 map of numbers from 1 in the order of ``numbers``.
-        numbers: id to number in ``compact``.
+        ids: (H, W), the map.
         slices: (rows, columns) of each segment.
         void: pixels of void.
     """
 
     areas: dict[int, int]
     boxes: dict[int, list[int]]
-    compact: np.ndarray
-    numbers: dict[int, int]
+    ids: np.ndarray
     slices: dict[int, tuple[slice, slice]]
     void: int
 
@@ -85,18 +83,15 @@ class Measured:
         """Connected pieces of a segment."""
         from scipy import ndimage
 
-        own = self.compact[self.slices[segment_id]] == self.numbers[segment_id]
-        return ndimage.label(own, structure=DIAGONAL)[1]
+        return ndimage.label(self.ids[self.slices[segment_id]] == segment_id, structure=DIAGONAL)[1]
 
 
 def measure(ids: np.ndarray) -> Measured:
     """One pass over (H, W) ids; any number of segments."""
     own_runs = IdRuns.of(ids)
-    compact = np.repeat(own_runs.which.astype(np.int32) + 1, own_runs.lengths).reshape(ids.shape)
     areas, slices = own_runs.areas(), own_runs.slices()
-    numbers = {segment_id: k + 1 for k, segment_id in enumerate(areas)}
     void = areas.pop(VOID_ID, 0)
-    return Measured(areas, {own: box_of(place) for own, place in slices.items()}, compact, numbers, slices, void)
+    return Measured(areas, {own: box_of(place) for own, place in slices.items()}, ids, slices, void)
 
 
 @dataclass(frozen=True)
