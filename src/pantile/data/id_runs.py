@@ -25,11 +25,11 @@ class IdRuns:
     def of(cls, ids: np.ndarray) -> "IdRuns":
         """
         Args:
-            ids: (H, W) integer.
+            ids: (H, W) integer; a flat map counts as one row.
         """
         values, lengths = runs(ids)
         present, which = np.unique(values, return_inverse=True)
-        return cls(present, which, lengths, ids.shape[1])
+        return cls(present, which, lengths, ids.shape[-1])
 
     def areas(self) -> dict[int, int]:
         """Pixels of each id."""
