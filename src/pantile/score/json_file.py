@@ -4,8 +4,10 @@
 a prediction, ``iscrowd`` is not looked at either.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -69,9 +71,13 @@ class PanopticTable:
         annotations = content["annotations"]
         self.image_ids = [annotation["image_id"] for annotation in annotations]
         self.png_names = [annotation["file_name"] for annotation in annotations]
-        self._segments = [
-            segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth) for annotation in annotations
-        ]
+        # Numbers without objects around them: worker processes would copy each object's page when they count who
+        # refers to it.
+        self._segments, self._ends = array("i"), array("q", [0])  # (S * 3,): id, class index, crowd
+        for annotation in annotations:
+            rows = segment_rows(annotation, taxonomy.index_of_id, path, predicted=not is_truth)
+            self._segments.extend(chain.from_iterable(rows))
+            self._ends.append(len(self._segments))
         self.image_names = _image_names(content.get("images"), self.image_ids)
         info = content.get("info")
         self.per_class = isinstance(info, dict) and info.get("segments") == "per class"
@@ -81,7 +87,8 @@ class PanopticTable:
                 raise UserError(f"{path} has two annotations for {what} {short(first)}: keep one per image.")
 
     def segments_of(self, index: int) -> tuple[Segment, ...]:
-        return tuple(Segment(*row) for row in self._segments[index])
+        own = self._segments[self._ends[index] : self._ends[index + 1]].tolist()
+        return tuple(map(Segment, own[::3], own[1::3], map(bool, own[2::3])))
 
 
 def read_truth(path: Path) -> tuple[Taxonomy, PanopticTable]:
