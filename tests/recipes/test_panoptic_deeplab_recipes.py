@@ -34,6 +34,7 @@ TABLE_4 = {
     "swidernet_1_1_4_coco_1025": "swidernet_1_1_4",
 }
 OTHERS = [
+    "lite0",
     *(f"swidernet_{factors}_{data}" for factors in FAST for data in ("coco", "cityscapes")),
     "swidernet_1_1_45_cityscapes",
     "swidernet_1_1_45_mapillary",

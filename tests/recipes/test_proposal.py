@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pantile.backbones import public_weights
 from pantile.cli import start
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
@@ -34,6 +35,11 @@ def memory(monkeypatch):
         return StepMemory(weights * 2**20, round(sample * 2**20 * config.augment.crop[0] ** 2))
 
     monkeypatch.setattr(proposal_module, "step_memory", estimated)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr(public_weights, "_hub_answers", lambda: True)
 
 
 def facts(small: float = 0.1, targets: int = 20, images: int = 200, rare: int = 50) -> DataFacts:
@@ -82,47 +88,61 @@ def test_memory_is_near_what_a_step_keeps():
     )
 
 
-def test_what_fits_a_laptop(memory):
+def test_what_fits_a_laptop(memory, hub):
     proposal = propose(facts(), LAPTOP, 2.0, lambda config: 1.0)
-    assert proposal.recipe == "mask2former_nano" and proposal.init is None
+    assert proposal.recipe == "panoptic_deeplab_lite0" and proposal.init is None
     config = proposal.config
-    assert config.augment.crop == config.evaluation_size == (192, 192)  # 0.1 of them is 19 pixels
-    assert config.model.num_queries == 32 and config.training.steps == int(0.9 * 7200)
+    assert config.augment.crop == (193, 193) and config.evaluation_size == (289, 289)  # 0.1 of them is 29 pixels
+    assert config.model.pretrained and config.training.steps == int(0.9 * 7200)
     assert proposal.seconds == pytest.approx(7200, rel=1e-3)
-    assert propose(facts(0.04), LAPTOP, 2.0, lambda _: 1.0).config.augment.crop == (512, 512)  # 0.04 of 384 is 15.4
-    crowded = propose(facts(targets=95, rare=3, images=20), LAPTOP, 2.0, lambda _: 1.0)
-    assert crowded.config.model.num_queries == 110 and crowded.config.augment.repeat_threshold == 0.05
-    assert crowded.config.training.steps == 1500 and "less than 2 hours" in crowded.reasons[-1]
+    small = propose(facts(0.03, rare=3), LAPTOP, 2.0, lambda _: 1.0)
+    assert small.config.augment.crop == (385, 385) and small.config.evaluation_size == (577, 577)  # 17 pixels of 576
+    assert small.config.augment.repeat_threshold == 0.4  # the recipe's own, which is more
+    few = propose(facts(images=20), LAPTOP, 2.0, lambda _: 1.0)
+    assert few.config.training.steps == 1500 and "less than 2 hours" in few.reasons[-1]
     mine = propose(facts(), LAPTOP, 2.0, lambda _: 1.0, ["augment.crop=[64,64]", "training.steps=7"], "runs/before")
     assert (mine.config.augment.crop, mine.config.training.steps, mine.init) == ((64, 64), 7, "runs/before")
 
 
-def test_steps_become_cheaper_where_too_few_fit(memory):
+def test_without_a_network_it_starts_from_a_file_or_from_random_numbers(memory, monkeypatch):
+    monkeypatch.setattr(public_weights, "_hub_answers", lambda: False)
+    monkeypatch.setattr(public_weights, "_is_cached", lambda repository: "lite4" in repository)
+    alone = propose(facts(targets=95, rare=3), LAPTOP, 2.0, lambda _: 1.0)
+    assert alone.recipe == "remax_nano" and not alone.config.model.pretrained
+    assert "model.backbone_weights=FILE" in alone.reasons[0]
+    assert alone.config.model.num_queries == 110 and alone.config.augment.repeat_threshold == 0.05
+    assert alone.config.augment.crop == alone.config.evaluation_size == (193, 193)
+    assert propose(facts(0.04), LAPTOP, 2.0, lambda _: 1.0).config.augment.crop == (513, 513)  # 0.04 of 384 is 15.4
+    for settings in (["model.backbone_weights=lite0.safetensors"], ["model.backbone=tf_efficientnet_lite4"]):
+        assert propose(facts(), LAPTOP, 2.0, lambda _: 1.0, settings).recipe == "panoptic_deeplab_lite0"
+
+
+def test_steps_become_cheaper_where_too_few_fit(memory, hub):
     def timed(config) -> float:
-        return config.training.effective_batch * config.augment.crop[0] ** 2 / 2**18  # 4 s for four of 512
+        return config.training.effective_batch * config.augment.crop[0] ** 2 / 150_000  # 4 s for four of 385
 
     proposal = propose(facts(0.01), LAPTOP, 1.0, timed)
-    assert proposal.config.training.effective_batch == 2 and proposal.config.augment.crop == (512, 512)
-    assert proposal.config.training.steps == 1620 and "too few to learn from" in proposal.reasons[-3]
-    short = propose(facts(0.01), LAPTOP, 0.2, timed)
-    assert short.config.augment.crop == (192, 192) and short.config.training.steps > 1500
+    assert proposal.config.training.effective_batch == 2 and proposal.config.augment.crop == (385, 385)
+    assert proposal.config.training.steps > 1500 and "too few to learn from" in proposal.reasons[-3]
+    short = propose(facts(0.01), LAPTOP, 0.3, timed)
+    assert short.config.augment.crop == (193, 193) and short.config.training.steps > 1500
     with pytest.raises(UserError, match=r"0\.01 hours are 32 steps of 1.0 s here"):
         propose(facts(0.01), LAPTOP, 0.01, lambda _: 1.0)
 
 
-def test_what_fits_a_gpu_and_what_nothing_fits(memory):
+def test_what_fits_a_gpu_and_what_nothing_fits(memory, hub):
     gpu = propose(facts(0.02), Machine("cuda", 60 * GIB, 16), 8.0, lambda _: 0.5)
     assert gpu.recipe == "mask2former_swin_t_coco" and gpu.init == LARGE_START
     assert gpu.config.augment.crop == (1024, 1024) and gpu.config.training.device_batch == 4
     little = propose(facts(0.02), Machine("cuda", 6 * GIB, 16), 8.0, lambda _: 0.5)
     assert little.config.augment.crop == (640, 640) and "do not fit into 6.0 GiB" in " ".join(little.reasons)
     with pytest.raises(
-        UserError, match=r"One sample of 192x192 pixels of mask2former_nano needs about .* MiB, and there"
+        UserError, match=r"One sample of 192x192 pixels of panoptic_deeplab_lite0 needs about .* MiB, and there"
     ):
         propose(facts(), Machine("cpu", 30 * 2**20, 2), 8.0, lambda _: 0.5)
 
 
-def test_the_verb_prints_a_command_that_the_parser_takes(tmp_path, capsys, monkeypatch, memory):
+def test_the_verb_prints_a_command_that_the_parser_takes(tmp_path, capsys, monkeypatch, memory, hub):
     scenes = Scenes(4, size=(33, 33), seed=3)
     for split in ("train", "val"):
         write_coco_panoptic(scenes, tmp_path / "data", split)
@@ -137,12 +157,12 @@ def test_the_verb_prints_a_command_that_the_parser_takes(tmp_path, capsys, monke
     assert "4 training images of 33x33 pixels, 4 to validate on" in told
     assert "warning: 3 of the validation images are training images, too" in told
     (command,) = [line for line in told.splitlines() if line.startswith("pantile train")]
-    assert command.startswith(f"pantile train mask2former_nano --data {tmp_path / 'data'} --out")
+    assert command.startswith(f"pantile train panoptic_deeplab_lite0 --data {tmp_path / 'data'} --out")
     assert "seed=5" in command and not (tmp_path / "run").exists()
     trained = []
     monkeypatch.setattr("pantile.cli.train.run", lambda args: trained.append(args) or 0)
     assert main([*arguments, "--go"]) == 0
-    assert trained[0].recipe == "mask2former_nano" and "training.steps=1000" in trained[0].set
+    assert trained[0].recipe == "panoptic_deeplab_lite0" and "training.steps=1000" in trained[0].set
     assert main(["start", str(tmp_path / "data"), "--set", "seeds=5"]) == 2
     assert "there is no field 'seeds'" in capsys.readouterr().err
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pantile.backbones import image_statistics, tagged, weights_name
+from pantile.backbones import can_have_public_weights, image_statistics, tagged, weights_name
 from pantile.models.base import ModelConfig
 
 
@@ -25,6 +25,11 @@ def without_start(config: ModelConfig) -> ModelConfig:
     which need not be on the machine that loads what was trained from it."""
     named = {"backbone_weights": None} if _file(config) is not None else {}
     return replace(config, pretrained=False, **named)
+
+
+def can_have_weights(config: ModelConfig) -> bool:
+    """Whether the public weights of the backbone can be had here, see ``backbones.can_have_public_weights``."""
+    return can_have_public_weights(config.backbone)
 
 
 def start_of_backbone(config: ModelConfig) -> str:

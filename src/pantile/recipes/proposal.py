@@ -5,15 +5,18 @@ The rules are of this project's own runs (docs/results.md, docs/log.md), not of 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pantile.contracts.errors import UserError
 from pantile.data.facts import DataFacts
 from pantile.engine.config import RunConfig, override
 from pantile.engine.step_memory import step_memory
+from pantile.models import ModelConfig
+from pantile.models.backbone_weights import can_have_weights
 from pantile.recipes.registry import make_recipe
 
-SMALL, LARGE = "mask2former_nano", "mask2former_swin_t_coco"
+#: what learns fastest with a GPU; without one from ImageNet's weights; and where these cannot be had
+LARGE, SMALL, SCRATCH = "mask2former_swin_t_coco", "panoptic_deeplab_lite0", "remax_nano"
 #: what the large recipe starts from: the same network, trained on COCO
 LARGE_START = "facebook/mask2former-swin-tiny-coco-panoptic"
 CROPS = (192, 256, 384, 512, 640, 768, 1024)
@@ -87,6 +90,7 @@ def propose(
     timed: Callable[[RunConfig], float],
     settings: Sequence[str] = (),
     init: str | None = None,
+    fetchable: Callable[[ModelConfig], bool] = can_have_weights,
 ) -> Proposal:
     """
     Args:
@@ -95,12 +99,12 @@ def propose(
         timed: seconds of a step of a run.
         settings: what the user has decided already; wins over every rule.
         init: weights to start from that the user has.
+        fetchable: whether the public weights of a model's backbone can be had here.
 
     Raises:
         UserError: one sample does not fit into the memory even at the smallest crop, or the time is too short.
     """
-    proposal = Proposal(LARGE if machine.is_large else SMALL)
-    _network(proposal, machine, init)
+    proposal = _network(machine, settings, init, fetchable)
     _queries(proposal, data)
     side = _crop(proposal, data, machine)
     _batch(proposal, data, machine, side)
@@ -112,17 +116,35 @@ def propose(
     return proposal
 
 
-def _network(proposal: Proposal, machine: Machine, init: str | None) -> None:
-    proposal.init = init or (LARGE_START if machine.is_large else None)
+def _network(
+    machine: Machine, settings: Sequence[str], init: str | None, fetchable: Callable[[ModelConfig], bool]
+) -> Proposal:
     if machine.is_large:
-        start = f"starts from {proposal.init}, which is fetched once"
-        proposal.reasons.append(f"{LARGE}: this GPU trains it in hours, and it {start}.")
-    else:
-        start = f"starts from {init}" if init else "its backbone starts from ImageNet where timm can fetch it"
-        proposal.reasons.append(f"{SMALL}: without a CUDA GPU only nano networks see enough images; {start}.")
+        start = init or LARGE_START
+        fetched = "" if init else ", which is fetched once"
+        return Proposal(
+            LARGE, start, reasons=[f"{LARGE}: this GPU trains it in hours, and it starts from {start}{fetched}."]
+        )
+    why = f"without a {'GPU' if machine.device == 'cpu' else 'CUDA GPU'} only small networks see enough images"
+    named = dict(setting.partition("=")[::2] for setting in settings)
+    own = named.get("model.backbone_weights")
+    if init or own:
+        return Proposal(SMALL, init, reasons=[f"{SMALL}: {why}, and it starts from {init or own}."])
+    model = make_recipe(SMALL).model
+    if fetchable(replace(model, backbone=named.get("model.backbone", model.backbone))):
+        return Proposal(SMALL, reasons=[f"{SMALL}: {why}, and its backbone starts from ImageNet, fetched once."])
+    return Proposal(
+        SCRATCH,
+        reasons=[
+            f"{SCRATCH}: {why}, and it learns fastest from random numbers. ImageNet's weights cannot be fetched here: "
+            f"with a file of them {SMALL} gets further in the same time (--set model.backbone_weights=FILE)."
+        ],
+    )
 
 
 def _queries(proposal: Proposal, data: DataFacts) -> None:
+    if not hasattr(proposal.config.model, "num_queries"):
+        return
     most = max(data.targets, default=0)
     queries = max(32, math.ceil(1.1 * most / 10) * 10)
     limited = min(queries, 300)
@@ -132,15 +154,16 @@ def _queries(proposal: Proposal, data: DataFacts) -> None:
 
 def _crop(proposal: Proposal, data: DataFacts, machine: Machine) -> int:
     """The smallest crop in which small things are large enough, if memory and device allow."""
-    most = min(1024 if machine.is_large else 512, 1.5 * data.long_side)
+    larger = _photo_of(proposal, 1.0)
+    most = min(1024 if machine.is_large else 512 / larger**0.5, 1.5 * data.long_side)
     limit = max([side for side in CROPS if side <= most], default=CROPS[0])
     small = data.small_side
-    enough = [side for side in CROPS if side <= limit and (small is None or side * small >= WANTED_PIXELS)]
+    enough = [side for side in CROPS if side <= limit and (small is None or side * larger * small >= WANTED_PIXELS)]
     wanted = enough[0] if enough else limit
     is_thing = [c.is_thing for c in data.taxonomy.classes]
     side = wanted
     while True:
-        fields = [f"augment.crop=[{side},{side}]", f"evaluation_size=[{side},{side}]"]
+        fields = _sizes(proposal, side)
         config = override(proposal.config, fields)
         need = step_memory(config, is_thing).of(1)
         if need <= MEMORY_SHARE * machine.memory:
@@ -148,17 +171,34 @@ def _crop(proposal: Proposal, data: DataFacts, machine: Machine) -> int:
         smaller = [other for other in CROPS if other < side]
         if not smaller:
             raise UserError(
-                f"One sample of {side}x{side} pixels of {proposal.recipe} needs about {_gib(need)}, and there are "
+                f"One sample of {_text(side)} pixels of {proposal.recipe} needs about {_gib(need)}, and there are "
                 f"{_gib(machine.memory)}: close other programs, or take a machine with more memory."
             )
         side = smaller[-1]
     of_small = (
-        "" if small is None else f", where a tenth of the things are smaller than {side * small:.0f} pixels a side"
+        ""
+        if small is None
+        else f", where a tenth of the things are smaller than {side * larger * small:.0f} pixels a side"
     )
     why = f"; larger ones do not fit into {_gib(machine.memory)}" if side < wanted else ""
     why += f"; larger ones take too long on {machine.device}" if not enough and side == limit < 1024 else ""
-    proposal.choose(f"crops of {side}x{side}{of_small}{why}.", *fields)
+    photo = "" if larger == 1 else f" from photos of about {_text(round(side * larger))}"
+    proposal.choose(f"crops of {_text(side)}{photo}{of_small}{why}.", *fields)
     return side
+
+
+def _photo_of(proposal: Proposal, side: float) -> float:
+    """Side of the whole photo, where a crop has this one: as much larger as in the recipe."""
+    recipe = make_recipe(proposal.recipe)
+    whole = recipe.evaluation_size
+    return side * round(whole[0] / recipe.augment.crop[0], 2) if isinstance(whole, tuple) else side
+
+
+def _sizes(proposal: Proposal, side: int) -> list[str]:
+    """The fields of a crop of this side; odd where the recipe's are, whose maps have their corners on pixels."""
+    odd = make_recipe(proposal.recipe).augment.crop[0] % 2
+    crop, photo = side + odd, round(_photo_of(proposal, side)) + odd
+    return [f"augment.crop=[{crop},{crop}]", f"evaluation_size=[{photo},{photo}]"]
 
 
 def _batch(proposal: Proposal, data: DataFacts, machine: Machine, side: int) -> None:
@@ -178,7 +218,7 @@ def _batch(proposal: Proposal, data: DataFacts, machine: Machine, side: int) -> 
 
 
 def _tail(proposal: Proposal, data: DataFacts) -> None:
-    if rare := data.rare(RARE):
+    if proposal.config.augment.repeat_threshold < RARE and (rare := data.rare(RARE)):
         named = ", ".join(rare[:3]) + (" ..." if rare[3:] else "")
         proposal.choose(
             f"{len(rare)} classes are in less than {100 * RARE:.0f} % of the images ({named}), which come more often.",
@@ -196,9 +236,8 @@ def _length(proposal: Proposal, data: DataFacts, hours: float, timed: Callable[[
         )
         side, batch = cheaper
         proposal.choose(
-            f"crops of {side}x{side}, {batch} images a step.",
-            f"augment.crop=[{side},{side}]",
-            f"evaluation_size=[{side},{side}]",
+            f"crops of {_text(side)}, {batch} images a step.",
+            *_sizes(proposal, side),
             f"training.effective_batch={batch}",
             f"training.device_batch={min(batch, config.training.device_batch or batch)}",
         )
@@ -228,11 +267,15 @@ def _steps_within(hours: float, seconds: float) -> int:
 def _cheaper(config: RunConfig, ratio: float) -> tuple[int, int] | None:
     """(side of the crop, images a step) of the dearest step that is ``ratio`` times cheaper, as far as cost goes with
     pixels; the cheapest where none is. Fewer images come before smaller ones, from which small segments vanish."""
-    side, batch = config.augment.crop[0], config.training.effective_batch
+    side, batch = config.augment.crop[0] // 2 * 2, config.training.effective_batch
     sides = [other for other in CROPS[::-1] if other <= side]
     candidates = [(s, b) for s in sides for b in (batch, 2) if b <= batch and (s, b) != (side, batch)]
     wanted = side**2 * batch / ratio
     return next((c for c in candidates if c[0] ** 2 * c[1] <= wanted), candidates[-1] if candidates else None)
+
+
+def _text(side: int) -> str:
+    return f"{side}x{side}"
 
 
 def _gib(count: float) -> str:
