@@ -15,7 +15,7 @@ from pantile.models import ModelConfig
 from pantile.models.backbone_weights import can_have_weights
 from pantile.recipes.registry import make_recipe
 
-#: what learns fastest with a GPU; without one from ImageNet's weights; and where these cannot be had
+#: with a GPU; without one, from ImageNet's weights; and where these cannot be had
 LARGE, SMALL, SCRATCH = "mask2former_swin_t_coco", "panoptic_deeplab_lite0", "remax_nano"
 #: what the large recipe starts from: the same network, trained on COCO
 LARGE_START = "facebook/mask2former-swin-tiny-coco-panoptic"
@@ -136,8 +136,8 @@ def _network(
     return Proposal(
         SCRATCH,
         reasons=[
-            f"{SCRATCH}: {why}, and it learns fastest from random numbers. ImageNet's weights cannot be fetched here: "
-            f"with a file of them {SMALL} gets further in the same time (--set model.backbone_weights=FILE)."
+            f"{SCRATCH}: {why}, and it learns from random numbers, too. ImageNet's weights cannot be fetched here: with "
+            f"a file of them {SMALL} gets further in the same time (--set model.backbone_weights=FILE)."
         ],
     )
 
