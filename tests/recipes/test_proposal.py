@@ -1,6 +1,7 @@
 """``pantile start``: what it sees of data, what it estimates, and what it proposes for which machine."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +114,10 @@ def test_without_a_network_it_starts_from_a_file_or_from_random_numbers(memory, 
     assert alone.config.model.num_queries == 110 and alone.config.augment.repeat_threshold == 0.05
     assert alone.config.augment.crop == alone.config.evaluation_size == (193, 193)
     assert propose(facts(0.04), LAPTOP, 2.0, lambda _: 1.0).config.augment.crop == (513, 513)  # 0.04 of 384 is 15.4
+    weights = Path(__file__).parents[2] / "weights" / "facades_lite0.safetensors"
+    mine = propose(facts(), LAPTOP, 2.0, lambda _: 1.0, init=str(weights), init_recipe="facades_lite0")
+    assert (mine.recipe, mine.init) == ("facades_lite0", str(weights)) and "made the weights" in mine.reasons[0]
+    assert propose(facts(), LAPTOP, 2.0, lambda _: 1.0, init="a", init_recipe="of nobody").recipe != "of nobody"
     for settings in (["model.backbone_weights=lite0.safetensors"], ["model.backbone=tf_efficientnet_lite4"]):
         assert propose(facts(), LAPTOP, 2.0, lambda _: 1.0, settings).recipe == "panoptic_deeplab_lite0"
 
@@ -163,6 +168,9 @@ def test_the_verb_prints_a_command_that_the_parser_takes(tmp_path, capsys, monke
     monkeypatch.setattr("pantile.cli.train.run", lambda args: trained.append(args) or 0)
     assert main([*arguments, "--go"]) == 0
     assert trained[0].recipe == "panoptic_deeplab_lite0" and "training.steps=1000" in trained[0].set
+    weights = Path(__file__).parents[2] / "weights" / "facades_lite0.safetensors"
+    assert main([*arguments, "--init", str(weights)]) == 0
+    assert f"pantile train facades_lite0 --data {tmp_path / 'data'} --init {weights}" in capsys.readouterr().out
     assert main(["start", str(tmp_path / "data"), "--set", "seeds=5"]) == 2
     assert "there is no field 'seeds'" in capsys.readouterr().err
 

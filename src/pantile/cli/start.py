@@ -2,8 +2,10 @@
 
 import argparse
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pantile.cli.checkpoint_argument import opened
 from pantile.cli.device_option import add_device_argument
 from pantile.cli.output_arguments import output_folder
 from pantile.cli.skip_missing import add_skip_missing
@@ -58,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     def timed(config: Any) -> float:
         return seconds_per_step(config, training_set, args.device)
 
-    proposal = propose(facts, machine, most, timed, args.set, args.init)
+    made = opened(Path(args.init), None).config.recipe if args.init else None
+    proposal = propose(facts, machine, most, timed, args.set, args.init, made)
     for reason in proposal.reasons:
         print(f"- {reason}")
     words = command_of(args, proposal)
@@ -104,7 +107,6 @@ def _available_memory() -> int:
     """Bytes that programs may still take, where Linux says; else what the machine has."""
     import os
     import re
-    from pathlib import Path
 
     listed = Path("/proc/meminfo")
     found = re.search(r"MemAvailable:\s+(\d+) kB", listed.read_text()) if listed.exists() else None

@@ -13,7 +13,7 @@ from pantile.engine.config import RunConfig, override
 from pantile.engine.step_memory import step_memory
 from pantile.models import ModelConfig
 from pantile.models.backbone_weights import can_have_weights
-from pantile.recipes.registry import make_recipe
+from pantile.recipes.registry import ALL_RECIPES, make_recipe
 
 #: with a GPU; without one, from ImageNet's weights; and where these cannot be had
 LARGE, SMALL, SCRATCH = "mask2former_swin_t_coco", "panoptic_deeplab_lite0", "remax_nano"
@@ -90,6 +90,7 @@ def propose(
     timed: Callable[[RunConfig], float],
     settings: Sequence[str] = (),
     init: str | None = None,
+    init_recipe: str | None = None,
     fetchable: Callable[[ModelConfig], bool] = can_have_weights,
 ) -> Proposal:
     """
@@ -99,12 +100,14 @@ def propose(
         timed: seconds of a step of a run.
         settings: what the user has decided already; wins over every rule.
         init: weights to start from that the user has.
+        init_recipe: that made them.
         fetchable: whether the public weights of a model's backbone can be had here.
 
     Raises:
         UserError: one sample does not fit into the memory even at the smallest crop, or the time is too short.
     """
-    proposal = _network(machine, settings, init, fetchable)
+    known = init_recipe in ALL_RECIPES
+    proposal = _of_init(init, init_recipe) if known else _network(machine, settings, init, fetchable)
     _queries(proposal, data)
     side = _crop(proposal, data, machine)
     _batch(proposal, data, machine, side)
@@ -114,6 +117,10 @@ def propose(
     _length(proposal, data, hours, timed)
     proposal.take(settings)
     return proposal
+
+
+def _of_init(init: str | None, recipe: str) -> Proposal:
+    return Proposal(recipe, init, reasons=[f"{recipe}: it made the weights of {init}, which it starts from."])
 
 
 def _network(
@@ -136,8 +143,8 @@ def _network(
     return Proposal(
         SCRATCH,
         reasons=[
-            f"{SCRATCH}: {why}, and it learns from random numbers, too. ImageNet's weights cannot be fetched here: with "
-            f"a file of them {SMALL} gets further in the same time (--set model.backbone_weights=FILE)."
+            f"{SCRATCH}: {why}, and it learns from random numbers, too. ImageNet's weights cannot be fetched here: "
+            f"with a file of them {SMALL} gets further in the same time (--set model.backbone_weights=FILE)."
         ],
     )
 
