@@ -119,3 +119,14 @@ def test_the_same_details_at_other_shifts_are_no_candidate(monkeypatch):
     assert (0, 1, 0, 0, (-6, -7)) in found
     assert not [pair for pair in found if pair[:2] in ((0, 2), (1, 2))]
     assert {pair[:2] for pair in alike_details.candidates([list(pictures)], 1.0, 1)} == {(0, 1), (0, 2), (1, 2)}
+
+
+def test_whole_pictures_are_compared_across_blocks(monkeypatch):
+    monkeypatch.setattr(content_groups, "WHOLES", 4)
+    generator = np.random.default_rng(0)
+    wholes = generator.standard_normal((11, 64)).astype(np.float32)
+    wholes[[5, 9]], wholes[10] = wholes[1], wholes[8]  # in one block and in others
+    wholes /= np.linalg.norm(wholes, axis=1, keepdims=True)
+    groups = Groups(11)
+    content_groups._join_whole(groups, wholes)
+    assert groups.members() == [[0], [1, 5, 9], [2], [3], [4], [6], [7], [8, 10]]

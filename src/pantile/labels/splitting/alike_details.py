@@ -78,7 +78,8 @@ def candidates(
 
 
 def _details(views: Sequence[Sequence[np.ndarray]], min_contrast: float) -> tuple[np.ndarray, ...]:
-    """Scale and picture (N,), place (N, 2) and normalised patch (N, P) float32 of all details."""
+    """Scale and picture (N,), place (N, 2) and normalised patch (N, P) of all details; patches are float16, as they are
+    most of what the memory holds."""
     scales, pictures, places, patches = [], [], [], []
     for scale, thumbnails in enumerate(views):
         for number, thumbnail in enumerate(thumbnails):
@@ -93,7 +94,7 @@ def _details(views: Sequence[Sequence[np.ndarray]], min_contrast: float) -> tupl
 def _details_of(thumbnail: np.ndarray, min_contrast: float) -> tuple[np.ndarray, np.ndarray]:
     side = 2 * RADIUS + 1
     if min(thumbnail.shape) < side:
-        return np.zeros((0, 2), np.int64), np.zeros((0, side**2), np.float32)
+        return np.zeros((0, 2), np.int64), np.zeros((0, side**2), np.float16)
     extreme = (thumbnail == ndimage.maximum_filter(thumbnail, 3)) | (thumbnail == ndimage.minimum_filter(thumbnail, 3))
     corners = np.argwhere(extreme[RADIUS:-RADIUS, RADIUS:-RADIUS])  # of the patches
     strength = np.abs(thumbnail[tuple((corners + RADIUS).T)])
@@ -103,7 +104,7 @@ def _details_of(thumbnail: np.ndarray, min_contrast: float) -> tuple[np.ndarray,
     patches = patches - patches.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(patches, axis=1)
     clear = lengths > min_contrast * side
-    return corners[clear], patches[clear] / lengths[clear, None]
+    return corners[clear], (patches[clear] / lengths[clear, None]).astype(np.float16)
 
 
 def _words(patches: np.ndarray) -> Iterator[np.ndarray]:
@@ -129,7 +130,7 @@ def _centres(patches: np.ndarray, count: int, rng: np.random.Generator) -> np.nd
     """(count, P) by k-means on the unit sphere, of a sample."""
     if not len(patches):
         return np.zeros((count, patches.shape[1]), np.float32)
-    centres = patches[rng.choice(len(patches), min(count, len(patches)), replace=False)]
+    centres = patches[rng.choice(len(patches), min(count, len(patches)), replace=False)].astype(np.float32)
     for _ in range(ROUNDS if count > 1 else 0):
         sample = patches[rng.choice(len(patches), min(len(patches), 32 * count), replace=False)]
         moved = np.zeros_like(centres)
@@ -144,7 +145,7 @@ def _nearest(patches: np.ndarray, centres: np.ndarray, count: int) -> np.ndarray
     count = min(count, len(centres))
     found = [np.zeros((0, count), np.int64)]
     for start in range(0, len(patches), CHUNK):
-        likeness = patches[start : start + CHUNK] @ centres.T
+        likeness = patches[start : start + CHUNK].astype(np.float32) @ centres.T
         if count == 1:
             found.append(likeness.argmax(axis=1)[:, None])
         else:
@@ -161,7 +162,8 @@ def _alike(word: np.ndarray, scale: np.ndarray, picture: np.ndarray, patches: np
     found = [np.zeros((0, 2), np.int64)]
     for start in range(0, max(1, len(word) - BLOCK // 2), BLOCK // 2):
         own = word[start : start + BLOCK]
-        pairs = np.argwhere(np.triu(patches[own] @ patches[own].T >= ALIKE, 1))
+        seen = patches[own].astype(np.float32)
+        pairs = np.argwhere(np.triu(seen @ seen.T >= ALIKE, 1))
         first, second = own[pairs.T]
         apart = (picture[first] != picture[second]) & ((scale[first] == 0) | (scale[second] == 0))
         found.append(np.stack([first[apart], second[apart]], axis=1))

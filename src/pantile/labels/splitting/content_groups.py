@@ -44,6 +44,7 @@ MIN_CORRELATION = 0.8  # of an overlap
 MIN_WHOLE_CORRELATION = 0.95
 MIN_CONTRAST = 1.0  # standard deviation of the bandpass, grey levels of 255
 BATCH = 64  # pairs
+WHOLES = 256  # pictures
 SCALES = (1.0, 0.5)
 #: places in SCALES of the first and the second picture of a pair
 BOTH_SCALES = ((0, 0), (0, 1), (1, 0))
@@ -137,10 +138,10 @@ def _join_alike(groups: Groups, views: list[list[np.ndarray]], bar: Bar) -> None
 
 
 def _join_whole(groups: Groups, wholes_NP: np.ndarray) -> None:
-    for first in range(len(wholes_NP) - 1):
-        alike = wholes_NP[first + 1 :] @ wholes_NP[first]
-        for k in np.flatnonzero(alike >= MIN_WHOLE_CORRELATION):
-            groups.join(first, first + 1 + int(k))
+    for start in range(0, len(wholes_NP), WHOLES):  # many at a time, since each passes over all that come after it
+        alike = wholes_NP[start : start + WHOLES] @ wholes_NP[start:].T >= MIN_WHOLE_CORRELATION
+        for first, second in np.argwhere(np.triu(alike, 1)).tolist():
+            groups.join(start + first, start + second)
 
 
 def _grey(image: np.ndarray) -> Image.Image:
