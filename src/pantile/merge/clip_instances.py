@@ -13,6 +13,7 @@ from pantile.contracts.outputs import MaskOutput
 from pantile.contracts.placement import Placement
 from pantile.contracts.precision import at_least_float32, autocast_off
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.threads import one_thread
 from pantile.contracts.videos import TrackedInstance
 from pantile.merge.agreement import check_agreement
 from pantile.merge.instance_masks import best_candidates, distinct_queries, encode_masks
@@ -44,7 +45,7 @@ def clip_instances(
     frames = output.frames
     logits = at_least_float32(output.class_logits).unflatten(0, (-1, frames)).mean(dim=1)
     probability = logits.softmax(dim=-1)[..., :-1].cpu().numpy()
-    with autocast_off(output.mask_logits.device):
+    with autocast_off(output.mask_logits.device), one_thread(output.mask_logits.device):
         return [
             _of_clip(output, first * frames, own, taxonomy, placements, count) for first, own in enumerate(probability)
         ]

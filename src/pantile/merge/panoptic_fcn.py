@@ -36,6 +36,7 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.threads import one_thread
 from pantile.merge.agreement import check_agreement
 from pantile.merge.kernel_fusion import fuse_kernels
 from pantile.merge.panoptic_fcn_config import PanopticFCNMergeConfig
@@ -76,7 +77,7 @@ def predict_panoptic_fcn(
     """
     check_agreement(output, len(output.class_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with autocast_off(output.mask_logits.device):
+    with autocast_off(output.mask_logits.device), one_thread(output.mask_logits.device):
         return [
             _predict_one(class_logits, mask_logits, kernels, taxonomy, config, placement, tasks)
             for class_logits, mask_logits, kernels, placement in zip(

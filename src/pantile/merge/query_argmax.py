@@ -21,6 +21,7 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Instance, Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.threads import one_thread
 from pantile.merge.agreement import check_agreement
 from pantile.merge.instance_masks import best_candidates, distinct_queries, instances_of_strips
 from pantile.merge.mask_bounds import NEAR_ZERO, RELATIVE, Window, tile_bounds
@@ -70,7 +71,7 @@ def predict_queries(
     """
     check_agreement(output, len(output.class_logits), taxonomy, placements)
     # Under a caller's autocast the resizing would run in bfloat16, which moves borders.
-    with autocast_off(output.mask_logits.device):
+    with autocast_off(output.mask_logits.device), one_thread(output.mask_logits.device):
         return [
             _predict_one(class_logits, mask_logits, taxonomy, config, placement, tasks)
             for class_logits, mask_logits, placement in zip(

@@ -20,6 +20,7 @@ from pantile.contracts.placement import Placement
 from pantile.contracts.precision import autocast_off
 from pantile.contracts.predictions import Prediction, Task
 from pantile.contracts.taxonomy import Taxonomy
+from pantile.contracts.threads import one_thread
 from pantile.merge.agreement import check_agreement
 from pantile.merge.class_votes import query_probability
 from pantile.merge.mask_tiles import sigmoid_tiles
@@ -72,7 +73,7 @@ def predict_votes(
     check_agreement(output, len(output.class_logits), taxonomy, placements)
     limits = np.zeros(taxonomy.num_classes, np.int64)
     predictions = []
-    with autocast_off(output.class_logits.device):
+    with autocast_off(output.class_logits.device), one_thread(output.class_logits.device):
         for index, placement in enumerate(placements):
             classes = np.empty(placement.original, np.int32)
             share = np.empty(placement.original, np.float32)
