@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pantile.backbones import public_weights
+from pantile.backbones import reachable_weights
 from pantile.cli import start
 from pantile.cli.main import main
 from pantile.contracts.errors import UserError
@@ -40,7 +40,7 @@ def memory(monkeypatch):
 
 @pytest.fixture
 def hub(monkeypatch):
-    monkeypatch.setattr(public_weights, "_hub_answers", lambda: True)
+    monkeypatch.setattr(reachable_weights, "_hub_answers", lambda: True)
 
 
 def facts(small: float = 0.1, targets: int = 20, images: int = 200, rare: int = 50) -> DataFacts:
@@ -106,8 +106,8 @@ def test_what_fits_a_laptop(memory, hub):
 
 
 def test_without_a_network_it_starts_from_a_file_or_from_random_numbers(memory, monkeypatch):
-    monkeypatch.setattr(public_weights, "_hub_answers", lambda: False)
-    monkeypatch.setattr(public_weights, "_is_cached", lambda repository: "lite4" in repository)
+    monkeypatch.setattr(reachable_weights, "_hub_answers", lambda: False)
+    monkeypatch.setattr(reachable_weights, "_is_cached", lambda repository: "lite4" in repository)
     alone = propose(facts(targets=95, rare=3), LAPTOP, 2.0, lambda _: 1.0)
     assert alone.recipe == "remax_nano" and not alone.config.model.pretrained
     assert "model.backbone_weights=FILE" in alone.reasons[0]

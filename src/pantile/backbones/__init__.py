@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "axial_resnet": ("AxialResNet", "AxialResNetConfig", "named_axial_resnet"),
         "interface": ("Backbone",),
-        "public_weights": ("can_have_public_weights",),
+        "reachable_weights": ("can_have_public_weights",),
         "registry": ("create_backbone", "image_statistics", "tagged", "weights_name"),
         "swidernet": ("SWideRNet", "SWideRNetClassifier", "SWideRNetConfig", "wr41"),
     },

@@ -1,6 +1,7 @@
 """One function that makes any backbone from its name."""
 
 import timm
+from timm.models import PretrainedCfg
 from torch import nn
 
 from pantile.backbones import timm_bridge
@@ -25,6 +26,15 @@ def tagged(name: str) -> str:
     return name if weights is None else (ADAPTED if name.startswith(ADAPTED) else "") + weights
 
 
+def public_weights(name: str) -> PretrainedCfg | None:
+    """What timm knows of its weights of this name, with or without a tag; None where it knows none."""
+    weights = weights_name(name)
+    try:
+        return None if weights is None else timm.get_pretrained_cfg(weights)
+    except RuntimeError:  # an unknown tag, told where the backbone is built
+        return None
+
+
 def image_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Mean and standard deviation per band on the 0..255 scale, with which timm's weights of this name were trained;
     None where timm knows none.
@@ -32,11 +42,7 @@ def image_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] |
     Args:
         name: of a backbone, with or without a tag.
     """
-    weights = weights_name(name)
-    try:
-        known = None if weights is None else timm.get_pretrained_cfg(weights)
-    except RuntimeError:  # an unknown tag, told where the backbone is built
-        return None
+    known = public_weights(name)
     if known is None:
         return None
     return tuple(round(255 * x, 4) for x in known.mean), tuple(round(255 * x, 4) for x in known.std)

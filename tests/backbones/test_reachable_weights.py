@@ -4,7 +4,7 @@ import huggingface_hub
 import huggingface_hub.utils
 import pytest
 
-from pantile.backbones import can_have_public_weights, public_weights
+from pantile.backbones import can_have_public_weights, reachable_weights
 
 
 class Hub:
@@ -24,11 +24,11 @@ def test_the_hub_is_asked_once_and_not_for_long(monkeypatch, error):
     hub = Hub(error)
     monkeypatch.setattr(huggingface_hub.utils, "get_session", lambda: hub)
     assert can_have_public_weights("tf_efficientnet_lite0") == (error is None)
-    assert hub.asked == [(huggingface_hub.constants.ENDPOINT, public_weights.SECONDS)]
+    assert hub.asked == [(huggingface_hub.constants.ENDPOINT, reachable_weights.SECONDS)]
 
 
 def test_weights_that_were_fetched_before_need_no_hub(monkeypatch, tmp_path):
-    monkeypatch.setattr(public_weights, "_hub_answers", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(reachable_weights, "_hub_answers", lambda: pytest.fail("asked"))
     cached = str(tmp_path / "model.safetensors")
     found = {("timm/resnet50.tv_in1k", "model.safetensors"): cached}
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *what: found.get(what))
@@ -36,6 +36,6 @@ def test_weights_that_were_fetched_before_need_no_hub(monkeypatch, tmp_path):
 
 
 def test_backbones_without_public_weights(monkeypatch):
-    monkeypatch.setattr(public_weights, "_hub_answers", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(reachable_weights, "_hub_answers", lambda: pytest.fail("asked"))
     assert not can_have_public_weights("swidernet_1_1_4")
     assert not can_have_public_weights("test_resnet_of_nobody")

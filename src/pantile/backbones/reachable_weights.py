@@ -1,8 +1,6 @@
 """Whether timm's weights of a backbone can be had: asked before a plan builds on them."""
 
-import timm
-
-from pantile.backbones.registry import weights_name
+from pantile.backbones.registry import public_weights
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 SECONDS = 5.0
@@ -16,11 +14,7 @@ def can_have_public_weights(name: str) -> bool:
     Args:
         name: of a backbone, with or without a tag.
     """
-    weights = weights_name(name)
-    try:
-        known = None if weights is None else timm.get_pretrained_cfg(weights)
-    except RuntimeError:  # an unknown tag, told where the backbone is built
-        return True
+    known = public_weights(name)
     return known is not None and bool(known.hf_hub_id) and (_is_cached(known.hf_hub_id) or _hub_answers())
 
 
