@@ -122,17 +122,24 @@ def test_without_a_network_it_starts_from_a_file_or_from_random_numbers(memory, 
         assert propose(facts(), LAPTOP, 2.0, lambda _: 1.0, settings).recipe == "panoptic_deeplab_lite0"
 
 
-def test_steps_become_cheaper_where_too_few_fit(memory, hub):
+def test_steps_become_cheaper_where_too_few_fit(memory):
     def timed(config) -> float:
-        return config.training.effective_batch * config.augment.crop[0] ** 2 / 150_000  # 4 s for four of 385
+        return config.training.effective_batch * config.augment.crop[0] ** 2 / 2**18  # 4 s for four of 513
 
-    proposal = propose(facts(0.01), LAPTOP, 1.0, timed)
-    assert proposal.config.training.effective_batch == 2 and proposal.config.augment.crop == (385, 385)
-    assert proposal.config.training.steps > 1500 and "too few to learn from" in proposal.reasons[-3]
-    short = propose(facts(0.01), LAPTOP, 0.3, timed)
+    def proposed(hours: float, trained: bool):
+        return propose(facts(0.01), LAPTOP, hours, timed, fetchable=lambda model: trained)
+
+    scratch = proposed(1.0, trained=False)
+    assert scratch.config.training.effective_batch == 2 and scratch.config.augment.crop == (513, 513)
+    assert scratch.config.training.steps > 1500 and "too few to learn from" in scratch.reasons[-3]
+    short = proposed(0.2, trained=False)
     assert short.config.augment.crop == (193, 193) and short.config.training.steps > 1500
+    trained = proposed(1.0, trained=True)  # 2.3 s for four of 385
+    assert trained.config.training.effective_batch == 4 and trained.config.augment.crop == (385, 385)
+    assert 500 < trained.config.training.steps < 1500 and "too few" not in " ".join(trained.reasons)
+    assert proposed(0.25, trained=True).config.training.effective_batch == 2
     with pytest.raises(UserError, match=r"0\.01 hours are 32 steps of 1.0 s here"):
-        propose(facts(0.01), LAPTOP, 0.01, lambda _: 1.0)
+        propose(facts(0.01), LAPTOP, 0.01, lambda _: 1.0, fetchable=lambda model: False)
 
 
 def test_what_fits_a_gpu_and_what_nothing_fits(memory, hub):

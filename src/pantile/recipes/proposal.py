@@ -22,7 +22,8 @@ LARGE_START = "facebook/mask2former-swin-tiny-coco-panoptic"
 CROPS = (192, 256, 384, 512, 640, 768, 1024)
 WANTED_PIXELS = 16  # side of a small thing in the network's input; masks have a quarter of that
 MEMORY_SHARE = 0.8  # of the machine's, that a step may take
-FEW_STEPS = 1500  # of which a network needs more to find its first segments
+FEW_STEPS = 1500  # of which a network needs more to find its first segments, from random numbers
+FEW_STEPS_TRAINED = 500  # and where its backbone has learned before
 TRAINING_SHARE = 0.9  # of the time; the rest is for validations
 RARE = 0.05  # share of the images below which a class counts as rare
 
@@ -77,6 +78,13 @@ class Proposal:
     def assignments(self) -> list[str]:
         """``field=value`` texts, as ``--set`` takes them."""
         return [f"{name}={value}" for name, value in self.settings.items()]
+
+    @property
+    def few_steps(self) -> int:
+        """From so many steps on they are worth their size; fewer should become cheaper."""
+        model = self.config.model
+        trained = self.init or model.pretrained or getattr(model, "backbone_weights", None)
+        return FEW_STEPS_TRAINED if trained else FEW_STEPS
 
     @property
     def config(self) -> RunConfig:
@@ -237,7 +245,8 @@ def _length(proposal: Proposal, data: DataFacts, hours: float, timed: Callable[[
     """As many steps as fit, but no more than 300 times the training set. Where too few fit, a step becomes cheaper."""
     config, seconds = proposal.config, timed(proposal.config)
     affordable = _steps_within(hours, seconds)
-    if affordable < FEW_STEPS and (cheaper := _cheaper(config, FEW_STEPS / max(1, affordable))):
+    few = proposal.few_steps
+    if affordable < few and (cheaper := _cheaper(config, few / max(1, affordable))):
         proposal.reasons.append(
             f"{affordable} steps of these would fit into {hours:g} hours, too few to learn from: smaller ones instead."
         )
