@@ -16,7 +16,7 @@ from pantile.recipes.registry import ALL_RECIPES
 
 
 def panoptic_deeplab_lite0() -> engine.RunConfig:
-    """A first run: 1800 steps of four crops, one to two hours of a core.
+    """A first run: 1800 steps of four crops; 1350 took half an hour of a core (docs/results.md).
 
     Without a network, ``model.backbone_weights`` names a file of the backbone's ImageNet weights.
     """
